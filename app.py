@@ -1,0 +1,70 @@
+"""The switchboard: every Lambda entry point, one delegating line each."""
+
+from typing import Any
+
+from chalice.app import Chalice, CloudWatchEvent, Response, SQSEvent, WebsocketEvent
+
+from chalicelib import clock, http
+from chalicelib.campaigns import routes as campaigns
+from chalicelib.campaigns import schedule, worker
+from chalicelib.contacts import routes as contacts
+from chalicelib.dialing import dialer, pacer
+from chalicelib.dialing import routes as agents
+from chalicelib.imports import importer
+from chalicelib.imports import routes as imports
+from chalicelib.realtime import publisher, sockets
+
+app = Chalice(app_name="auto-calling")
+app.experimental_feature_flags.update(["BLUEPRINTS", "WEBSOCKETS"])
+for room in (contacts, imports, campaigns, agents):
+    app.register_blueprint(room.routes.blueprint)
+
+
+@app.route("/health")
+def health() -> Response:
+    return http.health()
+
+
+@app.on_sqs_message(queue="campaign-events.fifo", batch_size=10, name="pacer")
+def pace(event: SQSEvent) -> dict[str, Any]:
+    return {"batchItemFailures": [{"itemIdentifier": failed} for failed in pacer.handle(event.to_dict()["Records"])]}
+
+
+@app.on_sqs_message(queue="dial-queue", batch_size=1, name="dialer")
+def dial(event: SQSEvent) -> None:
+    dialer.handle(record.body for record in event)
+
+
+@app.on_sqs_message(queue="jobs", batch_size=1, name="worker")
+def work(event: SQSEvent) -> None:
+    worker.handle(record.body for record in event)
+
+
+@app.on_sqs_message(queue="imports", batch_size=1, name="importer")
+def import_file(event: SQSEvent) -> None:
+    importer.handle(record.body for record in event)
+
+
+@app.schedule("rate(1 minute)", name="clock")
+def tick(event: CloudWatchEvent) -> None:
+    schedule.wake_due(now=clock.now())
+
+
+@app.lambda_function(name="publisher")
+def publish(event: dict[str, Any], context: object) -> None:
+    publisher.handle(event["Records"])
+
+
+@app.on_ws_connect(name="socket_connect")
+def connect(event: WebsocketEvent) -> dict[str, int]:
+    return sockets.connect(event.to_dict())
+
+
+@app.on_ws_message(name="socket_message")
+def receive(event: WebsocketEvent) -> dict[str, int]:
+    return sockets.message(event.to_dict())
+
+
+@app.on_ws_disconnect(name="socket_disconnect")
+def disconnect(event: WebsocketEvent) -> dict[str, int]:
+    return sockets.disconnect(event.to_dict())

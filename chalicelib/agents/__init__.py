@@ -1,0 +1,23 @@
+"""Voice-agent providers, by name."""
+
+from chalicelib.agents.contract import Agent
+from chalicelib.errors import FieldError, InvalidBody
+
+PROVIDERS = ("simulated", "http")
+
+
+def check(provider: str) -> None:
+    """Raises InvalidBody for a provider there is none of."""
+    if provider not in PROVIDERS:
+        raise InvalidBody(FieldError("agent.provider", f"expected one of {', '.join(PROVIDERS)}"))
+
+
+def agent(provider: str) -> Agent:
+    """The agent of a provider's name."""
+    if provider == "http":
+        from chalicelib.agents.http import HttpAgent
+
+        return HttpAgent()
+    from chalicelib.agents.simulated import SimulatedAgent
+
+    return SimulatedAgent()

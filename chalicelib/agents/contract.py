@@ -1,0 +1,43 @@
+"""What a voice agent is asked and what it may answer. Providers implement `Agent`; the dialer knows no other."""
+
+from __future__ import annotations
+
+from typing import Any, Protocol
+
+from msgspec import Struct
+
+from chalicelib.dialing.model import Result
+from chalicelib.errors import Failure
+
+
+class CallOrder(Struct, frozen=True, kw_only=True, rename="camel"):
+    """A call to be placed: the body of the `http` provider's request. `call_id` is the attempt's id."""
+
+    phone_number: str
+    first_name: str
+    last_name: str
+    custom_data: dict[str, Any]
+    call_id: str
+    campaign_id: str
+    contact_id: str
+    campaign_type: str
+    callback_url: str
+
+
+class Accepted(Struct, frozen=True):
+    """The agent places the call and reports its result later."""
+
+
+class NotPlaced(Failure):
+    """The agent surely began no call: it may be asked again."""
+
+
+class OutcomeUnknown(Failure):
+    """Nobody knows whether a call began: it waits for its webhook."""
+
+
+class Agent(Protocol):
+    """A voice-agent provider."""
+
+    def place(self, order: CallOrder) -> Result | Accepted:
+        """Place a call. Returns its result when the agent waits for it. Raises NotPlaced or OutcomeUnknown."""

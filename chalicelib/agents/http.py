@@ -1,0 +1,140 @@
+"""The `http` provider: one POST per call; the answer is the result, or 202 and a signed webhook later."""
+
+from __future__ import annotations
+
+import hashlib
+import hmac
+import re
+from datetime import datetime
+from typing import Annotated, Any
+
+import msgspec
+from msgspec import Meta, Struct
+
+from chalicelib.agents.contract import Accepted, CallOrder, NotPlaced, OutcomeUnknown
+from chalicelib.dialing.model import OUTCOMES, CallStatus, Result
+from chalicelib.errors import FieldError, InvalidBody, Unauthorized
+from chalicelib.secrets import SecretUnreadable, secret
+from chalicelib.settings import settings
+
+CONNECT_TIMEOUT_SECONDS = 5
+SIGNATURE_AGE_SECONDS = 300
+"""How far a webhook's signature may be from now."""
+
+NOT_PLACED = {401, 403, 404, 405, 410, 429}
+"""Statuses by which an agent says that it began no call, through no fault of the contact's."""
+
+UNACCEPTABLE = {400, 422}
+"""Statuses by which an agent says that it cannot call this contact."""
+
+
+class Report(Struct, frozen=True, rename="camel"):
+    """A result as an agent tells it; unknown members are ignored."""
+
+    success: bool | None = None
+    outcome: str | None = None
+    summary: str | None = None
+    duration: Annotated[float, Meta(ge=0)] | None = None
+    recording_url: str | None = None
+    status: str | None = None
+    callback_at: str | None = None
+
+    def result(self) -> Result:
+        """The result it means: a `status` that is one of ours wins over `success`. Raises InvalidBody without either."""
+        if self.status is None and self.success is None:
+            raise InvalidBody(FieldError("success", "required, unless status is given"))
+        if self.status is not None and self.status not in OUTCOMES:
+            raise InvalidBody(FieldError("status", f"expected one of {', '.join(OUTCOMES)}"))
+        status = CallStatus(self.status) if self.status else CallStatus.SUCCESS if self.success else CallStatus.FAILED
+        return Result(
+            call_status=status,
+            outcome=self.outcome,
+            summary=self.summary,
+            duration=None if self.duration is None else round(self.duration),
+            recording_url=self.recording_url,
+            callback_at=self.callback_at,
+        ).cut()
+
+
+class LateReport(Report, frozen=True, kw_only=True, rename="camel"):
+    """A result that comes by webhook."""
+
+    call_id: str
+
+
+class HttpAgent:
+    """The agent behind `AGENT_URL`."""
+
+    def place(self, order: CallOrder) -> Result | Accepted:
+        response = _post(order)
+        if response.status_code == 202:
+            return Accepted()
+        if response.status_code in NOT_PLACED or response.is_redirect:
+            raise NotPlaced(f"the agent answered {response.status_code}")
+        if response.status_code in UNACCEPTABLE:
+            return Result(call_status=CallStatus.FAILED, outcome=f"the agent refused the call ({response.status_code})")
+        if response.status_code != 200:
+            raise OutcomeUnknown(f"the agent answered {response.status_code}")
+        try:
+            return msgspec.json.decode(response.content, type=Report).result()
+        except (msgspec.DecodeError, InvalidBody):
+            raise OutcomeUnknown("the agent's answer cannot be read") from None
+
+
+def _post(order: CallOrder) -> Any:
+    import requests
+
+    try:
+        return requests.post(
+            settings().agent_url,
+            data=msgspec.json.encode(order),
+            headers={"Content-Type": "application/json", "Idempotency-Key": order.call_id, **_authorization()},
+            timeout=(CONNECT_TIMEOUT_SECONDS, settings().agent_timeout_seconds),
+            allow_redirects=False,
+        )
+    except requests.ConnectionError as error:
+        if _never_connected(error):
+            raise NotPlaced("the agent cannot be reached") from error
+        raise OutcomeUnknown("the connection to the agent broke") from error
+    except requests.RequestException as error:
+        raise OutcomeUnknown("the agent did not answer in time") from error
+
+
+def _authorization() -> dict[str, str]:
+    """The agent's token as a header, where the deployment has one. Raises NotPlaced when it cannot be read."""
+    parameter = settings().agent_token_parameter
+    if not parameter:
+        return {}
+    try:
+        return {"Authorization": f"Bearer {secret(parameter)}"}
+    except SecretUnreadable as error:
+        raise NotPlaced(str(error)) from error
+
+
+def _never_connected(error: Any) -> bool:
+    """Whether an error of requests proves that nothing was sent: DNS, connect or TLS failure."""
+    import requests
+    from urllib3 import exceptions as urllib3
+
+    if isinstance(error, requests.exceptions.ConnectTimeout | requests.exceptions.SSLError):
+        return True
+    cause = error.args[0] if error.args else None
+    reason = getattr(cause, "reason", cause)
+    return isinstance(reason, urllib3.NewConnectionError | urllib3.ConnectTimeoutError | urllib3.SSLError)
+
+
+def verify(signature: str, body: bytes, key: str, *, now: datetime) -> None:
+    """Check an `X-AutoCall-Signature: t=<unix seconds>,v1=<hex>`. Raises Unauthorized."""
+    match = re.fullmatch(r"t=(\d{1,12}),v1=([0-9a-f]{64})", signature.strip())
+    if not match:
+        raise Unauthorized("The webhook carries no valid X-AutoCall-Signature.")
+    expected = sign(match[1], body, key)
+    if not hmac.compare_digest(expected, match[2]):
+        raise Unauthorized("The webhook's signature does not match.")
+    if abs(now.timestamp() - int(match[1])) > SIGNATURE_AGE_SECONDS:
+        raise Unauthorized("The webhook's signature is too old.")
+
+
+def sign(timestamp: str, body: bytes, key: str) -> str:
+    """HMAC-SHA256 of `<timestamp>.<body>` in hexadecimal."""
+    return hmac.new(key.encode(), timestamp.encode() + b"." + body, hashlib.sha256).hexdigest()

@@ -1,0 +1,90 @@
+"""Calling hours: whether, and when next, a campaign may call. Pure; wall-clock times are read in the window's time zone."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from datetime import UTC, date, datetime, time, timedelta
+
+from chalicelib.campaigns.model import CallingHours
+from chalicelib.errors import FieldError, InvalidBody
+
+DAYS = ("MON", "TUE", "WED", "THU", "FRI", "SAT", "SUN")
+CONTACT = "contact"
+"""The time zone that stands for the one of each contact's own number."""
+
+HORIZON = timedelta(days=400)
+
+
+def check(hours: CallingHours) -> None:
+    """What types alone do not say. Raises InvalidBody naming the field."""
+    errors = []
+    if hours.timezone != CONTACT and not _known(hours.timezone):
+        errors.append(FieldError("callingHours.timezone", "expected an IANA time zone such as Asia/Tashkent, or contact"))
+    unknown = [day for day in hours.days if day not in DAYS]
+    if unknown:
+        errors.append(FieldError("callingHours.days", f"expected {', '.join(DAYS)}"))
+    if hours.from_ == hours.to:
+        errors.append(FieldError("callingHours.to", "expected another time than from"))
+    for holiday in hours.holidays:
+        try:
+            date.fromisoformat(holiday)
+        except ValueError:
+            errors.append(FieldError("callingHours.holidays", "expected dates as YYYY-MM-DD"))
+            break
+    if errors:
+        raise InvalidBody(*errors)
+
+
+def _known(name: str) -> bool:
+    from zoneinfo import available_timezones
+
+    return name in available_timezones()
+
+
+def opening(hours: CallingHours | None, now: datetime, zones: Iterable[str] = ()) -> datetime | None:
+    """The first moment from `now` on when calling is allowed: `now` itself inside the hours.
+
+    `zones` are the IANA zones of the contact's number, all of which must be open when the hours are in the contact's
+    own time zone. None when no moment within 400 days is allowed.
+    """
+    if hours is None:
+        return now
+    names = list(zones) if hours.timezone == CONTACT else [hours.timezone]
+    at = now
+    while at <= now + HORIZON:
+        moments = [_opening(hours, at, name) for name in names or ["UTC"]]
+        if None in moments:
+            return None
+        latest = max(moment for moment in moments if moment is not None)
+        if latest == at:
+            return at
+        at = latest
+    return None
+
+
+def _opening(hours: CallingHours, now: datetime, zone: str) -> datetime | None:
+    """The first open moment in one zone: of the windows that begin from yesterday on, the first that has not ended."""
+    from zoneinfo import ZoneInfo
+
+    tz = ZoneInfo(zone)
+    first = now.astimezone(tz).date() - timedelta(days=1)
+    for offset in range(HORIZON.days):
+        day = first + timedelta(days=offset)
+        if DAYS[day.weekday()] not in hours.days or day.isoformat() in hours.holidays:
+            continue
+        begin, end = _window(hours, day, tz)
+        if now < end and begin < end:
+            return max(now, begin)
+    return None
+
+
+def _window(hours: CallingHours, day: date, tz: object) -> tuple[datetime, datetime]:
+    """The window that begins on a day, in UTC; one whose end is not after its begin ends the next day."""
+    begin = time.fromisoformat(hours.from_)
+    whole = hours.to == "24:00"
+    end = time(0) if whole else time.fromisoformat(hours.to)
+    last = day + timedelta(days=1) if whole or end <= begin else day
+    return (
+        datetime.combine(day, begin, tzinfo=tz).astimezone(UTC),  # type: ignore[arg-type]
+        datetime.combine(last, end, tzinfo=tz).astimezone(UTC),  # type: ignore[arg-type]
+    )

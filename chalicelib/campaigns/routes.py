@@ -1,0 +1,270 @@
+"""REST routes of campaigns and the calls in them."""
+
+from __future__ import annotations
+
+from datetime import datetime
+from typing import Annotated, Any
+
+import msgspec
+from chalice.app import Response
+from msgspec import Meta, Struct
+
+from chalicelib import agents, clock, http, ids, queues
+from chalicelib.campaigns import enrolment, hours, model, schedule, store
+from chalicelib.campaigns.model import (
+    WHILE_RUNNING,
+    AgentChoice,
+    CallingHours,
+    Campaign,
+    CampaignChange,
+    CampaignStatus,
+    NewCampaign,
+    Retry,
+)
+from chalicelib.contacts import store as contacts
+from chalicelib.contacts.model import ContactStatus
+from chalicelib.dialing import store as calls
+from chalicelib.dialing.model import Call, CallStatus
+from chalicelib.errors import CampaignRunning, Conflict, FieldError, InvalidBody, NotFound
+from chalicelib.http import BASE, Request
+from chalicelib.ids import is_id
+from chalicelib.imports import store as imports
+from chalicelib.queues import Enrol
+from chalicelib.settings import settings
+from chalicelib.store import Page
+from chalicelib.totals import store as totals
+
+routes = http.Routes(__name__)
+
+DEFAULT_LIMIT, DEFAULT_CALLS_LIMIT = 20, 50
+AT_ONCE = 1_000
+"""Contact ids enrolled while the request waits; more go to the worker, as many to a message."""
+
+MAX_IDS_BODY = 512 * 1024
+RACES = 5
+
+
+class Filter(Struct, frozen=True, forbid_unknown_fields=True):
+    """Which contacts, by their status."""
+
+    status: ContactStatus
+
+
+class Enrolment(Struct, frozen=True, rename="camel", forbid_unknown_fields=True):
+    """Whom to add to a campaign: exactly one of the three."""
+
+    contact_ids: Annotated[list[str], Meta(max_length=10_000)] | None = None
+    import_id: str | None = None
+    filter: Filter | None = None
+
+
+@routes.post(f"{BASE}/campaigns")
+def create(request: Request) -> Response:
+    new = request.json(NewCampaign)
+    now = clock.now()
+    campaign = _campaign(new, request.identity.organization_id, now)
+    _known(campaign.organization_id, new.contact_ids)
+    store.add(campaign)
+    if new.contact_ids:
+        enrolment.enrol(campaign.organization_id, campaign.campaign_id, new.contact_ids, now=now)
+        campaign = store.find(campaign.organization_id, campaign.campaign_id, consistent=True)
+    return http.ok(campaign.view(), 201, location=f"/campaigns/{campaign.campaign_id}")
+
+
+def _campaign(new: NewCampaign, organization_id: str, now: datetime) -> Campaign:
+    at = clock.stamp(now)
+    scheduled_at = new.scheduled_at and model.scheduled(new.scheduled_at, now=now)
+    calling_hours = _default_hours() if new.calling_hours is msgspec.UNSET else new.calling_hours
+    if calling_hours:
+        hours.check(calling_hours)
+    return Campaign(
+        organization_id=organization_id,
+        campaign_id=ids.new_id(),
+        name=new.name,
+        description=new.description,
+        campaign_type=new.campaign_type,
+        max_concurrent_calls=new.max_concurrent_calls,
+        retry=new.retry or Retry(),
+        calling_hours=calling_hours,
+        call_timeout_seconds=new.call_timeout_seconds,
+        agent=_agent(new.agent),
+        scheduled_at=scheduled_at,
+        wake_at=scheduled_at and clock.minute(clock.moment(scheduled_at)),
+        created_at=at,
+        updated_at=at,
+    )
+
+
+def _default_hours() -> CallingHours | None:
+    text = settings().default_calling_hours
+    return msgspec.json.decode(text, type=CallingHours | None) if text else None
+
+
+def _agent(choice: AgentChoice | None) -> AgentChoice:
+    if choice is None:
+        return AgentChoice(settings().agent_provider)
+    agents.check(choice.provider)
+    return choice
+
+
+def _known(organization_id: str, contact_ids: list[str]) -> None:
+    """Raises InvalidBody naming the ids that are no contact of the organization."""
+    known = contacts.find_many(organization_id, filter(is_id, contact_ids))
+    errors = [
+        FieldError(f"contactIds[{n}]", "there is no such contact")
+        for n, contact_id in enumerate(contact_ids)
+        if contact_id not in known
+    ]
+    if errors:
+        raise InvalidBody(*errors)
+
+
+@routes.get(f"{BASE}/campaigns")
+def show_all(request: Request) -> Response:
+    paging = request.paging(DEFAULT_LIMIT, ("status",))
+    status = request.choice("status", CampaignStatus)
+    organization_id = request.identity.organization_id
+    total = totals.total(totals.Kind.CAMPAIGNS, organization_id, status)
+    return http.listing(paging, store.page(organization_id, status, paging), total)
+
+
+@routes.get(f"{BASE}/campaigns/{{id}}")
+def show(request: Request) -> Response:
+    return http.ok(store.find(request.identity.organization_id, request.id()).view())
+
+
+@routes.patch(f"{BASE}/campaigns/{{id}}")
+def change(request: Request) -> Response:
+    now = clock.now()
+    wanted = request.json(CampaignChange).given()
+    for _ in range(RACES):
+        campaign = store.find(request.identity.organization_id, request.id(), consistent=True)
+        try:
+            return http.ok(store.change(campaign, _changes(campaign, wanted, now), at=now).view())
+        except Conflict:
+            continue
+    raise Conflict
+
+
+def _changes(campaign: Campaign, wanted: dict[str, Any], now: datetime) -> dict[str, Any]:
+    """The fields a request sets. Raises InvalidBody, and CampaignRunning for what a running campaign keeps."""
+    if campaign.status is CampaignStatus.RUNNING and wanted.keys() - WHILE_RUNNING:
+        raise CampaignRunning(f"While the campaign runs only {', '.join(sorted(WHILE_RUNNING))} may change.")
+    changes = dict(wanted)
+    if "retry" in changes:
+        changes["retry"] = changes["retry"] or Retry()
+    if changes.get("calling_hours"):
+        hours.check(changes["calling_hours"])
+    if "agent" in changes:
+        changes["agent"] = _agent(changes["agent"])
+    if "scheduled_at" in changes:
+        changes |= _rescheduled(campaign, changes["scheduled_at"], now)
+    elif campaign.status is CampaignStatus.RUNNING:
+        changes["wake_at"] = clock.minute(now)
+    return changes
+
+
+def _rescheduled(campaign: Campaign, text: str | None, now: datetime) -> dict[str, Any]:
+    if campaign.status is not CampaignStatus.PENDING:
+        raise InvalidBody(FieldError("scheduledAt", "only a campaign that was never started can be scheduled"))
+    at = text and model.scheduled(text, now=now)
+    return {"scheduled_at": at, "wake_at": at and clock.minute(clock.moment(at)), "status_reason": None}
+
+
+@routes.delete(f"{BASE}/campaigns/{{id}}")
+def remove(request: Request) -> Response:
+    organization_id, campaign_id = request.identity.organization_id, request.id()
+    store.remove(store.find(organization_id, campaign_id, consistent=True), at=clock.now())
+    queues.work(queues.Remove(organization_id=organization_id, campaign_id=campaign_id))
+    return http.no_content()
+
+
+@routes.post(f"{BASE}/campaigns/{{id}}/start")
+def start(request: Request) -> Response:
+    return http.ok(schedule.start(request.identity.organization_id, request.id(), now=clock.now()).view())
+
+
+@routes.post(f"{BASE}/campaigns/{{id}}/stop")
+def stop(request: Request) -> Response:
+    return http.ok(schedule.stop(request.identity.organization_id, request.id(), now=clock.now()).view())
+
+
+@routes.post(f"{BASE}/campaigns/{{id}}/contacts", max_body=MAX_IDS_BODY)
+def enrol(request: Request) -> Response:
+    wanted = request.json(Enrolment)
+    organization_id, campaign_id = request.identity.organization_id, request.id()
+    if [wanted.contact_ids, wanted.import_id, wanted.filter].count(None) != 2:
+        raise InvalidBody(FieldError("contactIds", "send exactly one of contactIds, importId and filter"))
+    ids_ = wanted.contact_ids
+    if ids_ is not None and len(ids_) <= AT_ONCE:
+        return http.ok(_enrol_now(organization_id, campaign_id, ids_))
+    campaign = store.find(organization_id, campaign_id)
+    for order in _orders(organization_id, campaign_id, wanted):
+        queues.work(order)
+    return http.ok({"campaignId": campaign_id, "totalContacts": campaign.total}, 202)
+
+
+def _enrol_now(organization_id: str, campaign_id: str, contact_ids: list[str]) -> enrolment.Enrolled:
+    """Enrol what can be an id; the rest is not found."""
+    done = enrolment.enrol(organization_id, campaign_id, list(filter(is_id, contact_ids)), now=clock.now())
+    odd = [contact_id for contact_id in dict.fromkeys(contact_ids) if not is_id(contact_id)]
+    return msgspec.structs.replace(done, not_found=[*done.not_found, *odd])
+
+
+def _orders(organization_id: str, campaign_id: str, wanted: Enrolment) -> list[Enrol]:
+    """The worker's orders for an enrolment. Raises NotFound for an import there is none of."""
+    if wanted.import_id is not None:
+        if not is_id(wanted.import_id):
+            raise NotFound("There is no such import in this organization.")
+        imports.find(organization_id, wanted.import_id)
+        return [Enrol(organization_id=organization_id, campaign_id=campaign_id, import_id=wanted.import_id)]
+    if wanted.filter is not None:
+        return [Enrol(organization_id=organization_id, campaign_id=campaign_id, status=wanted.filter.status)]
+    known = list(filter(is_id, wanted.contact_ids or []))
+    return [
+        Enrol(organization_id=organization_id, campaign_id=campaign_id, contact_ids=known[start : start + AT_ONCE])
+        for start in range(0, len(known), AT_ONCE)
+    ]
+
+
+@routes.get(f"{BASE}/campaigns/{{id}}/contacts")
+def show_calls(request: Request) -> Response:
+    paging = request.paging(DEFAULT_CALLS_LIMIT, ("callStatus",))
+    status = request.choice("callStatus", CallStatus)
+    campaign = store.find(request.identity.organization_id, request.id())
+    found, cursor = calls.page(campaign.campaign_id, status, paging)
+    total = campaign.total if status is None else campaign.counted(status)
+    return http.listing(paging, Page(_with_contacts(campaign.organization_id, found), cursor), total)
+
+
+@routes.get(f"{BASE}/campaigns/{{id}}/contacts/{{contactId}}")
+def show_call(request: Request) -> Response:
+    campaign = store.find(request.identity.organization_id, request.id())
+    call = calls.find(campaign.campaign_id, request.id("contactId"))
+    return http.ok(_with_contacts(campaign.organization_id, [call])[0])
+
+
+@routes.get(f"{BASE}/contacts/{{id}}/calls")
+def show_calls_of_contact(request: Request) -> Response:
+    paging = request.paging(DEFAULT_CALLS_LIMIT)
+    contact = contacts.find(request.identity.organization_id, request.id())
+    found, cursor = calls.page_of_contact(contact.contact_id, paging)
+    page = Page(_with_contacts(contact.organization_id, found), cursor)
+    return http.listing(paging, page, calls.count_of_contact(contact.contact_id))
+
+
+def _with_contacts(organization_id: str, found: list[Call]) -> list[dict[str, Any]]:
+    """Calls as the API shows them, each with whom it is to; a contact that was deleted has only its id."""
+    people = contacts.find_many(organization_id, [call.contact_id for call in found])
+    return [
+        call.view()
+        | {
+            "contact": {
+                "id": call.contact_id,
+                "firstName": (person := people.get(call.contact_id)) and person.first_name,
+                "lastName": person and person.last_name,
+                "phone": person and person.phone,
+            }
+        }
+        for call in found
+    ]

@@ -1,0 +1,259 @@
+"""Campaigns and their counters. The counters change only in the transaction of the calls they count."""
+
+from __future__ import annotations
+
+import zlib
+from collections import Counter
+from collections.abc import Iterator
+from datetime import datetime
+from typing import Any
+
+from msgspec import Struct
+from pynamodb.attributes import NumberAttribute, UnicodeAttribute
+from pynamodb.expressions.condition import Condition
+from pynamodb.expressions.update import Action
+from pynamodb.indexes import GlobalSecondaryIndex, KeysOnlyProjection
+
+from chalicelib import clock
+from chalicelib.campaigns.model import (
+    IN_FLIGHT,
+    AgentChoice,
+    CallingHours,
+    Campaign,
+    CampaignStatus,
+    CampaignType,
+    Retry,
+)
+from chalicelib.errors import CampaignRunning, Conflict, NotFound
+from chalicelib.store import (
+    Cancelled,
+    Choice,
+    Json,
+    Page,
+    Paging,
+    Row,
+    Transaction,
+    batch,
+    get,
+    newest_first,
+    table,
+    update_if,
+)
+from chalicelib.totals.store import Kind, count
+
+WAKE_SHARDS = 8
+RACES = 5
+DELETED = "#deleted"
+"""A deleted campaign's row waits under `<organizationId>#deleted` until its calls are removed."""
+
+
+class StatusIndex(GlobalSecondaryIndex["CampaignRow"]):
+    class Meta:
+        index_name = "status"
+        projection = KeysOnlyProjection()
+
+    status_key = UnicodeAttribute(hash_key=True, attr_name="statusKey")
+    campaign_id = UnicodeAttribute(range_key=True, attr_name="campaignId")
+
+
+class WakeIndex(GlobalSecondaryIndex["CampaignRow"]):
+    class Meta:
+        index_name = "wake"
+        projection = KeysOnlyProjection()
+
+    wake_shard = UnicodeAttribute(hash_key=True, attr_name="wakeShard")
+    wake_at = UnicodeAttribute(range_key=True, attr_name="wakeAt")
+
+
+class CampaignRow(Row):
+    class Meta:
+        table_name = table("campaigns_table")
+
+    organization_id = UnicodeAttribute(hash_key=True, attr_name="organizationId")
+    campaign_id = UnicodeAttribute(range_key=True, attr_name="campaignId")
+    status_key = UnicodeAttribute(attr_name="statusKey")
+    name = UnicodeAttribute()
+    description = UnicodeAttribute(null=True)
+    campaign_type = Choice(CampaignType, attr_name="campaignType")
+    status = Choice(CampaignStatus)
+    status_reason = UnicodeAttribute(null=True, attr_name="statusReason")
+    max_concurrent_calls = NumberAttribute(attr_name="maxConcurrentCalls")
+    retry = Json(Retry)
+    calling_hours = Json(CallingHours, null=True, attr_name="callingHours")
+    call_timeout_seconds = NumberAttribute(attr_name="callTimeoutSeconds")
+    agent = Json(AgentChoice)
+    scheduled_at = UnicodeAttribute(null=True, attr_name="scheduledAt")
+    started_at = UnicodeAttribute(null=True, attr_name="startedAt")
+    completed_at = UnicodeAttribute(null=True, attr_name="completedAt")
+    created_at = UnicodeAttribute(attr_name="createdAt")
+    updated_at = UnicodeAttribute(attr_name="updatedAt")
+    wake_shard = UnicodeAttribute(null=True, attr_name="wakeShard")
+    wake_at = UnicodeAttribute(null=True, attr_name="wakeAt")
+    waiting = NumberAttribute()
+    in_flight = NumberAttribute(attr_name="inFlight")
+    success = NumberAttribute()
+    failed = NumberAttribute()
+    no_answer = NumberAttribute(attr_name="noAnswer")
+    busy = NumberAttribute()
+    promise_to_pay = NumberAttribute(attr_name="promiseToPay")
+    refused = NumberAttribute()
+    callback_requested = NumberAttribute(attr_name="callbackRequested")
+    skipped = NumberAttribute()
+    status_index = StatusIndex()
+    wake_index = WakeIndex()
+
+
+class CampaignKey(Struct, frozen=True):
+    """Which campaign of which organization."""
+
+    organization_id: str
+    campaign_id: str
+
+
+def find(organization_id: str, campaign_id: str, *, consistent: bool = False) -> Campaign:
+    """A campaign. Raises NotFound."""
+    row = get(CampaignRow, organization_id, campaign_id, consistent=consistent)
+    if row is None:
+        raise NotFound
+    return row.value(Campaign)
+
+
+def page(organization_id: str, status: CampaignStatus | None, paging: Paging) -> Page:
+    """A page of the organization's campaigns, newest first."""
+    if status is None:
+        rows, cursor = newest_first(CampaignRow, organization_id, CampaignRow.campaign_id, paging)
+        return Page([row.value(Campaign).view() for row in rows], cursor)
+    partition = _status_key(organization_id, status)
+    keys, cursor = newest_first(CampaignRow, partition, CampaignRow.campaign_id, paging, index="status")
+    found = {r.campaign_id: r for r in batch(CampaignRow, [(r.organization_id, r.campaign_id) for r in keys])}
+    return Page([found[k.campaign_id].value(Campaign).view() for k in keys if k.campaign_id in found], cursor)
+
+
+def add(campaign: Campaign) -> None:
+    """Store a new campaign."""
+    transaction = Transaction()
+    row = CampaignRow.of(campaign, status_key=_status_key(campaign.organization_id, campaign.status))
+    row.wake_shard = _shard(campaign.campaign_id) if campaign.wake_at else None
+    transaction.put(row, CampaignRow.campaign_id.does_not_exist())
+    count(transaction, Kind.CAMPAIGNS, campaign.organization_id, campaign.campaign_id, {campaign.status: 1})
+    transaction.commit()
+
+
+def change(campaign: Campaign, changes: dict[str, Any], *, condition: Condition | None = None, at: datetime) -> Campaign:
+    """Set fields by name, None clears one, if the campaign's status is still as read and `condition` holds.
+
+    A change of `status` moves the organization's totals with it. Raises Conflict when the campaign moved on.
+    """
+    changes = changes | {"updated_at": clock.stamp(at)}
+    new = Campaign(**{name: getattr(campaign, name) for name in Campaign.__struct_fields__} | changes)
+    unmoved = CampaignRow.status == campaign.status
+    unmoved = unmoved if condition is None else unmoved & condition
+    row, actions = CampaignRow(campaign.organization_id, campaign.campaign_id), _assignments(new, changes)
+    if new.status is campaign.status:
+        update_if(row, actions, unmoved)
+        return new
+    transaction = Transaction()
+    _move(transaction, new, campaign.status)
+    transaction.update(row, actions, unmoved, tag="campaign")
+    transaction.commit()
+    return new
+
+
+def _move(transaction: Transaction, new: Campaign, old: CampaignStatus) -> None:
+    count(transaction, Kind.CAMPAIGNS, new.organization_id, new.campaign_id, {old: -1, new.status: 1})
+
+
+def _assignments(new: Campaign, changes: dict[str, Any]) -> list[Action]:
+    if "status" in changes:
+        changes = changes | {"status_key": _status_key(new.organization_id, new.status)}
+    if "wake_at" in changes:
+        changes = changes | {"wake_shard": new.wake_at and _shard(new.campaign_id)}
+    attributes = CampaignRow.get_attributes()
+    return [
+        attributes[name].remove() if value is None else attributes[name].set(value)
+        for name, value in changes.items()
+    ]
+
+
+def move(
+    transaction: Transaction,
+    campaign: Campaign,
+    moves: Counter[str],
+    changes: dict[str, Any],
+    *,
+    claims: int = 0,
+    tag: object = "campaign",
+) -> None:
+    """Add to a transaction what its calls do to their campaign: differences of its counters, and fields to set.
+
+    With `claims` new calls in flight it requires that the campaign is RUNNING and has slots for all of them.
+    """
+    new = Campaign(**{name: getattr(campaign, name) for name in Campaign.__struct_fields__} | changes)
+    attributes = CampaignRow.get_attributes()
+    actions = [attributes[name].add(change) for name, change in moves.items() if change]
+    condition = CampaignRow.status == campaign.status
+    if claims:
+        taken = moves[IN_FLIGHT]
+        condition &= CampaignRow.in_flight <= campaign.max_concurrent_calls - taken
+        condition &= CampaignRow.max_concurrent_calls == campaign.max_concurrent_calls
+    if new.status is not campaign.status:
+        _move(transaction, new, campaign.status)
+    row = CampaignRow(campaign.organization_id, campaign.campaign_id)
+    transaction.update(row, [*actions, *_assignments(new, changes)], condition, tag=tag)
+
+
+def complete(campaign: Campaign, *, at: datetime) -> None:
+    """End a campaign that has nobody waiting and nobody in flight; nothing happens when that is no longer so."""
+    nobody = (CampaignRow.waiting == 0) & (CampaignRow.in_flight == 0)
+    changes = {
+        "status": CampaignStatus.COMPLETED,
+        "status_reason": None,
+        "completed_at": clock.stamp(at),
+        "wake_at": None,
+    }
+    try:
+        change(campaign, changes, condition=nobody, at=at)
+    except Conflict:
+        return
+
+
+def remove(campaign: Campaign, *, at: datetime) -> None:
+    """Hide a campaign at once; its rows are removed later. Raises CampaignRunning."""
+    if campaign.status is CampaignStatus.RUNNING or campaign.in_flight:
+        raise CampaignRunning
+    idle = (CampaignRow.status == campaign.status) & (CampaignRow.in_flight == 0)
+    transaction = Transaction()
+    transaction.delete(CampaignRow(campaign.organization_id, campaign.campaign_id), idle, tag="campaign")
+    buried = CampaignRow.of(campaign, status_key=DELETED, wake_shard=_shard(campaign.campaign_id))
+    buried.organization_id, buried.wake_at = campaign.organization_id + DELETED, clock.minute(at)
+    transaction.put(buried)
+    count(transaction, Kind.CAMPAIGNS, campaign.organization_id, campaign.campaign_id, {campaign.status: -1})
+    try:
+        transaction.commit()
+    except Cancelled:
+        raise CampaignRunning from None
+
+
+def forget(organization_id: str, campaign_id: str) -> None:
+    """Remove what `remove` left of a campaign."""
+    CampaignRow(organization_id + DELETED, campaign_id).delete()
+
+
+def due(now: datetime) -> Iterator[CampaignKey]:
+    """The campaigns whose `wakeAt` has come."""
+    for shard in range(WAKE_SHARDS):
+        for row in CampaignRow.query(str(shard), CampaignRow.wake_at <= clock.minute(now), index_name="wake"):
+            yield CampaignKey(row.organization_id, row.campaign_id)
+
+
+def _shard(campaign_id: str) -> str:
+    return str(zlib.crc32(campaign_id.encode()) % WAKE_SHARDS)
+
+
+def _status_key(organization_id: str, status: CampaignStatus) -> str:
+    return f"{organization_id}#{status}"
+
+
+def of_image(image: dict[str, Any]) -> Campaign:
+    """The value of a row in a stream record's image."""
+    return CampaignRow.from_raw_data(image).value(Campaign)

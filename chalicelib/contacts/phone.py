@@ -1,0 +1,52 @@
+"""Phone numbers: people write them in many ways, rows keep E.164."""
+
+from chalicelib.errors import FieldError
+
+
+def normalize(text: str, region: str, *, field: str = "phone") -> str:
+    """The E.164 form of a phone as people write it; `region` (ISO 3166) is assumed where no country code is given.
+
+    Raises FieldError for text that is no phone number or cannot be one (libphonenumber's validity).
+    """
+    import phonenumbers
+
+    try:
+        number = phonenumbers.parse(text, region)
+    except phonenumbers.NumberParseException:
+        raise FieldError(field, "expected a phone number such as +998901234567") from None
+    if not phonenumbers.is_valid_number(number):
+        international = _without_plus(text, region)
+        if international is None:
+            raise FieldError(field, "there is no such phone number; expected one such as +998901234567")
+        return international
+    return phonenumbers.format_number(number, phonenumbers.PhoneNumberFormat.E164)
+
+
+def _without_plus(text: str, region: str) -> str | None:
+    """`998901234567` and `00998901234567` read as international numbers whose plus was lost."""
+    import phonenumbers
+
+    digits = "".join(filter(str.isdigit, text))
+    if text.lstrip().startswith("+") or len(digits) < 11:
+        return None
+    try:
+        number = phonenumbers.parse("+" + digits.removeprefix("00"), region)
+    except phonenumbers.NumberParseException:
+        return None
+    if not phonenumbers.is_valid_number(number):
+        return None
+    return phonenumbers.format_number(number, phonenumbers.PhoneNumberFormat.E164)
+
+
+def masked(phone: str) -> str:
+    """`+99890*****67`: a phone as logs may show it."""
+    return phone[:6] + "*" * max(len(phone) - 8, 0) + phone[-2:] if len(phone) > 8 else "*" * len(phone)
+
+
+def zones(phone: str) -> tuple[str, ...]:
+    """The IANA time zones a phone (E.164) may be in; UTC when nobody knows."""
+    import phonenumbers
+    from phonenumbers import timezone
+
+    found = timezone.time_zones_for_number(phonenumbers.parse(phone))
+    return tuple(zone for zone in found if zone != timezone.UNKNOWN_TIMEZONE) or ("UTC",)

@@ -1,0 +1,90 @@
+"""REST routes of contacts."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from chalice.app import Response
+
+from chalicelib import clock, http, ids
+from chalicelib.contacts import model, store
+from chalicelib.contacts.model import ContactChange, ContactStatus, NewContact
+from chalicelib.contacts.phone import normalize
+from chalicelib.errors import FieldError, InvalidBody, InvalidParameter
+from chalicelib.http import BASE, Request
+from chalicelib.settings import settings
+from chalicelib.store import Page, Paging
+from chalicelib.totals import store as totals
+
+routes = http.Routes(__name__)
+
+DEFAULT_LIMIT = 50
+
+
+@routes.post(f"{BASE}/contacts")
+def create(request: Request) -> Response:
+    new = request.json(NewContact)
+    model.check(new)
+    contact = model.create(
+        new,
+        organization_id=request.identity.organization_id,
+        contact_id=ids.new_id(),
+        phone=_phone(new.phone),
+        at=clock.stamp(clock.now()),
+    )
+    contact = store.add(contact)
+    return http.ok(contact, 201, location=f"/contacts/{contact.contact_id}")
+
+
+@routes.get(f"{BASE}/contacts")
+def show_all(request: Request) -> Response:
+    paging = request.paging(DEFAULT_LIMIT, ("status", "phone"))
+    status = request.choice("status", ContactStatus)
+    organization_id = request.identity.organization_id
+    if "phone" in request.query:
+        return _with_phone(request, paging, status)
+    return http.listing(paging, store.page(organization_id, status, paging), totals.total(totals.Kind.CONTACTS, organization_id, status))
+
+
+def _with_phone(request: Request, paging: Paging, status: ContactStatus | None) -> Response:
+    try:
+        phone = normalize(request.query["phone"], settings().default_phone_region)
+    except FieldError as error:
+        raise InvalidParameter(error) from None
+    contact = store.by_phone(request.identity.organization_id, phone)
+    matching = [contact] if contact and status in (None, contact.status) else []
+    shown = matching if paging.page == 1 else []
+    return http.listing(paging, Page(shown, None), len(matching))
+
+
+@routes.get(f"{BASE}/contacts/{{id}}")
+def show(request: Request) -> Response:
+    return http.ok(store.find(request.identity.organization_id, request.id()))
+
+
+@routes.patch(f"{BASE}/contacts/{{id}}")
+def change(request: Request) -> Response:
+    wanted = request.json(ContactChange)
+    model.check(wanted)
+    changes: dict[str, Any] = wanted.given()
+    if "phone" in changes:
+        changes["phone"] = _phone(changes["phone"])
+    if changes.get("last_name", "") is None:
+        changes["last_name"] = ""
+    contact = store.change(
+        request.identity.organization_id, request.id(), changes, at=clock.stamp(clock.now())
+    )
+    return http.ok(contact)
+
+
+@routes.delete(f"{BASE}/contacts/{{id}}")
+def remove(request: Request) -> Response:
+    store.remove(request.identity.organization_id, request.id())
+    return http.no_content()
+
+
+def _phone(text: str) -> str:
+    try:
+        return normalize(text, settings().default_phone_region)
+    except FieldError as error:
+        raise InvalidBody(error) from None

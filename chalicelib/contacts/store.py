@@ -1,0 +1,348 @@
+"""Contacts and the phones they own: two tables that change together.
+
+The `phone_numbers` row is the gate of every call: it says whose phone it is, whether it may be called, and which
+attempt is on it right now. Whatever changes a contact's phone or status writes it in the same transaction.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterable
+from typing import Any
+
+from pynamodb.attributes import BooleanAttribute, UnicodeAttribute
+from pynamodb.expressions.condition import Condition
+from pynamodb.expressions.update import Action
+from pynamodb.indexes import GlobalSecondaryIndex, KeysOnlyProjection
+
+from chalicelib.contacts.model import Contact, ContactStatus
+from chalicelib.errors import CallUnderWay, Conflict, NotFound, PhoneTaken
+from chalicelib.store import (
+    Cancelled,
+    Choice,
+    Json,
+    Page,
+    Paging,
+    Row,
+    Transaction,
+    batch,
+    get,
+    newest_first,
+    table,
+    update_if,
+)
+from chalicelib.totals.store import Kind, count
+
+RACES = 5
+"""How often a change is read and tried anew when others changed the same contact in between."""
+
+
+class StatusIndex(GlobalSecondaryIndex["ContactRow"]):
+    class Meta:
+        index_name = "status"
+        projection = KeysOnlyProjection()
+
+    status_key = UnicodeAttribute(hash_key=True, attr_name="statusKey")
+    contact_id = UnicodeAttribute(range_key=True, attr_name="contactId")
+
+
+class ContactRow(Row):
+    class Meta:
+        table_name = table("contacts_table")
+
+    organization_id = UnicodeAttribute(hash_key=True, attr_name="organizationId")
+    contact_id = UnicodeAttribute(range_key=True, attr_name="contactId")
+    status_key = UnicodeAttribute(attr_name="statusKey")
+    first_name = UnicodeAttribute(attr_name="firstName")
+    last_name = UnicodeAttribute(attr_name="lastName")
+    phone = UnicodeAttribute()
+    date_of_birth = UnicodeAttribute(null=True, attr_name="dateOfBirth")
+    custom_data = Json(dict[str, Any], null=True, attr_name="customData")
+    notes = UnicodeAttribute(null=True)
+    status = Choice(ContactStatus)
+    is_called = BooleanAttribute(attr_name="isCalled")
+    last_conversation_outcome = UnicodeAttribute(null=True, attr_name="lastConversationOutcome")
+    last_called_at = UnicodeAttribute(null=True, attr_name="lastCalledAt")
+    last_attempt_id = UnicodeAttribute(null=True, attr_name="lastAttemptId")
+    created_at = UnicodeAttribute(attr_name="createdAt")
+    updated_at = UnicodeAttribute(attr_name="updatedAt")
+    import_id = UnicodeAttribute(null=True, attr_name="importId")
+    """Present while the last writer was an import: those announce no `contact-update` per row."""
+    status_index = StatusIndex()
+
+
+class PhoneRow(Row):
+    class Meta:
+        table_name = table("phone_numbers_table")
+
+    organization_id = UnicodeAttribute(hash_key=True, attr_name="organizationId")
+    phone = UnicodeAttribute(range_key=True)
+    contact_id = UnicodeAttribute(null=True, attr_name="contactId")
+    status = Choice(ContactStatus)
+    attempt_id = UnicodeAttribute(null=True, attr_name="attemptId")
+
+
+def find(organization_id: str, contact_id: str, *, consistent: bool = False) -> Contact:
+    """A contact. Raises NotFound."""
+    row = get(ContactRow, organization_id, contact_id, consistent=consistent)
+    if row is None:
+        raise NotFound
+    return row.value(Contact)
+
+
+def find_many(organization_id: str, contact_ids: Iterable[str]) -> dict[str, Contact]:
+    """Those of the contacts that exist, by id."""
+    rows = batch(ContactRow, [(organization_id, contact_id) for contact_id in contact_ids])
+    return {row.contact_id: row.value(Contact) for row in rows}
+
+
+def by_phone(organization_id: str, phone: str) -> Contact | None:
+    """The contact a phone (E.164) belongs to."""
+    owner = get(PhoneRow, organization_id, phone)
+    if owner is None or owner.contact_id is None:
+        return None
+    row = get(ContactRow, organization_id, owner.contact_id)
+    return row.value(Contact) if row else None
+
+
+def page(organization_id: str, status: ContactStatus | None, paging: Paging) -> Page:
+    """A page of the organization's contacts, newest first."""
+    if status is None:
+        rows, cursor = newest_first(ContactRow, organization_id, ContactRow.contact_id, paging)
+        return Page([row.value(Contact) for row in rows], cursor)
+    listed, cursor = ids(organization_id, status, paging)
+    found = find_many(organization_id, listed)
+    return Page([found[contact_id] for contact_id in listed if contact_id in found], cursor)
+
+
+def ids(organization_id: str, status: ContactStatus, paging: Paging) -> tuple[list[str], str | None]:
+    """The ids on a page of the contacts of a status, and the next cursor."""
+    rows, cursor = newest_first(
+        ContactRow, _status_key(organization_id, status), ContactRow.contact_id, paging, index="status"
+    )
+    return [row.contact_id for row in rows], cursor
+
+
+def add(contact: Contact) -> Contact:
+    """Store a new contact. Its phone may have been barred before: then it starts DO_NOT_CALL.
+
+    Raises PhoneTaken with the `contactId` that has the phone.
+    """
+    for _ in range(RACES):
+        transaction = Transaction()
+        put_new(transaction, contact)
+        count(transaction, Kind.CONTACTS, contact.organization_id, contact.contact_id, {contact.status: 1})
+        try:
+            transaction.commit()
+        except Cancelled as cancelled:
+            contact.status = _status_on(contact, cancelled)
+        else:
+            return contact
+    raise Conflict
+
+
+def _status_on(contact: Contact, cancelled: Cancelled) -> ContactStatus:
+    """The status a contact must start with, given the row its phone already has."""
+    image = cancelled.failed.get("phone")
+    if not image:
+        raise cancelled
+    owner = PhoneRow.from_raw_data(image)
+    if owner.contact_id is not None:
+        raise PhoneTaken(contactId=owner.contact_id)
+    return ContactStatus.DO_NOT_CALL
+
+
+def put_new(transaction: Transaction, contact: Contact, *, import_id: str | None = None) -> None:
+    """Add a new contact and its phone to a transaction; counting it is the caller's.
+
+    A DO_NOT_CALL contact may take a phone that a deleted one left barred. The phone's write carries the tag `phone`.
+    """
+    key = _status_key(contact.organization_id, contact.status)
+    row = ContactRow.of(contact, status_key=key, import_id=import_id)
+    transaction.put(row, ContactRow.contact_id.does_not_exist())
+    owned = PhoneRow(contact.organization_id, contact.phone, contact_id=contact.contact_id, status=contact.status)
+    transaction.put(owned, _unowned(contact), tag="phone")
+
+
+def _unowned(contact: Contact) -> Condition:
+    if contact.status is ContactStatus.DO_NOT_CALL:
+        return PhoneRow.contact_id.does_not_exist()
+    return PhoneRow.phone.does_not_exist()
+
+
+def put_changes(
+    transaction: Transaction, old: Contact, changes: dict[str, Any], *, at: str, import_id: str | None = None
+) -> Contact:
+    """Add changes of a contact that keeps its phone to a transaction; counting them is the caller's."""
+    changes = changes | {"updated_at": at, "import_id": import_id}
+    new = _changed(old, changes)
+    actions = _assignments(changes)
+    if new.status is not old.status:
+        actions.append(ContactRow.status_key.set(_status_key(new.organization_id, new.status)))
+        gate = PhoneRow(old.organization_id, old.phone)
+        transaction.update(gate, [PhoneRow.status.set(new.status)], PhoneRow.contact_id == old.contact_id, tag="gate")
+    transaction.update(ContactRow(old.organization_id, old.contact_id), actions, _as_read(old), tag="contact")
+    return new
+
+
+def _as_read(contact: Contact) -> Condition:
+    same: Condition = (ContactRow.phone == contact.phone) & (ContactRow.status == contact.status)
+    return same
+
+
+def _changed(old: Contact, changes: dict[str, Any]) -> Contact:
+    values = {name: changes.get(name, getattr(old, name)) for name in Contact.__struct_fields__}
+    return Contact(**values)
+
+
+def owners(organization_id: str, phones: Iterable[str]) -> dict[str, Contact | None]:
+    """The known ones of the phones, each with its contact; None for one that is barred and nobody's."""
+    gates = batch(PhoneRow, [(organization_id, phone) for phone in phones], consistent=True)
+    keys = [(organization_id, gate.contact_id) for gate in gates if gate.contact_id]
+    people = {row.contact_id: row.value(Contact) for row in batch(ContactRow, keys, consistent=True)}
+    return {gate.phone: people.get(gate.contact_id) if gate.contact_id else None for gate in gates}
+
+
+def change(organization_id: str, contact_id: str, changes: dict[str, Any], *, at: str) -> Contact:
+    """Set fields of a contact by name; None clears one.
+
+    Raises NotFound, PhoneTaken, and CallUnderWay when the phone would change during a call.
+    """
+    for _ in range(RACES):
+        row = get(ContactRow, organization_id, contact_id, consistent=True)
+        if row is None:
+            raise NotFound
+        try:
+            return _change(row.value(Contact), changes, at)
+        except Cancelled as cancelled:
+            if "barred" in cancelled.failed:
+                changes = changes | {"status": ContactStatus.DO_NOT_CALL}
+    raise Conflict
+
+
+def _change(old: Contact, changes: dict[str, Any], at: str) -> Contact:
+    transaction = Transaction()
+    if changes.get("phone", old.phone) == old.phone:
+        new = put_changes(transaction, old, changes, at=at)
+    else:
+        new = _put_moved(transaction, old, changes, at)
+    tally: Counter[str] = Counter({new.status: 1})
+    tally.subtract({old.status: 1})
+    count(transaction, Kind.CONTACTS, new.organization_id, new.contact_id, tally)
+    try:
+        transaction.commit()
+    except Cancelled as cancelled:
+        raise _refusal(cancelled) from None
+    return new
+
+
+def _put_moved(transaction: Transaction, old: Contact, changes: dict[str, Any], at: str) -> Contact:
+    """Add changes of a contact that moves to another phone to a transaction."""
+    changes = changes | {"updated_at": at, "import_id": None}
+    new = _changed(old, changes)
+    actions = [*_assignments(changes), ContactRow.status_key.set(_status_key(new.organization_id, new.status))]
+    transaction.update(ContactRow(old.organization_id, old.contact_id), actions, _as_read(old), tag="contact")
+    _let_go(transaction, old)
+    owned = PhoneRow(new.organization_id, new.phone, contact_id=new.contact_id, status=new.status)
+    transaction.put(owned, _unowned(new), tag="phone")
+    return new
+
+
+def _assignments(changes: dict[str, Any]) -> list[Action]:
+    by_name = ContactRow.get_attributes()
+    return [
+        by_name[name].remove() if value is None else by_name[name].set(value)
+        for name, value in changes.items()
+    ]
+
+
+def _let_go(transaction: Transaction, contact: Contact) -> None:
+    """Give up a contact's phone, unless an attempt is on it; a DO_NOT_CALL contact leaves it barred."""
+    gate = PhoneRow(contact.organization_id, contact.phone)
+    idle = (PhoneRow.contact_id == contact.contact_id) & PhoneRow.attempt_id.does_not_exist()
+    if contact.status is ContactStatus.DO_NOT_CALL:
+        transaction.update(gate, [PhoneRow.contact_id.remove()], idle, tag="gate")
+    else:
+        transaction.delete(gate, idle, tag="gate")
+
+
+def _refusal(cancelled: Cancelled) -> Exception:
+    """Why a change of phone or status was cancelled: for good, or only by a race (then the cancellation itself)."""
+    if image := cancelled.failed.get("phone"):
+        owner = PhoneRow.from_raw_data(image)
+        if owner.contact_id is not None:
+            return PhoneTaken(contactId=owner.contact_id)
+        return Cancelled({"barred": image})
+    image = cancelled.failed.get("gate")
+    if image and PhoneRow.from_raw_data(image).attempt_id is not None:
+        return CallUnderWay()
+    return cancelled
+
+
+def remove(organization_id: str, contact_id: str) -> None:
+    """Delete a contact. Raises NotFound, and CallUnderWay while an attempt is on its phone."""
+    for _ in range(RACES):
+        row = get(ContactRow, organization_id, contact_id, consistent=True)
+        if row is None:
+            raise NotFound
+        contact = row.value(Contact)
+        transaction = Transaction()
+        transaction.delete(row, ContactRow.status == contact.status, tag="contact")
+        _let_go(transaction, contact)
+        count(transaction, Kind.CONTACTS, organization_id, contact_id, {contact.status: -1})
+        try:
+            return transaction.commit()
+        except Cancelled as cancelled:
+            refusal = _refusal(cancelled)
+            if not isinstance(refusal, Cancelled):
+                raise refusal from None
+    raise Conflict
+
+
+def note_call(organization_id: str, contact_id: str, attempt_id: str, *, outcome: str | None, at: str) -> None:
+    """Record that an attempt ended, unless the contact is gone or already shows this or a newer attempt."""
+    newer = ContactRow.last_attempt_id.does_not_exist() | (ContactRow.last_attempt_id < attempt_id)
+    changes = {
+        "is_called": True,
+        "last_called_at": at,
+        "last_conversation_outcome": outcome,
+        "last_attempt_id": attempt_id,
+        "import_id": None,
+        "updated_at": at,
+    }
+    try:
+        update_if(
+            ContactRow(organization_id, contact_id), _assignments(changes), ContactRow.contact_id.exists() & newer
+        )
+    except Conflict:
+        return
+
+
+def occupy(transaction: Transaction, contact: Contact, attempt_id: str, *, tag: object) -> None:
+    """Put an attempt on the contact's phone, if the phone is its own, may be called, and is free (or this attempt's)."""
+    free = PhoneRow.attempt_id.does_not_exist() | (PhoneRow.attempt_id == attempt_id)
+    callable_ = (PhoneRow.contact_id == contact.contact_id) & (PhoneRow.status == ContactStatus.ACTIVE)
+    transaction.update(
+        PhoneRow(contact.organization_id, contact.phone), [PhoneRow.attempt_id.set(attempt_id)], callable_ & free, tag=tag
+    )
+
+
+def vacate(transaction: Transaction, organization_id: str, phone: str, attempt_id: str, *, tag: object) -> None:
+    """Take an attempt off a phone."""
+    gate = PhoneRow(organization_id, phone)
+    transaction.update(gate, [PhoneRow.attempt_id.remove()], PhoneRow.attempt_id == attempt_id, tag=tag)
+
+
+def _status_key(organization_id: str, status: ContactStatus) -> str:
+    return f"{organization_id}#{status}"
+
+
+def gate_in(cancelled: Cancelled, tag: object) -> PhoneRow | None:
+    """The phone's row that cancelled a transaction; None when there is none."""
+    image = cancelled.failed.get(tag)
+    return PhoneRow.from_raw_data(image) if image else None
+
+
+def of_image(image: dict[str, Any]) -> Contact:
+    """The value of a row in a stream record's image."""
+    return ContactRow.from_raw_data(image).value(Contact)

@@ -1,0 +1,152 @@
+"""The dialer: one claimed call per message. It passes the last gate, asks the agent, and hands the result to the pacer."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable
+from datetime import datetime
+from typing import Any
+
+from chalicelib import agents, clock, queues
+from chalicelib.agents.contract import Accepted, Agent, CallOrder, NotPlaced, OutcomeUnknown
+from chalicelib.campaigns import hours
+from chalicelib.campaigns import store as campaigns
+from chalicelib.campaigns.model import Campaign, CampaignStatus
+from chalicelib.contacts import store as contacts
+from chalicelib.contacts.model import Contact
+from chalicelib.contacts.phone import zones
+from chalicelib.dialing import store
+from chalicelib.dialing.model import Result
+from chalicelib.dialing.store import AlreadyClaimed, AttemptKey, NotCallable, PhoneBusy, PhoneChanged
+from chalicelib.errors import Failure, NotFound
+from chalicelib.log import logger
+from chalicelib.queues import Dial, Ended, Released, Skipped
+from chalicelib.settings import settings
+
+PHONE_BUSY_SECONDS = 60
+"""When a phone that is in another call is tried again."""
+
+AGENT_AWAY_SECONDS = 60
+"""When a call the agent did not place is tried again."""
+
+CLOSED_SECONDS = 900
+"""When a campaign whose hours never open looks at a call again."""
+
+RACES = 5
+
+
+class Release(Failure):
+    """The claim goes back without a call."""
+
+    def __init__(self, reason: str, delay_seconds: int = 0) -> None:
+        super().__init__(reason)
+        self.delay_seconds = delay_seconds
+
+
+def handle(
+    bodies: Iterable[str],
+    *,
+    agent: Callable[[str], Agent] = agents.agent,
+    now: Callable[[], datetime] = clock.now,
+) -> None:
+    """Dial what each message orders."""
+    for body in bodies:
+        dial(queues.decode(body, Dial), agent=agent, now=now)
+
+
+def dial(order: Dial, *, agent: Callable[[str], Agent], now: Callable[[], datetime]) -> None:
+    """Place one call, if it still is to be placed. A message that came before does nothing."""
+    key = AttemptKey(order.organization_id, order.campaign_id, order.contact_id, order.attempt_id)
+    try:
+        contact = _claim(order, key, now)
+        campaign = _allowed(order, contact, now)
+        _place(key, campaign, contact, agent(campaign.agent.provider))
+    except AlreadyClaimed:
+        logger().info("dial order came again", attemptId=order.attempt_id)
+    except NotCallable as refusal:
+        queues.tell_pacer([Skipped(**_about(order), reason=str(refusal))])
+    except Release as release:
+        logger().info("call released", attemptId=order.attempt_id, reason=str(release))
+        queues.tell_pacer([Released(**_about(order), reason=str(release), delay_seconds=release.delay_seconds)])
+
+
+def _about(order: Dial) -> dict[str, Any]:
+    return {
+        "organization_id": order.organization_id,
+        "campaign_id": order.campaign_id,
+        "contact_id": order.contact_id,
+        "attempt_id": order.attempt_id,
+        "lease": order.lease,
+    }
+
+
+def _claim(order: Dial, key: AttemptKey, now: Callable[[], datetime]) -> Contact:
+    """Pass the gate; the contact as it is then. Raises AlreadyClaimed, NotCallable, Release."""
+    for _ in range(RACES):
+        try:
+            contact = contacts.find(order.organization_id, order.contact_id, consistent=True)
+        except NotFound:
+            raise NotCallable("contact was deleted") from None
+        store.remember(key, contact.phone, now=now())
+        try:
+            lease_until = clock.later(order.call_timeout_seconds, than=now())
+            store.claim(key, order.lease, contact, lease_until, now=now())
+        except PhoneChanged:
+            continue
+        except PhoneBusy:
+            raise Release("the phone is in another call", PHONE_BUSY_SECONDS) from None
+        return contact
+    raise Release("the contact's phone keeps changing")
+
+
+def _allowed(order: Dial, contact: Contact, now: Callable[[], datetime]) -> Campaign:
+    """The campaign, read after the claim: no call claimed after a stop or outside the hours goes on. Raises Release."""
+    try:
+        campaign = campaigns.find(order.organization_id, order.campaign_id, consistent=True)
+    except NotFound:
+        raise Release("the campaign was deleted") from None
+    if campaign.status is not CampaignStatus.RUNNING:
+        raise Release(f"the campaign is {campaign.status}")
+    if campaign.calling_hours is not None:
+        at = now()
+        opening = hours.opening(campaign.calling_hours, at, zones(contact.phone))
+        if opening != at:
+            wait = (opening - at).total_seconds() if opening else CLOSED_SECONDS
+            raise Release("outside the calling hours", int(wait) + 1)
+    return campaign
+
+
+def _place(key: AttemptKey, campaign: Campaign, contact: Contact, agent: Agent) -> None:
+    """Ask the agent. Raises Release when it surely began no call."""
+    provider = campaign.agent.provider
+    order = CallOrder(
+        phone_number=contact.phone,
+        first_name=contact.first_name,
+        last_name=contact.last_name,
+        custom_data=contact.custom_data or {},
+        call_id=key.attempt_id,
+        campaign_id=key.campaign_id,
+        contact_id=key.contact_id,
+        campaign_type=campaign.campaign_type,
+        callback_url=f"{settings().public_url}/auto-calling/agents/{provider}/webhook",
+    )
+    try:
+        answer = agent.place(order)
+    except NotPlaced as refusal:
+        logger().warning("call not placed", attemptId=key.attempt_id, reason=str(refusal))
+        raise Release(str(refusal), AGENT_AWAY_SECONDS) from None
+    except OutcomeUnknown as unknown:
+        logger().warning("outcome unknown", attemptId=key.attempt_id, reason=str(unknown))
+        return
+    if not isinstance(answer, Accepted):
+        queues.tell_pacer([ended(key, answer)])
+
+
+def ended(key: AttemptKey, result: Result) -> Ended:
+    """The news that an attempt ended."""
+    return Ended(
+        organization_id=key.organization_id,
+        campaign_id=key.campaign_id,
+        contact_id=key.contact_id,
+        attempt_id=key.attempt_id,
+        result=result,
+    )

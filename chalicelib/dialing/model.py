@@ -1,0 +1,131 @@
+"""A call: one contact in one campaign, with its attempts. And the attempts' index, by which a webhook finds its call."""
+
+from __future__ import annotations
+
+from enum import StrEnum
+from typing import Any
+
+import msgspec
+from msgspec import Struct
+
+
+class CallStatus(StrEnum):
+    """A call's status as the API shows it."""
+
+    PENDING = "PENDING"
+    CALLING = "CALLING"
+    SUCCESS = "SUCCESS"
+    FAILED = "FAILED"
+    NO_ANSWER = "NO_ANSWER"
+    BUSY = "BUSY"
+    PROMISE_TO_PAY = "PROMISE_TO_PAY"
+    REFUSED = "REFUSED"
+    CALLBACK_REQUESTED = "CALLBACK_REQUESTED"
+    SKIPPED = "SKIPPED"
+
+
+SUCCESSES = (CallStatus.SUCCESS, CallStatus.PROMISE_TO_PAY, CallStatus.CALLBACK_REQUESTED)
+FAILURES = (CallStatus.FAILED, CallStatus.NO_ANSWER, CallStatus.BUSY, CallStatus.REFUSED)
+OUTCOMES = (*SUCCESSES, *FAILURES)
+"""The statuses an attempt can end with."""
+
+
+class CallState(StrEnum):
+    """Where a call is in its life. The campaign's in-flight calls are the QUEUED and the CALLING ones."""
+
+    WAITING = "WAITING"
+    QUEUED = "QUEUED"
+    CALLING = "CALLING"
+    DONE = "DONE"
+
+
+OUTCOME_LIMIT, SUMMARY_LIMIT, URL_LIMIT = 1_000, 4_000, 2_000
+"""Characters kept of what an agent reports."""
+
+
+class Result(Struct, frozen=True, kw_only=True, rename="camel"):
+    """How an attempt ended. `duration` in seconds; `callback_at` a moment the contact asked to be called at."""
+
+    call_status: CallStatus
+    outcome: str | None = None
+    summary: str | None = None
+    duration: int | None = None
+    recording_url: str | None = None
+    callback_at: str | None = None
+
+    def cut(self) -> Result:
+        """This result within the limits of what travels and is stored."""
+        return msgspec.structs.replace(
+            self,
+            outcome=self.outcome and self.outcome[:OUTCOME_LIMIT],
+            summary=self.summary and self.summary[:SUMMARY_LIMIT],
+            recording_url=self.recording_url and self.recording_url[:URL_LIMIT],
+        )
+
+
+class Attempt(Struct, frozen=True, kw_only=True, rename="camel", omit_defaults=True):
+    """An attempt that has ended."""
+
+    attempt_id: str
+    started_at: str | None = None
+    ended_at: str
+    call_status: CallStatus
+    outcome: str | None = None
+    summary: str | None = None
+    duration: int | None = None
+    recording_url: str | None = None
+    presumed: bool = False
+    """True when nobody reported this end: the lease ran out. A late result corrects it."""
+
+    def view(self) -> dict[str, Any]:
+        """The attempt as the API shows it."""
+        return {
+            "attemptId": self.attempt_id,
+            "startedAt": self.started_at,
+            "endedAt": self.ended_at,
+            "callStatus": self.call_status,
+            "outcome": self.outcome,
+            "summary": self.summary,
+            "duration": self.duration,
+            "recordingUrl": self.recording_url,
+        }
+
+
+class Call(Struct, kw_only=True):
+    """A contact in a campaign.
+
+    `attempt_id` is the attempt under way or, after a release, the one to be made next; `lease` counts the claims, so
+    that messages of an earlier claim change nothing; `due_at` is when a waiting call may be dialed, or when the lease
+    of one in flight runs out.
+    """
+
+    organization_id: str
+    campaign_id: str
+    contact_id: str
+    state: CallState = CallState.WAITING
+    call_status: CallStatus = CallStatus.PENDING
+    attempt_id: str | None = None
+    lease: int = 0
+    due_at: str | None = None
+    phone: str | None = None
+    started_at: str | None = None
+    attempts: list[Attempt] = msgspec.field(default_factory=list)
+    skip_reason: str | None = None
+    called_back: bool = False
+    updated_at: str
+
+    def view(self) -> dict[str, Any]:
+        """The call as the API shows it, without its contact."""
+        last = self.attempts[-1] if self.attempts else None
+        return {
+            "campaignId": self.campaign_id,
+            "contactId": self.contact_id,
+            "callStatus": self.call_status,
+            "conversationOutcome": self.skip_reason or (last and last.outcome),
+            "conversationSummary": last and last.summary,
+            "callDuration": last and last.duration,
+            "recordingUrl": last and last.recording_url,
+            "attempts": [attempt.view() for attempt in self.attempts],
+            "nextAttemptAt": self.due_at if self.state is CallState.WAITING else None,
+            "calledAt": last and last.ended_at,
+        }

@@ -1,0 +1,253 @@
+"""The pacer: one campaign's mailbox, one batch at a time. It books what happened, claims who is next, ends the campaign.
+
+A round reads the campaign and the calls its messages are about, decides, and writes everything in one transaction
+where it fits: the calls, the phones they let go, and the campaign's counters. Every write is conditional on what was
+read, so a round that dies anywhere can simply be run again.
+"""
+
+from __future__ import annotations
+
+from collections import Counter, defaultdict
+from collections.abc import Callable, Iterable, Sequence
+from datetime import datetime
+from typing import Any
+
+import msgspec
+from msgspec import Struct
+from msgspec.structs import replace
+
+from chalicelib import clock, ids, queues
+from chalicelib.campaigns import hours, schedule
+from chalicelib.campaigns import store as campaigns
+from chalicelib.campaigns.model import IN_FLIGHT, WAITING, Campaign, CampaignStatus, counter
+from chalicelib.contacts import store as contacts
+from chalicelib.dialing import policy, store
+from chalicelib.dialing.model import Call, CallState
+from chalicelib.dialing.store import Candidate
+from chalicelib.errors import Conflict, NotFound
+from chalicelib.log import logger
+from chalicelib.queues import Dial, Event, Remove, Wake
+from chalicelib.store import TRANSACTION_LIMIT, Cancelled, Transaction
+
+CHUNK = 40
+"""Calls booked in one transaction: each takes two writes, which leaves room to claim as many more."""
+
+SWEEP = 200
+"""Overdue leases looked at in one round."""
+
+STEPS = 60
+"""Transactions of one round; a round that needs more is delivered again."""
+
+EMPTY_AT_START = "The start time came while the campaign had no contacts."
+
+RUNNING, PAUSED = CampaignStatus.RUNNING, CampaignStatus.PAUSED
+
+Now = Callable[[], datetime]
+
+
+class Claim(Struct, frozen=True):
+    """A candidate, and the attempt it is claimed for."""
+
+    candidate: Candidate
+    attempt_id: str
+
+
+class Booking(Struct, frozen=True):
+    """A call as it was read, and as it will be."""
+
+    old: Call
+    new: Call
+
+
+class Look(Struct, frozen=True):
+    """What a look at the waiting calls found: who is claimed, when the next is due, and whether there are more."""
+
+    claims: Sequence[Claim] = ()
+    next_due: datetime | None = None
+    more: bool = False
+
+
+def handle(records: Iterable[dict[str, Any]], *, now: Now = clock.now) -> list[str]:
+    """Handle a batch of SQS records of any campaigns. Returns the message ids to be delivered again."""
+    mailboxes: dict[tuple[str, str], list[tuple[str, Event]]] = defaultdict(list)
+    failed = []
+    for record in records:
+        try:
+            event = queues.decode(record["body"], Event)
+        except msgspec.ValidationError:
+            logger().exception("not a campaign event", messageId=record["messageId"])
+            failed.append(record["messageId"])
+        else:
+            mailboxes[event.organization_id, event.campaign_id].append((record["messageId"], event))
+    for (organization_id, campaign_id), mail in mailboxes.items():
+        try:
+            pace(organization_id, campaign_id, [event for _, event in mail], now=now)
+        except Exception:
+            logger().exception("campaign not paced", organizationId=organization_id, campaignId=campaign_id)
+            failed.extend(message_id for message_id, _ in mail)
+    return failed
+
+
+def pace(organization_id: str, campaign_id: str, events: Sequence[Event], *, now: Now = clock.now) -> None:
+    """One round of a campaign. Doing it again, or twice at once, changes nothing more."""
+    if organization_id.endswith(campaigns.DELETED):
+        owner = organization_id.removesuffix(campaigns.DELETED)
+        return queues.work(Remove(organization_id=owner, campaign_id=campaign_id))
+    stale: set[str] = set()
+    for _ in range(STEPS):
+        try:
+            campaign = campaigns.find(organization_id, campaign_id, consistent=True)
+        except NotFound:
+            return None
+        try:
+            if not _step(_start_if_due(campaign, now()), events, stale, now()):
+                return None
+        except Conflict:
+            continue
+    raise Conflict
+
+
+def _step(campaign: Campaign, events: Sequence[Event], stale: set[str], now: datetime) -> bool:
+    """Write one transaction's worth of what there is to do. Returns whether there may be more.
+
+    Raises Conflict when something moved in between; candidates that turn out not to be waiting become `stale`.
+    """
+    woken = any(isinstance(event, Wake) for event in events)
+    bookings = _decide(campaign, events, sweep=woken, now=now)
+    more, bookings = len(bookings) > CHUNK, bookings[:CHUNK]
+    for booking in bookings:
+        _tell_contact(booking)
+    look = _look(campaign, bookings, stale, now)
+    try:
+        campaign = _write(campaign, bookings, look, now)
+    except Cancelled as cancelled:
+        stale |= {claim.candidate.contact_id for claim in look.claims} & cancelled.failed.keys()
+        raise
+    queues.dial(_order(campaign, claim) for claim in look.claims)
+    if not campaign.waiting and not campaign.in_flight and campaign.status in (RUNNING, PAUSED):
+        campaigns.complete(campaign, at=now)
+        return False
+    return more or look.more
+
+
+def _start_if_due(campaign: Campaign, now: datetime) -> Campaign:
+    """A scheduled campaign whose time has come runs, or says why it does not."""
+    if campaign.status is not CampaignStatus.PENDING or not campaign.scheduled_at:
+        return campaign
+    if clock.moment(campaign.scheduled_at) > now:
+        return campaign
+    if not campaign.total:
+        changes = {"status_reason": EMPTY_AT_START, "scheduled_at": None, "wake_at": None}
+        return campaigns.change(campaign, changes, at=now)
+    return campaigns.change(campaign, schedule.started(campaign, now), at=now)
+
+
+def _decide(campaign: Campaign, events: Sequence[Event], *, sweep: bool, now: datetime) -> list[Booking]:
+    """What the events, and with `sweep` the leases that ran out, make of their calls."""
+    about = [event for event in events if not isinstance(event, Wake)]
+    overdue = store.in_flight(campaign.campaign_id, SWEEP, overdue=now) if sweep and campaign.in_flight else []
+    ids_ = {event.contact_id for event in about} | {each.contact_id for each in overdue}
+    old = store.find_many(campaign.campaign_id, ids_) if ids_ else {}
+    new = dict(old)
+    for event in about:
+        if call := new.get(event.contact_id):
+            new[event.contact_id] = policy.after(call, event, campaign.retry, now=now) or call
+    for each in overdue:
+        if call := new.get(each.contact_id):
+            new[each.contact_id] = policy.expired(call, now=now) or call
+    return [Booking(old[contact_id], call) for contact_id, call in new.items() if call is not old[contact_id]]
+
+
+def _tell_contact(booking: Booking) -> None:
+    """The contact shows its last attempt; before the booking, since it can be repeated."""
+    if len(booking.new.attempts) > len(booking.old.attempts):
+        last = booking.new.attempts[-1]
+        contacts.note_call(
+            booking.new.organization_id,
+            booking.new.contact_id,
+            last.attempt_id,
+            outcome=last.outcome,
+            at=last.ended_at,
+        )
+
+
+def _look(campaign: Campaign, bookings: Sequence[Booking], stale: set[str], now: datetime) -> Look:
+    """Who is next, as far as there are slots and the transaction has room."""
+    moves = _moves(bookings)
+    slots = campaign.max_concurrent_calls - campaign.in_flight - moves[IN_FLIGHT]
+    if campaign.status is not RUNNING or slots <= 0 or not campaign.waiting + moves[WAITING]:
+        return Look()
+    opening = hours.opening(campaign.calling_hours, now) if _one_zone(campaign) else now
+    if opening != now:
+        return Look(next_due=opening or now + schedule.LONGEST_SLEEP)
+    limit = min(slots, TRANSACTION_LIMIT - 2 - 2 * len(bookings))
+    changing = stale | {booking.old.contact_id for booking in bookings}
+    found = store.waiting(campaign.campaign_id, limit + len(changing) + 1)
+    due = [each for each in found if each.contact_id not in changing and each.due_at <= clock.stamp(now)]
+    later = [clock.moment(each.due_at) for each in found if each.due_at > clock.stamp(now)]
+    claims = [Claim(each, each.attempt_id or ids.new_id()) for each in due[:limit]]
+    return Look(claims, later[0] if later else None, more=limit < slots and len(due) > limit)
+
+
+def _one_zone(campaign: Campaign) -> bool:
+    """Whether the hours are the same for everybody; else each contact's are looked at when it is dialed."""
+    return campaign.calling_hours is None or campaign.calling_hours.timezone != hours.CONTACT
+
+
+def _write(campaign: Campaign, bookings: Sequence[Booking], look: Look, now: datetime) -> Campaign:
+    """Write a step in one transaction; the campaign as it is then. Raises Conflict when anything moved in between."""
+    moves = _moves(bookings)
+    moves.update({WAITING: -len(look.claims), IN_FLIGHT: len(look.claims)})
+    after = replace(campaign, **{name: getattr(campaign, name) + change for name, change in moves.items()})
+    lease = clock.later(policy.QUEUE_LEASE_SECONDS, than=now)
+    wake_at = schedule.next_wake(
+        after, next_lease=_next_lease(after, look, lease, now), next_due=look.next_due, now=now
+    )
+    changes = {} if wake_at == campaign.wake_at else {"wake_at": wake_at}
+    if not bookings and not look.claims:
+        return campaigns.change(campaign, changes, at=now) if changes else campaign
+    transaction = Transaction()
+    for booking in bookings:
+        store.swap(transaction, booking.old, booking.new)
+    for claim in look.claims:
+        store.claim_for_dialing(transaction, campaign.campaign_id, claim.candidate, claim.attempt_id, lease, now=now)
+    changes["updated_at"] = clock.stamp(now)
+    campaigns.move(transaction, campaign, moves, changes, claims=len(look.claims))
+    transaction.commit()
+    return replace(after, **changes)
+
+
+def _moves(bookings: Sequence[Booking]) -> Counter[str]:
+    """What bookings do to the campaign's counters: every call leaves one and enters another."""
+    moves: Counter[str] = Counter()
+    for booking in bookings:
+        moves[_counter(booking.old)] -= 1
+        moves[_counter(booking.new)] += 1
+    return moves
+
+
+def _counter(call: Call) -> str:
+    return {CallState.WAITING: WAITING, CallState.DONE: counter(call.call_status)}.get(call.state, IN_FLIGHT)
+
+
+def _next_lease(after: Campaign, look: Look, lease: datetime, now: datetime) -> datetime | None:
+    """When the first lease in flight runs out. A wake that is still to come stands for it and saves the query."""
+    if look.claims:
+        return lease
+    if not after.in_flight:
+        return None
+    if after.wake_at and after.wake_at > clock.minute(now):
+        return clock.moment(after.wake_at + "Z")
+    first = store.in_flight(after.campaign_id, 1)
+    return clock.moment(first[0].due_at) if first else None
+
+
+def _order(campaign: Campaign, claim: Claim) -> Dial:
+    return Dial(
+        organization_id=campaign.organization_id,
+        campaign_id=campaign.campaign_id,
+        contact_id=claim.candidate.contact_id,
+        attempt_id=claim.attempt_id,
+        lease=claim.candidate.lease + 1,
+        call_timeout_seconds=campaign.call_timeout_seconds,
+    )

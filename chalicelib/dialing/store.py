@@ -1,0 +1,313 @@
+"""Calls and attempts. A call's row is swapped as a whole, under the condition that nobody changed it meanwhile."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from datetime import datetime, timedelta
+from typing import Any
+
+from msgspec import Struct
+from pynamodb.attributes import BooleanAttribute, NumberAttribute, TTLAttribute, UnicodeAttribute
+from pynamodb.expressions.condition import Condition
+from pynamodb.indexes import GlobalSecondaryIndex, IncludeProjection, KeysOnlyProjection
+
+from chalicelib import clock
+from chalicelib.contacts import store as contacts
+from chalicelib.contacts.model import Contact, ContactStatus
+from chalicelib.dialing.model import Attempt, Call, CallState, CallStatus
+from chalicelib.errors import Conflict, Failure, NotFound
+from chalicelib.store import (
+    Cancelled,
+    Choice,
+    Json,
+    Paging,
+    Row,
+    Transaction,
+    batch,
+    get,
+    newest_first,
+    table,
+)
+
+ATTEMPT_TTL = timedelta(days=90)
+
+
+class AlreadyClaimed(Conflict):
+    """Another delivery of the message was first, or the claim is over."""
+
+
+class PhoneChanged(Conflict):
+    """The phone is no longer the contact's."""
+
+
+class NotCallable(Failure):
+    """The contact must not be called."""
+
+
+class PhoneBusy(Conflict):
+    """Another attempt is on the phone."""
+
+
+class WorkIndex(GlobalSecondaryIndex["CallRow"]):
+    class Meta:
+        index_name = "work"
+        projection = IncludeProjection(["attemptId", "lease"])
+
+    work_key = UnicodeAttribute(hash_key=True, attr_name="workKey")
+    due_at = UnicodeAttribute(range_key=True, attr_name="dueAt")
+
+
+class StatusIndex(GlobalSecondaryIndex["CallRow"]):
+    class Meta:
+        index_name = "status"
+        projection = KeysOnlyProjection()
+
+    status_key = UnicodeAttribute(hash_key=True, attr_name="statusKey")
+    contact_id = UnicodeAttribute(range_key=True, attr_name="contactId")
+
+
+class ContactIndex(GlobalSecondaryIndex["CallRow"]):
+    class Meta:
+        index_name = "contact"
+        projection = KeysOnlyProjection()
+
+    contact_id = UnicodeAttribute(hash_key=True, attr_name="contactId")
+    campaign_id = UnicodeAttribute(range_key=True, attr_name="campaignId")
+
+
+class CallRow(Row):
+    class Meta:
+        table_name = table("calls_table")
+
+    campaign_id = UnicodeAttribute(hash_key=True, attr_name="campaignId")
+    contact_id = UnicodeAttribute(range_key=True, attr_name="contactId")
+    organization_id = UnicodeAttribute(attr_name="organizationId")
+    state = Choice(CallState)
+    call_status = Choice(CallStatus, attr_name="callStatus")
+    status_key = UnicodeAttribute(attr_name="statusKey")
+    work_key = UnicodeAttribute(null=True, attr_name="workKey")
+    due_at = UnicodeAttribute(null=True, attr_name="dueAt")
+    attempt_id = UnicodeAttribute(null=True, attr_name="attemptId")
+    lease = NumberAttribute()
+    phone = UnicodeAttribute(null=True)
+    started_at = UnicodeAttribute(null=True, attr_name="startedAt")
+    attempts = Json(list[Attempt], null=True)
+    skip_reason = UnicodeAttribute(null=True, attr_name="skipReason")
+    called_back = BooleanAttribute(null=True, attr_name="calledBack")
+    updated_at = UnicodeAttribute(attr_name="updatedAt")
+    work_index = WorkIndex()
+    status_index = StatusIndex()
+    contact_index = ContactIndex()
+
+
+class AttemptRow(Row):
+    class Meta:
+        table_name = table("attempts_table")
+
+    attempt_id = UnicodeAttribute(hash_key=True, attr_name="attemptId")
+    organization_id = UnicodeAttribute(attr_name="organizationId")
+    campaign_id = UnicodeAttribute(attr_name="campaignId")
+    contact_id = UnicodeAttribute(attr_name="contactId")
+    phone = UnicodeAttribute()
+    expires_at = TTLAttribute(attr_name="expiresAt")
+
+
+class AttemptKey(Struct, frozen=True):
+    """Whose attempt it is."""
+
+    organization_id: str
+    campaign_id: str
+    contact_id: str
+    attempt_id: str
+
+
+class Candidate(Struct, frozen=True):
+    """A call that an index says is waiting. Only the claim's own condition knows whether it still is."""
+
+    contact_id: str
+    due_at: str
+    lease: int
+    attempt_id: str | None = None
+
+
+def row_of(call: Call) -> CallRow:
+    """The row of a call, with its index keys."""
+    return CallRow.of(call, status_key=f"{call.campaign_id}#{call.call_status}", work_key=_work_key(call))
+
+
+def _work_key(call: Call) -> str | None:
+    if call.state is CallState.DONE:
+        return None
+    return _waiting_key(call.campaign_id) if call.state is CallState.WAITING else _in_flight_key(call.campaign_id)
+
+
+def _waiting_key(campaign_id: str) -> str:
+    return f"{campaign_id}#waiting"
+
+
+def _in_flight_key(campaign_id: str) -> str:
+    return f"{campaign_id}#in_flight"
+
+
+def _unchanged(call: Call) -> Condition:
+    attempt = CallRow.attempt_id
+    same = attempt == call.attempt_id if call.attempt_id else attempt.does_not_exist()
+    unchanged: Condition = same & (CallRow.state == call.state) & (CallRow.lease == call.lease)
+    return unchanged
+
+
+def find(campaign_id: str, contact_id: str) -> Call:
+    """A call. Raises NotFound."""
+    row = get(CallRow, campaign_id, contact_id)
+    if row is None:
+        raise NotFound
+    return row.value(Call)
+
+
+def find_many(campaign_id: str, contact_ids: Iterable[str]) -> dict[str, Call]:
+    """Those of a campaign's calls that exist, as they are right now, by contact."""
+    rows = batch(CallRow, [(campaign_id, contact_id) for contact_id in contact_ids], consistent=True)
+    return {row.contact_id: row.value(Call) for row in rows}
+
+
+def page(campaign_id: str, status: CallStatus | None, paging: Paging) -> tuple[list[Call], str | None]:
+    """A page of a campaign's calls, newest contact first, and the next cursor."""
+    if status is None:
+        rows, cursor = newest_first(CallRow, campaign_id, CallRow.contact_id, paging)
+        return [row.value(Call) for row in rows], cursor
+    keys, cursor = newest_first(CallRow, f"{campaign_id}#{status}", CallRow.contact_id, paging, index="status")
+    found = {row.contact_id: row for row in batch(CallRow, [(row.campaign_id, row.contact_id) for row in keys])}
+    return [found[key.contact_id].value(Call) for key in keys if key.contact_id in found], cursor
+
+
+def page_of_contact(contact_id: str, paging: Paging) -> tuple[list[Call], str | None]:
+    """A page of a contact's calls, newest campaign first, and the next cursor."""
+    keys, cursor = newest_first(CallRow, contact_id, CallRow.campaign_id, paging, index="contact")
+    found = {row.campaign_id: row for row in batch(CallRow, [(row.campaign_id, row.contact_id) for row in keys])}
+    return [found[key.campaign_id].value(Call) for key in keys if key.campaign_id in found], cursor
+
+
+def count_of_contact(contact_id: str) -> int:
+    """In how many campaigns a contact is."""
+    return CallRow.count(contact_id, index_name="contact")
+
+
+def enrol(transaction: Transaction, call: Call) -> None:
+    """Add a new call to a transaction; its tag is the contact's id."""
+    transaction.put(row_of(call), CallRow.campaign_id.does_not_exist(), tag=call.contact_id)
+
+
+def swap(transaction: Transaction, old: Call, new: Call) -> None:
+    """Replace a call, if it still is `old`; and take the attempt off the phone when the call is no longer CALLING."""
+    transaction.put(row_of(new), _unchanged(old), tag=old.contact_id)
+    if old.state is CallState.CALLING and new.state is not CallState.CALLING and old.phone and old.attempt_id:
+        contacts.vacate(transaction, old.organization_id, old.phone, old.attempt_id, tag=old.contact_id)
+
+
+def claim_for_dialing(
+    transaction: Transaction, campaign_id: str, candidate: Candidate, attempt_id: str, lease_until: datetime, *, now: datetime
+) -> None:
+    """WAITING → QUEUED, if the call still is as the candidate says."""
+    still = (CallRow.state == CallState.WAITING) & (CallRow.lease == candidate.lease)
+    transaction.update(
+        CallRow(campaign_id, candidate.contact_id),
+        [
+            CallRow.state.set(CallState.QUEUED),
+            CallRow.work_key.set(_in_flight_key(campaign_id)),
+            CallRow.due_at.set(clock.stamp(lease_until)),
+            CallRow.attempt_id.set(attempt_id),
+            CallRow.lease.set(candidate.lease + 1),
+            CallRow.updated_at.set(clock.stamp(now)),
+        ],
+        still,
+        tag=candidate.contact_id,
+    )
+
+
+def waiting(campaign_id: str, limit: int, *, due: datetime | None = None) -> list[Candidate]:
+    """Waiting calls in the order they are due; those due by a moment, or whenever."""
+    by = None if due is None else CallRow.due_at <= clock.stamp(due)
+    return _work(_waiting_key(campaign_id), by, limit)
+
+
+def in_flight(campaign_id: str, limit: int, *, overdue: datetime | None = None) -> list[Candidate]:
+    """Calls in flight in the order their leases run out; those whose lease ran out by a moment, or all."""
+    by = None if overdue is None else CallRow.due_at <= clock.stamp(overdue)
+    return _work(_in_flight_key(campaign_id), by, limit)
+
+
+def _work(key: str, by: Condition | None, limit: int) -> list[Candidate]:
+    rows = CallRow.query(key, by, index_name="work", limit=limit)
+    return [row.value(Candidate) for row in rows]
+
+
+def claim(attempt: AttemptKey, lease: int, contact: Contact, lease_until: datetime, *, now: datetime) -> None:
+    """QUEUED → CALLING, and the attempt goes onto the contact's phone: the last gate before the agent.
+
+    Raises AlreadyClaimed, PhoneChanged, NotCallable with the reason, or PhoneBusy.
+    """
+    transaction = Transaction()
+    transaction.update(
+        CallRow(attempt.campaign_id, attempt.contact_id),
+        [
+            CallRow.state.set(CallState.CALLING),
+            CallRow.call_status.set(CallStatus.CALLING),
+            CallRow.status_key.set(f"{attempt.campaign_id}#{CallStatus.CALLING}"),
+            CallRow.due_at.set(clock.stamp(lease_until)),
+            CallRow.phone.set(contact.phone),
+            CallRow.started_at.set(clock.stamp(now)),
+            CallRow.updated_at.set(clock.stamp(now)),
+        ],
+        (CallRow.state == CallState.QUEUED) & (CallRow.attempt_id == attempt.attempt_id) & (CallRow.lease == lease),
+        tag="call",
+    )
+    contacts.occupy(transaction, contact, attempt.attempt_id, tag="phone")
+    try:
+        transaction.commit()
+    except Cancelled as cancelled:
+        if "call" in cancelled.failed:
+            raise AlreadyClaimed from None
+        raise _closed(contact, cancelled) from None
+
+
+def _closed(contact: Contact, cancelled: Cancelled) -> Exception:
+    gate = contacts.gate_in(cancelled, "phone")
+    if gate is None or gate.contact_id != contact.contact_id:
+        return PhoneChanged()
+    if gate.status is not ContactStatus.ACTIVE:
+        return NotCallable(f"contact is {gate.status}")
+    return PhoneBusy()
+
+
+def remember(attempt: AttemptKey, phone: str, *, now: datetime) -> None:
+    """Keep an attempt for 90 days, so that whoever reports its result finds the call."""
+    AttemptRow(
+        attempt.attempt_id,
+        organization_id=attempt.organization_id,
+        campaign_id=attempt.campaign_id,
+        contact_id=attempt.contact_id,
+        phone=phone,
+        expires_at=now + ATTEMPT_TTL,
+    ).save()
+
+
+def attempt(attempt_id: str) -> AttemptKey:
+    """The attempt of an id. Raises NotFound."""
+    row = get(AttemptRow, attempt_id)
+    if row is None:
+        raise NotFound
+    return row.value(AttemptKey)
+
+
+def remove_some(campaign_id: str, limit: int) -> int:
+    """Delete up to `limit` calls of a campaign; how many there were."""
+    rows = list(CallRow.query(campaign_id, limit=limit))
+    with CallRow.batch_write() as writer:
+        for row in rows:
+            writer.delete(row)
+    return len(rows)
+
+
+def of_image(image: dict[str, Any]) -> Call:
+    """The value of a row in a stream record's image."""
+    return CallRow.from_raw_data(image).value(Call)

@@ -1,0 +1,288 @@
+"""The routes' common ground: token check, body → type, paging, problem+json.
+
+Routes are registered on `Routes`, which wraps a Chalice blueprint: a view takes a Request (and its path parameters
+through it) and returns a chalice Response. Whatever goes wrong becomes an RFC 9457 problem here and nowhere else.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Mapping
+from enum import StrEnum
+from typing import Any, TypeVar, cast
+
+import msgspec
+from chalice.app import Blueprint, Response
+from chalice.app import Request as ChaliceRequest
+from msgspec import Struct
+
+from chalicelib import auth, errors, store
+from chalicelib.auth import Identity
+from chalicelib.errors import FieldError, InvalidBody, InvalidParameter
+from chalicelib.ids import is_id
+from chalicelib.log import logger
+from chalicelib.settings import settings
+
+T = TypeVar("T")
+E = TypeVar("E", bound=StrEnum)
+View = Callable[["Request"], Response]
+
+BASE = "/auto-calling"
+MAX_BODY = 256 * 1024
+"""Bytes of a JSON body: 10,000 contact ids are 390 KB, see `Routes.post`'s `max_body`."""
+
+PROBLEMS: dict[type[errors.Failure], tuple[int, str, str]] = {
+    errors.InvalidBody: (400, "invalid-body", "The body is not acceptable"),
+    errors.InvalidParameter: (400, "invalid-parameter", "A parameter is not acceptable"),
+    errors.Unauthorized: (401, "unauthorized", "Not authenticated"),
+    errors.NotFound: (404, "not-found", "Not found"),
+    errors.PhoneTaken: (409, "phone-taken", "The phone belongs to another contact"),
+    errors.CampaignEmpty: (409, "campaign-empty", "The campaign is empty"),
+    errors.CampaignRunning: (409, "campaign-running", "The campaign is running"),
+    errors.CampaignNotRunning: (409, "campaign-not-running", "The campaign is not running"),
+    errors.CampaignFinished: (409, "campaign-finished", "The campaign has finished"),
+    errors.CallUnderWay: (409, "call-under-way", "A call is under way"),
+    errors.TooLarge: (413, "too-large", "Too large"),
+    errors.UnsupportedMediaType: (415, "unsupported-media-type", "Unsupported media type"),
+    store.Busy: (429, "throttled", "Too much at once"),
+}
+
+
+class Request(Struct, frozen=True):
+    """What a view needs to know of a request."""
+
+    identity: Identity
+    path: Mapping[str, str]
+    query: Mapping[str, str]
+    headers: Mapping[str, str]
+    body: bytes
+
+    def id(self, name: str = "id") -> str:
+        """A path parameter that is an id. Raises NotFound when it cannot be one."""
+        if not is_id(self.path[name]):
+            raise errors.NotFound
+        return self.path[name]
+
+    def json(self, kind: type[T]) -> T:
+        """The body as a value of `kind`. Raises InvalidBody naming the field, UnsupportedMediaType, TooLarge."""
+        content_type = self.headers.get("content-type", "application/json").partition(";")[0].strip().lower()
+        if content_type != "application/json":
+            raise errors.UnsupportedMediaType(f"Send application/json, not {content_type}.")
+        return decode(self.body, kind)
+
+    def paging(self, default_limit: int, allowed: tuple[str, ...] = ()) -> store.Paging:
+        """`page`, `limit` and `cursor` of a list. Raises InvalidParameter; `allowed` names the list's other filters."""
+        unknown = [name for name in self.query if name not in {"page", "limit", "cursor", *allowed}]
+        if unknown:
+            raise InvalidParameter(*(FieldError(name, "unknown parameter") for name in unknown))
+        limit = self._integer("limit", default_limit, 1, 100)
+        cursor = self.query.get("cursor")
+        if cursor is not None:
+            if not is_id(cursor):
+                raise InvalidParameter(FieldError("cursor", "expected a nextCursor of an earlier page"))
+            return store.Paging(limit, None, cursor)
+        page = self._integer("page", 1, 1, 10_000)
+        if page * limit > 10_000:
+            raise InvalidParameter(FieldError("page", "page × limit goes to 10000; beyond that, use cursor"))
+        return store.Paging(limit, page)
+
+    def choice(self, name: str, kind: type[E]) -> E | None:
+        """A query parameter that is a member of an enumeration. Raises InvalidParameter listing the members."""
+        given = self.query.get(name)
+        if given is None:
+            return None
+        try:
+            return kind(given)
+        except ValueError:
+            raise InvalidParameter(FieldError(name, f"expected one of {', '.join(kind)}")) from None
+
+    def _integer(self, name: str, default: int, low: int, high: int) -> int:
+        text = self.query.get(name)
+        if text is None:
+            return default
+        if not re.fullmatch(r"[0-9]{1,9}", text) or not low <= int(text) <= high:
+            raise InvalidParameter(FieldError(name, f"expected a whole number from {low} to {high}"))
+        return int(text)
+
+
+def decode(body: bytes, kind: type[T]) -> T:
+    """JSON bytes as a value of `kind`. Raises InvalidBody naming the field."""
+    if not body:
+        body = b"{}"
+    try:
+        return msgspec.json.decode(body, type=kind)
+    except msgspec.ValidationError as error:
+        raise InvalidBody(_field_error(str(error))) from None
+    except (msgspec.DecodeError, UnicodeDecodeError):
+        raise InvalidBody(FieldError("", "the body is not valid JSON")) from None
+
+
+def _field_error(message: str) -> FieldError:
+    """msgspec says `… - at `$.a.b`` and names a missing or unknown field in backticks."""
+    text, _, where = message.partition(" - at ")
+    path = where.strip("`").removeprefix("$").removeprefix(".")
+    named = re.search(r"(?:unknown|required) field `([^`]+)`", text)
+    if named:
+        path = f"{path}.{named[1]}" if path else named[1]
+        text = "unknown field" if "unknown" in text else "required"
+    return FieldError(path, text[:1].lower() + text[1:].replace("`", ""))
+
+
+class Routes:
+    """REST routes of a room. Every route wants a token unless it is registered as `public`."""
+
+    def __init__(self, name: str) -> None:
+        self.blueprint = Blueprint(name)
+        self._paths: set[str] = set()
+
+    def get(self, path: str, **options: Any) -> Callable[[View], View]:
+        return self.route("GET", path, **options)
+
+    def post(self, path: str, **options: Any) -> Callable[[View], View]:
+        return self.route("POST", path, **options)
+
+    def patch(self, path: str, **options: Any) -> Callable[[View], View]:
+        return self.route("PATCH", path, **options)
+
+    def delete(self, path: str, **options: Any) -> Callable[[View], View]:
+        return self.route("DELETE", path, **options)
+
+    def route(
+        self, method: str, path: str, *, public: bool = False, max_body: int = MAX_BODY
+    ) -> Callable[[View], View]:
+        """Register a view; its CORS preflight comes with it."""
+
+        def register(view: View) -> View:
+            def handle(**path_parameters: str) -> Response:
+                return perform(view, self.blueprint.current_request, path_parameters, public, max_body)
+
+            handle.__name__ = f"{view.__module__.replace('.', '_')}_{view.__name__}"
+            self.blueprint.route(path, methods=[method], content_types=["*/*"])(handle)
+            if path not in self._paths:
+                self._paths.add(path)
+                self.blueprint.route(path, methods=["OPTIONS"], content_types=["*/*"])(self._preflight(handle.__name__))
+            return view
+
+        return register
+
+    def _preflight(self, name: str) -> Callable[..., Response]:
+        def preflight(**path_parameters: str) -> Response:
+            request = self.blueprint.current_request
+            return Response(
+                body="",
+                status_code=204,
+                headers={
+                    **cors(request.headers.get("origin")),
+                    "Access-Control-Allow-Methods": "GET,POST,PATCH,DELETE,OPTIONS",
+                    "Access-Control-Allow-Headers": "Authorization,Content-Type,Idempotency-Key,Accept-Language",
+                    "Access-Control-Max-Age": "600",
+                },
+            )
+
+        preflight.__name__ = f"{name}_preflight"
+        return preflight
+
+
+def perform(
+    view: View, given: ChaliceRequest, path_parameters: dict[str, str], public: bool, max_body: int
+) -> Response:
+    """Authenticate, call the view, and turn what goes wrong into a problem."""
+    request_id = given.context.get("requestId", "")
+    try:
+        identity = Identity("") if public else auth.identify(_bearer(given.headers))
+        body = cast(bytes, given.raw_body or b"")
+        if len(body) > max_body:
+            raise errors.TooLarge(f"The body is {len(body)} bytes; at most {max_body} are taken.")
+        response = view(Request(identity, path_parameters, dict(given.query_params or {}), given.headers, body))
+    except errors.Failure as failure:
+        response = problem(failure, request_id)
+    except Exception:
+        logger().exception("request failed", requestId=request_id, method=given.method, path=given.path)
+        response = _problem(500, "internal", "Internal error", "Something went wrong on our side.", request_id)
+    response.headers.update(cors(given.headers.get("origin")))
+    return response
+
+
+def _bearer(headers: Mapping[str, str]) -> str:
+    scheme, _, token = headers.get("authorization", "").partition(" ")
+    if scheme.lower() != "bearer" or not token.strip():
+        raise errors.Unauthorized
+    return token.strip()
+
+
+def cors(origin: str | None) -> dict[str, str]:
+    """The CORS headers for a request's Origin under `CORS_ORIGINS`."""
+    allowed = [each.strip() for each in settings().cors_origins.split(",") if each.strip()]
+    if not origin or ("*" not in allowed and origin not in allowed):
+        return {}
+    return {
+        "Access-Control-Allow-Origin": "*" if "*" in allowed else origin,
+        "Access-Control-Expose-Headers": "Location",
+        "Vary": "Origin",
+    }
+
+
+def problem(failure: errors.Failure, request_id: str) -> Response:
+    """The RFC 9457 problem of a failure."""
+    kind = next((kind for kind in type(failure).__mro__ if kind in PROBLEMS), None)
+    if kind is None:
+        raise failure
+    status, code, title = PROBLEMS[kind]
+    more = dict(failure.extra)
+    if isinstance(failure, errors.Invalid):
+        more["errors"] = [{"field": error.field, "message": str(error)} for error in failure.errors]
+    response = _problem(status, code, title, str(failure), request_id, more)
+    if status == 401:
+        response.headers["WWW-Authenticate"] = "Bearer"
+    if status == 429:
+        response.headers["Retry-After"] = "1"
+    return response
+
+
+def _problem(
+    status: int, code: str, title: str, detail: str, request_id: str, more: dict[str, object] | None = None
+) -> Response:
+    body = {
+        "type": f"urn:autocall:{code}",
+        "title": title,
+        "status": status,
+        "detail": detail,
+        "code": code,
+        "requestId": request_id,
+        **(more or {}),
+    }
+    return Response(_json(body), status_code=status, headers={"Content-Type": "application/problem+json"})
+
+
+def ok(value: Any, status: int = 200, *, location: str | None = None) -> Response:
+    """A JSON answer; `location` is the path of what was made, below the base path."""
+    headers: dict[str, str | list[str]] = {"Content-Type": "application/json"}
+    if location:
+        headers["Location"] = BASE + location
+    return Response(_json(value), status_code=status, headers=headers)
+
+
+def health() -> Response:
+    """What `GET /health` answers."""
+    return ok({"status": "ok", "version": settings().version})
+
+
+def no_content() -> Response:
+    """204."""
+    return Response(body="", status_code=204)
+
+
+def listing(paging: store.Paging, page: store.Page, total: int) -> Response:
+    """A list's answer: the page's values and its meta."""
+    meta: dict[str, Any] = {"page": paging.page} if paging.page is not None else {}
+    meta |= {
+        "limit": paging.limit,
+        "total": total,
+        "totalPages": -(-total // paging.limit),
+        "nextCursor": page.next_cursor,
+    }
+    return ok({"data": page.data, "meta": meta})
+
+
+def _json(value: Any) -> str:
+    return msgspec.json.encode(value).decode()

@@ -1,0 +1,18 @@
+"""Identifiers: UUIDv7 (RFC 9562), which sort by the millisecond they were made in."""
+
+import uuid
+
+
+def new_id() -> str:
+    """A fresh UUIDv7 in its canonical text form."""
+    import uuid_utils
+
+    return str(uuid_utils.uuid7())
+
+
+def is_id(text: str) -> bool:
+    """Whether `text` is a UUID in canonical form."""
+    try:
+        return str(uuid.UUID(text)) == text
+    except ValueError:
+        return False

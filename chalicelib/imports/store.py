@@ -1,0 +1,184 @@
+"""Imports, their chunks' markers, and the files themselves.
+
+A chunk of rows is written in one transaction with its marker (which contacts, which counts): a chunk that is done is
+never done again, and an import's counts are the sums of its markers.
+"""
+
+from __future__ import annotations
+
+import functools
+from collections import Counter
+from collections.abc import Sequence
+from typing import Any
+
+from pynamodb.attributes import NumberAttribute, UnicodeAttribute
+
+from chalicelib.contacts import store as contacts
+from chalicelib.contacts.model import Contact
+from chalicelib.errors import Conflict, NotFound
+from chalicelib.imports.model import Counts, Duplicates, Import, ImportStatus, RowError
+from chalicelib.settings import settings
+from chalicelib.store import Cancelled, Choice, Json, Page, Paging, Row, Transaction, get, newest_first, table, update_if
+from chalicelib.totals.store import Kind, count
+
+UPLOADS, INBOX = "uploads", "inbox"
+"""The bucket's folders whose objects are imported: `uploads/{organizationId}/{importId}`, `inbox/{organizationId}/…`."""
+
+MARKERS_PER_PAGE = 25
+
+
+class ChunkDone(Conflict):
+    """The chunk was written before."""
+
+
+class ImportRow(Row):
+    class Meta:
+        table_name = table("imports_table")
+
+    owner = UnicodeAttribute(hash_key=True)
+    import_id = UnicodeAttribute(range_key=True, attr_name="id")
+    organization_id = UnicodeAttribute(attr_name="organizationId")
+    key = UnicodeAttribute()
+    file_name = UnicodeAttribute(attr_name="fileName")
+    duplicates = Choice(Duplicates)
+    status = Choice(ImportStatus)
+    total_rows = NumberAttribute(attr_name="totalRows")
+    processed_rows = NumberAttribute(attr_name="processedRows")
+    created = NumberAttribute()
+    updated = NumberAttribute()
+    skipped = NumberAttribute()
+    failed = NumberAttribute()
+    errors = Json(list[RowError])
+    failure_reason = UnicodeAttribute(null=True, attr_name="failureReason")
+    created_at = UnicodeAttribute(attr_name="createdAt")
+    finished_at = UnicodeAttribute(null=True, attr_name="finishedAt")
+
+
+class MarkerRow(Row):
+    class Meta:
+        table_name = table("imports_table")
+
+    owner = UnicodeAttribute(hash_key=True)
+    chunk = UnicodeAttribute(range_key=True, attr_name="id")
+    contact_ids = Json(list[str], attr_name="contactIds")
+    counts = Json(Counts)
+
+
+@functools.cache
+def _s3() -> Any:
+    import boto3
+
+    return boto3.client("s3")
+
+
+def upload_key(organization_id: str, import_id: str) -> str:
+    """Where an import's uploaded file lies."""
+    return f"{UPLOADS}/{organization_id}/{import_id}"
+
+
+def put_file(key: str, content: bytes) -> None:
+    """Store a file; its arrival starts the importer."""
+    _s3().put_object(Bucket=settings().bucket, Key=key, Body=content)
+
+
+def file(key: str) -> bytes:
+    """A file's content. Raises NotFound."""
+    try:
+        content: bytes = _s3().get_object(Bucket=settings().bucket, Key=key)["Body"].read()
+    except _s3().exceptions.NoSuchKey:
+        raise NotFound("The file is gone.") from None
+    return content
+
+
+def add(new: Import) -> None:
+    """Store a new import; one that is there stays as it is."""
+    transaction = Transaction()
+    transaction.put(ImportRow.of(new, owner=new.organization_id), ImportRow.owner.does_not_exist())
+    count(transaction, Kind.IMPORTS, new.organization_id, new.import_id, {"all": 1})
+    try:
+        transaction.commit()
+    except Cancelled:
+        return
+
+
+def find(organization_id: str, import_id: str) -> Import:
+    """An import. Raises NotFound."""
+    row = get(ImportRow, organization_id, import_id, consistent=True)
+    if row is None:
+        raise NotFound
+    return row.value(Import)
+
+
+def page(organization_id: str, paging: Paging) -> Page:
+    """A page of the organization's imports, newest first."""
+    rows, cursor = newest_first(ImportRow, organization_id, ImportRow.import_id, paging)
+    return Page([row.value(Import).view() for row in rows], cursor)
+
+
+def change(old: Import, **changes: Any) -> Import:
+    """Set fields of an import that has not ended. Raises Conflict when it has."""
+    attributes = ImportRow.get_attributes()
+    actions = [attributes[name].set(value) for name, value in changes.items()]
+    under_way = ImportRow.status.is_in(ImportStatus.PENDING, ImportStatus.RUNNING)
+    update_if(ImportRow(old.organization_id, old.import_id), actions, under_way)
+    return Import(**{name: getattr(old, name) for name in Import.__struct_fields__} | changes)
+
+
+def done_chunks(organization_id: str, import_id: str) -> dict[int, Counts]:
+    """The chunks that are written, by number, with their counts."""
+    markers = MarkerRow.query(_chunks_of(organization_id, import_id), consistent_read=True)
+    return {int(marker.chunk): marker.counts for marker in markers}
+
+
+def contacts_of(organization_id: str, import_id: str, *, after: str | None) -> tuple[list[str], str | None]:
+    """Some of the contacts an import created or updated, chunk by chunk, and the chunk to go on after."""
+    later = MarkerRow.chunk > after if after else None
+    markers = list(MarkerRow.query(_chunks_of(organization_id, import_id), later, limit=MARKERS_PER_PAGE))
+    found = [contact_id for marker in markers for contact_id in marker.contact_ids]
+    return found, markers[-1].chunk if len(markers) == MARKERS_PER_PAGE else None
+
+
+def write_chunk(
+    of: Import,
+    number: int,
+    new: Sequence[Contact],
+    known: Sequence[tuple[Contact, dict[str, Any]]],
+    counts: Counts,
+    *,
+    at: str,
+) -> None:
+    """Create contacts and change known ones together with the chunk's marker.
+
+    Raises ChunkDone when the marker is there already, Conflict when a contact or phone changed meanwhile.
+    """
+    transaction = Transaction()
+    marker = MarkerRow(
+        _chunks_of(of.organization_id, of.import_id),
+        f"{number:08}",
+        contact_ids=[contact.contact_id for contact in [*new, *(contact for contact, _ in known)]],
+        counts=counts,
+    )
+    transaction.put(marker, MarkerRow.owner.does_not_exist(), tag="marker")
+    tally: Counter[str] = Counter(contact.status for contact in new)
+    for contact in new:
+        contacts.put_new(transaction, contact, import_id=of.import_id)
+    for contact, changes in known:
+        changed = contacts.put_changes(transaction, contact, changes, at=at, import_id=of.import_id)
+        tally[contact.status] -= 1
+        tally[changed.status] += 1
+    count(transaction, Kind.CONTACTS, of.organization_id, marker.owner + marker.chunk, tally)
+    try:
+        transaction.commit()
+    except Cancelled as cancelled:
+        if "marker" in cancelled.failed:
+            raise ChunkDone from None
+        raise
+
+
+def _chunks_of(organization_id: str, import_id: str) -> str:
+    return f"{organization_id}#{import_id}"
+
+
+def of_image(image: dict[str, Any]) -> Import:
+    """The value of a row in a stream record's image."""
+    return ImportRow.from_raw_data(image).value(Import)

@@ -1,0 +1,154 @@
+"""The queues and the messages on them. A message is only a shortcut: losing one delays, and never loses, what it asks for."""
+
+from __future__ import annotations
+
+import functools
+from collections.abc import Iterable, Sequence
+from typing import Any
+
+import msgspec
+from msgspec import Struct
+
+from chalicelib.dialing.model import Result
+from chalicelib.ids import new_id
+from chalicelib.log import logger
+from chalicelib.settings import settings
+
+BATCH = 10
+"""Messages in one SendMessageBatch, https://docs.aws.amazon.com/AWSSimpleQueueService/latest/APIReference/API_SendMessageBatch.html"""
+
+
+class SendFailed(RuntimeError):
+    """SQS took only some of the messages."""
+
+
+class CampaignEvent(Struct, frozen=True, kw_only=True, rename="camel", tag_field="type"):
+    """Something the pacer must react to."""
+
+    organization_id: str
+    campaign_id: str
+
+
+class Wake(CampaignEvent, frozen=True, tag="wake"):
+    """Look at the campaign: who is due, whose lease ran out, has its start time come."""
+
+
+class Ended(CampaignEvent, frozen=True, tag="ended"):
+    """An attempt ended with a result."""
+
+    contact_id: str
+    attempt_id: str
+    result: Result
+
+
+class Released(CampaignEvent, frozen=True, tag="released"):
+    """A claim ended without a call: it goes back to waiting, dialed again `delay_seconds` from now at the earliest."""
+
+    contact_id: str
+    attempt_id: str
+    lease: int
+    reason: str
+    delay_seconds: int = 0
+
+
+class Skipped(CampaignEvent, frozen=True, tag="skipped"):
+    """The contact must not be called."""
+
+    contact_id: str
+    attempt_id: str
+    lease: int
+    reason: str
+
+
+Event = Wake | Ended | Released | Skipped
+
+
+class Dial(Struct, frozen=True, kw_only=True, rename="camel"):
+    """Place a claimed call."""
+
+    organization_id: str
+    campaign_id: str
+    contact_id: str
+    attempt_id: str
+    lease: int
+    call_timeout_seconds: int
+
+
+class Enrol(Struct, frozen=True, kw_only=True, rename="camel", tag_field="type", tag="enrol"):
+    """Enrol contacts in the background: those listed, those of an import or those of a status, from `cursor` on."""
+
+    organization_id: str
+    campaign_id: str
+    contact_ids: list[str] = []
+    import_id: str | None = None
+    status: str | None = None
+    cursor: str | None = None
+
+
+class Remove(Struct, frozen=True, kw_only=True, rename="camel", tag_field="type", tag="remove"):
+    """Delete the rows of a campaign that was deleted."""
+
+    organization_id: str
+    campaign_id: str
+
+
+Job = Enrol | Remove
+
+
+class ContinueImport(Struct, frozen=True, kw_only=True, rename="camel"):
+    """Go on with an import whose slice of time was over."""
+
+    organization_id: str
+    import_id: str
+
+
+@functools.cache
+def _sqs() -> Any:
+    import boto3
+
+    return boto3.client("sqs")
+
+
+def tell_pacer(events: Iterable[Event]) -> None:
+    """Post campaign events, in order per campaign."""
+    _send(
+        settings().campaign_events_queue,
+        [
+            {"MessageBody": encode(e), "MessageGroupId": e.campaign_id, "MessageDeduplicationId": new_id()}
+            for e in events
+        ],
+    )
+
+
+def dial(orders: Iterable[Dial]) -> None:
+    """Post dial orders."""
+    _send(settings().dial_queue, [{"MessageBody": encode(order)} for order in orders])
+
+
+def work(job: Job) -> None:
+    """Post a job for the worker."""
+    _send(settings().jobs_queue, [{"MessageBody": encode(job)}])
+
+
+def go_on(order: ContinueImport) -> None:
+    """Post an import's continuation."""
+    _send(settings().imports_queue, [{"MessageBody": encode(order)}])
+
+
+def encode(message: Struct) -> str:
+    """A message's body."""
+    return msgspec.json.encode(message).decode()
+
+
+def decode(body: str, kind: Any) -> Any:
+    """A message of its body. Raises msgspec.ValidationError."""
+    return msgspec.json.decode(body, type=kind)
+
+
+def _send(queue: str, entries: Sequence[dict[str, str]]) -> None:
+    for start in range(0, len(entries), BATCH):
+        chunk = [{"Id": str(n), **entry} for n, entry in enumerate(entries[start : start + BATCH])]
+        failed = _sqs().send_message_batch(QueueUrl=queue, Entries=chunk).get("Failed", [])
+        if failed:
+            logger().error("messages not sent", queue=queue, codes=[each["Code"] for each in failed])
+            raise SendFailed

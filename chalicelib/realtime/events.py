@@ -1,0 +1,86 @@
+"""What the organization's browsers are told of a row's change. Pure: from the row before and after to events."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from msgspec import Struct
+
+from chalicelib.campaigns.model import Campaign, CampaignStatus
+from chalicelib.contacts.model import Contact
+from chalicelib.dialing.model import Call, CallState, CallStatus
+from chalicelib.imports.model import Import
+
+COMPLETED = "Campaign completed successfully"
+
+
+class Event(Struct, frozen=True):
+    """A named event for an organization's sockets; `contact_id` names the contact its data still lacks."""
+
+    organization_id: str
+    name: str
+    data: Any
+    contact_id: str | None = None
+    campaign_id: str | None = None
+
+
+def of_contact(new: Contact) -> list[Event]:
+    """A contact that was made or changed."""
+    return [Event(new.organization_id, "contact-update", new)]
+
+
+def of_call(old: Call | None, new: Call) -> list[Event]:
+    """A call that began, and one whose attempt ended or that was skipped."""
+    if old is None:
+        return []
+    if new.state is CallState.CALLING and old.state is not CallState.CALLING:
+        return [_update(new, "calling", None, None)]
+    if new.call_status is CallStatus.SKIPPED and old.call_status is not CallStatus.SKIPPED:
+        return [_update(new, CallStatus.SKIPPED, new.skip_reason, None)]
+    if new.attempts != old.attempts and new.attempts:
+        last = new.attempts[-1]
+        return [_update(new, last.call_status, last.outcome, last.summary)]
+    return []
+
+
+def _update(call: Call, status: str, outcome: str | None, summary: str | None) -> Event:
+    data = {
+        "campaignId": call.campaign_id,
+        "contactId": call.contact_id,
+        "status": status,
+        "contact": None,
+        "outcome": outcome,
+        "summary": summary,
+    }
+    return Event(call.organization_id, "campaign-update", data, call.contact_id, call.campaign_id)
+
+
+def of_campaign(old: Campaign | None, new: Campaign) -> list[Event]:
+    """A campaign whose counters or status changed, and one that completed."""
+    if old is None or (old.counters(), old.status) == (new.counters(), new.status):
+        return []
+    progress = {"campaignId": new.campaign_id, "status": new.status, **new.counters()}
+    events = [Event(new.organization_id, "campaign-progress", progress, campaign_id=new.campaign_id)]
+    if new.status is CampaignStatus.COMPLETED and old.status is not CampaignStatus.COMPLETED:
+        data = {"campaignId": new.campaign_id, "message": COMPLETED}
+        events.append(Event(new.organization_id, "campaign-complete", data, campaign_id=new.campaign_id))
+    return events
+
+
+def of_import(new: Import) -> list[Event]:
+    """An import that was made or came further."""
+    return [Event(new.organization_id, "import-progress", new.view(with_errors=False))]
+
+
+def condensed(events: list[Event]) -> list[Event]:
+    """Of several `campaign-progress` of one campaign, and of several `import-progress` of one import, only the last."""
+    last = {_progress_of(event): n for n, event in enumerate(events)}
+    return [event for n, event in enumerate(events) if _progress_of(event) is None or last[_progress_of(event)] == n]
+
+
+def _progress_of(event: Event) -> tuple[str, str] | None:
+    if event.name == "campaign-progress":
+        return event.name, event.data["campaignId"]
+    if event.name == "import-progress":
+        return event.name, event.data["id"]
+    return None

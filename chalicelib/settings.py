@@ -1,0 +1,66 @@
+"""The environment of a deployment, read once into one frozen value.
+
+Names of tables, queues and secrets come from the packaged template; nothing in the code knows them.
+"""
+
+import functools
+import os
+from typing import Any
+
+import msgspec
+
+
+class MissingSetting(RuntimeError):
+    """An environment variable the deployment must set is absent or not of its form."""
+
+
+class Settings(msgspec.Struct, frozen=True, kw_only=True):
+    """One field per environment variable of the same name in capitals; a field without default is required."""
+
+    contacts_table: str
+    phone_numbers_table: str
+    counters_table: str
+    campaigns_table: str
+    calls_table: str
+    attempts_table: str
+    imports_table: str
+    connections_table: str
+    campaign_events_queue: str
+    dial_queue: str
+    jobs_queue: str
+    imports_queue: str
+    bucket: str
+    socket_endpoint: str
+    jwt_algorithm: str = "HS256"
+    jwt_secret_parameter: str = ""
+    jwt_jwks_url: str = ""
+    jwt_require_exp: bool = True
+    agent_provider: str = "simulated"
+    agent_url: str = ""
+    agent_token_parameter: str = ""
+    agent_timeout_seconds: float = 60
+    webhook_secret_parameter: str = ""
+    simulated_call_seconds: float = 1
+    public_url: str = ""
+    default_phone_region: str = "UZ"
+    default_calling_hours: str = ""
+    cors_origins: str = ""
+    version: str = "dev"
+
+
+@functools.cache
+def settings() -> Settings:
+    """The settings of this process. Raises MissingSetting naming every variable that is absent or malformed."""
+    return _read(dict(os.environ))
+
+
+def _read(environ: dict[str, str]) -> Settings:
+    given: dict[str, Any] = {f: environ[f.upper()] for f in Settings.__struct_fields__ if environ.get(f.upper())}
+    required = Settings.__struct_fields__[: -len(Settings.__struct_defaults__)]
+    absent = [name.upper() for name in required if name not in given]
+    if absent:
+        raise MissingSetting(f"set {', '.join(absent)}")
+    try:
+        return msgspec.convert(given, Settings, strict=False)
+    except msgspec.ValidationError as error:
+        raise MissingSetting(str(error)) from None

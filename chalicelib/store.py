@@ -1,0 +1,277 @@
+"""Common ground of the stores: rows, transactions that say what cancelled them, and pages.
+
+PynamoDB serves the rows; all of them share one connection, so a process builds one DynamoDB client.
+"""
+
+from __future__ import annotations
+
+import functools
+import random
+import time
+from collections.abc import Callable, Iterable, Sequence
+from typing import Any, Self, TypeVar
+
+import msgspec
+from pynamodb.attributes import Attribute
+from pynamodb.connection import Connection
+from pynamodb.connection.table import TableConnection
+from pynamodb.constants import STRING
+from pynamodb.exceptions import PynamoDBException, TransactWriteError
+from pynamodb.expressions.condition import Condition
+from pynamodb.expressions.update import Action
+from pynamodb.models import Model
+
+from chalicelib.errors import Conflict, Failure
+from chalicelib.settings import settings
+
+T = TypeVar("T")
+RowT = TypeVar("RowT", bound="Row")
+
+TRANSACTION_LIMIT = 100
+"""Writes in one transaction, https://docs.aws.amazon.com/amazondynamodb/latest/APIReference/API_TransactWriteItems.html"""
+
+PATIENCE_SECONDS = 3.0
+"""How long a write that collides with another transaction is tried again; no SDK retries those."""
+
+_COLLISIONS = {
+    "TransactionConflict",
+    "TransactionConflictException",
+    "TransactionInProgressException",
+    "ThrottlingError",
+    "ThrottlingException",
+    "ProvisionedThroughputExceeded",
+    "ProvisionedThroughputExceededException",
+}
+
+
+class Busy(Failure):
+    """The row is being changed by others: try again in a moment."""
+
+
+class Cancelled(Conflict):
+    """A transaction whose conditions did not hold; nothing was written."""
+
+    def __init__(self, failed: dict[object, dict[str, Any]]) -> None:
+        super().__init__(f"conditions did not hold: {len(failed)}")
+        self.failed = failed
+        """Tag of each failed write → the row as it stands, in DynamoDB's own JSON; empty when there is none."""
+
+
+class table:  # noqa: N801 (reads as a declaration)
+    """The name of a row's table, looked up in the settings when it is needed and not at import."""
+
+    def __init__(self, setting: str) -> None:
+        self.setting = setting
+
+    def __get__(self, instance: object, owner: type) -> str:
+        name: str = getattr(settings(), self.setting)
+        return name
+
+
+class Json(Attribute[Any]):
+    """A nested value kept as JSON text: one typed attribute in place of a map that would have to be walked."""
+
+    attr_type = STRING
+
+    def __init__(self, kind: Any, **options: Any) -> None:
+        super().__init__(**options)
+        self.kind = kind
+
+    def serialize(self, value: Any) -> str:
+        return msgspec.json.encode(value).decode()
+
+    def deserialize(self, value: Any) -> Any:
+        return msgspec.json.decode(value, type=self.kind)
+
+
+@functools.cache
+def connection() -> Connection:
+    """The process's one DynamoDB connection."""
+    return Connection()
+
+
+class Choice(Attribute[Any]):
+    """A member of a string enumeration."""
+
+    attr_type = STRING
+
+    def __init__(self, kind: Callable[[str], Any], **options: Any) -> None:
+        super().__init__(**options)
+        self.kind = kind
+
+    def deserialize(self, value: Any) -> Any:
+        return self.kind(value)
+
+
+StructT = TypeVar("StructT", bound=msgspec.Struct)
+
+
+class Row(Model):
+    """Base of every row. Its Python attributes are named as the fields of the values it is turned into."""
+
+    def value(self, kind: type[StructT]) -> StructT:
+        """This row as a value: a msgspec Struct whose fields are among the row's attributes."""
+        held = self.attribute_values
+        return kind(**{name: held[name] for name in fields_of(kind) if held.get(name) is not None})
+
+    @classmethod
+    def of(cls, value: msgspec.Struct, **more: Any) -> Self:
+        """The row of a value, with further attributes."""
+        mine = cls.get_attributes()
+        return cls(**{name: getattr(value, name) for name in fields_of(type(value)) if name in mine}, **more)
+
+    @classmethod
+    def _get_connection(cls) -> TableConnection:
+        shared = connection()
+        known = super()._get_connection()
+        if known.connection is not shared:
+            shared.add_meta_table(known.get_meta_table())
+            known.connection = shared
+        return known
+
+
+class Transaction:
+    """Writes that happen together or not at all. Each carries a tag, by which a cancellation names it."""
+
+    def __init__(self) -> None:
+        self._writes: dict[str, list[tuple[object, dict[str, Any]]]] = {
+            "condition_check_items": [],
+            "delete_items": [],
+            "put_items": [],
+            "update_items": [],
+        }
+
+    def __len__(self) -> int:
+        return sum(map(len, self._writes.values()))
+
+    def put(self, row: Row, condition: Condition | None = None, *, tag: object = None) -> None:
+        kwargs = row.get_save_kwargs_from_instance(condition=condition, return_values_on_condition_failure="ALL_OLD")
+        self._writes["put_items"].append((tag, kwargs))
+
+    def update(
+        self, row: Row, actions: Sequence[Action], condition: Condition | None = None, *, tag: object = None
+    ) -> None:
+        kwargs = row.get_update_kwargs_from_instance(
+            actions=list(actions), condition=condition, return_values_on_condition_failure="ALL_OLD"
+        )
+        self._writes["update_items"].append((tag, kwargs))
+
+    def delete(self, row: Row, condition: Condition | None = None, *, tag: object = None) -> None:
+        self._writes["delete_items"].append((tag, _by_key(row, condition)))
+
+    def check(self, row: Row, condition: Condition, *, tag: object = None) -> None:
+        self._writes["condition_check_items"].append((tag, _by_key(row, condition)))
+
+    def commit(self) -> None:
+        """Write everything. Raises Cancelled when a condition did not hold, Busy after three seconds of collisions."""
+        items: dict[str, Any] = {kind: [kwargs for _, kwargs in writes] for kind, writes in self._writes.items()}
+        try:
+            patiently(lambda: connection().transact_write_items(**items))
+        except TransactWriteError as error:
+            tags = [tag for writes in self._writes.values() for tag, _ in writes]
+            failed = {
+                tag: reason.raw_item or {}
+                for tag, reason in zip(tags, error.cancellation_reasons, strict=False)
+                if reason is not None and reason.code == "ConditionalCheckFailed"
+            }
+            if not failed:
+                raise
+            raise Cancelled(failed) from None
+
+
+def _by_key(row: Row, condition: Condition | None) -> dict[str, Any]:
+    return row.get_delete_kwargs_from_instance(condition=condition, return_values_on_condition_failure="ALL_OLD")
+
+
+@functools.cache
+def fields_of(kind: type[msgspec.Struct]) -> tuple[str, ...]:
+    """The names of a Struct's fields."""
+    return tuple(field.name for field in msgspec.structs.fields(kind))
+
+
+def patiently(write: Callable[[], T]) -> T:
+    """Call `write`, again with growing jitter while it collides. Raises Busy after PATIENCE_SECONDS of that."""
+    deadline, pause = time.monotonic() + PATIENCE_SECONDS, 0.02
+    while True:
+        try:
+            return write()
+        except PynamoDBException as error:
+            if not _collided(error):
+                raise
+            if time.monotonic() > deadline:
+                raise Busy from error
+        time.sleep(random.uniform(0, pause))
+        pause = min(pause * 2, 0.5)
+
+
+def _collided(error: PynamoDBException) -> bool:
+    if isinstance(error, TransactWriteError):
+        codes = {reason.code for reason in error.cancellation_reasons if reason is not None}
+        if codes:
+            return "ConditionalCheckFailed" not in codes and bool(codes & _COLLISIONS)
+    return error.cause_response_code in _COLLISIONS
+
+
+def update_if(row: Row, actions: Sequence[Action], condition: Condition) -> None:
+    """Update one row under a condition. Raises Conflict when the condition does not hold."""
+    try:
+        patiently(lambda: row.update(actions=list(actions), condition=condition))
+    except PynamoDBException as error:
+        if error.cause_response_code != "ConditionalCheckFailedException":
+            raise
+        raise Conflict from None
+
+
+class Paging(msgspec.Struct, frozen=True):
+    """Which page of a list is asked for: by number (from 1), or after the id `cursor`."""
+
+    limit: int
+    page: int | None = 1
+    cursor: str | None = None
+
+
+class Page(msgspec.Struct, frozen=True):
+    """A page's values and the cursor of the next; None on the last page."""
+
+    data: Sequence[Any]
+    next_cursor: str | None
+
+
+def newest_first(
+    kind: type[RowT], partition: str, by: Attribute[str], paging: Paging, *, index: str | None = None
+) -> tuple[list[RowT], str | None]:
+    """A page of a partition in descending order of `by`, its (or its index's) range key; and the next cursor.
+
+    A page by number costs a counting read over the rows before it, which DynamoDB bills by their size; a page by
+    cursor costs itself only.
+    """
+    query = functools.partial(kind.query, partition, index_name=index, scan_index_forward=False)
+    bound = by < paging.cursor if paging.cursor else None
+    start = None
+    if paging.page is not None and paging.page > 1:
+        before = query(limit=(paging.page - 1) * paging.limit, attributes_to_get=[by.attr_name])
+        skipped = sum(1 for _ in before)
+        start = before.last_evaluated_key
+        if start is None or skipped < (paging.page - 1) * paging.limit:
+            return [], None
+    rows = list(query(bound, limit=paging.limit + 1, last_evaluated_key=start))
+    more = len(rows) > paging.limit
+    rows = rows[: paging.limit]
+    return rows, getattr(rows[-1], _python_name(kind, by)) if more else None
+
+
+def _python_name(kind: type[Row], attribute: Attribute[Any]) -> str:
+    return kind._dynamo_to_python_attr(attribute.attr_name)
+
+
+def batch(kind: type[RowT], keys: Iterable[tuple[str, str]], *, consistent: bool = False) -> list[RowT]:
+    """The rows of many keys, those that exist, in no particular order; any number, a hundred per request."""
+    return list(kind.batch_get(list(dict.fromkeys(keys)), consistent_read=consistent))
+
+
+def get(kind: type[RowT], partition: str, sort: str | int | None = None, *, consistent: bool = False) -> RowT | None:
+    """One row, or None."""
+    try:
+        return kind.get(partition, sort, consistent_read=consistent)
+    except kind.DoesNotExist:
+        return None

@@ -1,0 +1,87 @@
+"""AWS in process: moto with the very tables and queues that `infra/resources.yaml` declares."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+from typing import Any
+
+import boto3
+import yaml
+
+RESOURCES = Path(__file__).parents[2] / "infra" / "resources.yaml"
+QUEUES = {
+    "CAMPAIGN_EVENTS_QUEUE": "campaign-events.fifo",
+    "DIAL_QUEUE": "dial-queue",
+    "JOBS_QUEUE": "jobs",
+    "IMPORTS_QUEUE": "imports",
+}
+JWT_SECRET = "a secret of the tests, long enough for HS256"
+WEBHOOK_SECRET = "the webhooks' secret"
+
+
+class _Loader(yaml.SafeLoader):
+    """Reads CloudFormation's short forms (`!Ref` …) as their plain value."""
+
+
+def _tag(loader: yaml.SafeLoader, suffix: str, node: yaml.Node) -> Any:
+    if isinstance(node, yaml.ScalarNode):
+        return loader.construct_scalar(node)
+    if isinstance(node, yaml.SequenceNode):
+        return loader.construct_sequence(node)
+    assert isinstance(node, yaml.MappingNode)
+    return loader.construct_mapping(node)
+
+
+_Loader.add_multi_constructor("!", _tag)
+
+
+def resources() -> dict[str, Any]:
+    """The resources of the merged template, by logical name."""
+    declared: dict[str, Any] = yaml.load(RESOURCES.read_text(), _Loader)["Resources"]  # noqa: S506 (a SafeLoader)
+    return declared
+
+
+def setup(environ: dict[str, str] | os._Environ[str] = os.environ) -> None:
+    """Make tables, queues, bucket and secrets in the running mock, and name them in the environment."""
+    _tables(environ)
+    sqs = boto3.client("sqs")
+    for variable, name in QUEUES.items():
+        fifo = {"FifoQueue": "true"} if name.endswith(".fifo") else {}
+        environ[variable] = sqs.create_queue(QueueName=name, Attributes=fifo)["QueueUrl"]
+    environ["BUCKET"] = "autocall-test"
+    boto3.client("s3").create_bucket(
+        Bucket="autocall-test", CreateBucketConfiguration={"LocationConstraint": environ["AWS_DEFAULT_REGION"]}
+    )
+    ssm = boto3.client("ssm")
+    for variable, name, value in (
+        ("JWT_SECRET_PARAMETER", "/autocall/jwt-secret", JWT_SECRET),
+        ("WEBHOOK_SECRET_PARAMETER", "/autocall/webhook-secret", WEBHOOK_SECRET),
+    ):
+        ssm.put_parameter(Name=name, Value=value, Type="SecureString")
+        environ[variable] = name
+    environ["SOCKET_ENDPOINT"] = "https://sockets.test/api"
+
+
+def _tables(environ: dict[str, str] | os._Environ[str]) -> None:
+    dynamodb = boto3.client("dynamodb")
+    for logical, resource in resources().items():
+        if resource.get("Type") != "AWS::DynamoDB::Table":
+            continue
+        declared = resource["Properties"]
+        name = f"test-{logical}"
+        dynamodb.create_table(
+            TableName=name,
+            BillingMode="PAY_PER_REQUEST",
+            **{
+                part: declared[part]
+                for part in ("AttributeDefinitions", "KeySchema", "GlobalSecondaryIndexes")
+                if part in declared
+            },
+        )
+        environ[_variable(logical)] = name
+
+
+def _variable(logical: str) -> str:
+    """`PhoneNumbersTable` → `PHONE_NUMBERS_TABLE`."""
+    return "".join(f"_{c}" if c.isupper() and n else c for n, c in enumerate(logical)).upper()

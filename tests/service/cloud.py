@@ -1,0 +1,212 @@
+"""A deployment as tests see it: HTTP requests in, messages moved by hand, the events AWS would send."""
+
+from __future__ import annotations
+
+import json
+import time
+import uuid
+from collections.abc import Callable, Iterator
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+import boto3
+import jwt
+import msgspec
+
+import app
+from chalicelib.settings import settings
+from tests.service.aws import JWT_SECRET
+
+BASE = "/auto-calling"
+
+
+class Reply(msgspec.Struct):
+    """An HTTP answer."""
+
+    status: int
+    headers: dict[str, str]
+    body: Any
+
+
+def token(organization_id: str | int = "1", *, key: str = JWT_SECRET, algorithm: str = "HS256", **claims: Any) -> str:
+    """A JWT of an organization, valid for an hour unless claims say otherwise; a claim of None is left out."""
+    given = {"organizationId": organization_id, "exp": int(time.time()) + 3600, "sub": "tests", **claims}
+    return jwt.encode({name: value for name, value in given.items() if value is not None}, key, algorithm)
+
+
+class Cloud:
+    """Drives the handlers of `app.py` with the event shapes AWS sends."""
+
+    def __init__(self) -> None:
+        self.sqs = boto3.client("sqs")
+
+    def request(
+        self,
+        method: str,
+        path: str,
+        body: Any = None,
+        *,
+        organization: str | int | None = "1",
+        headers: dict[str, str] | None = None,
+    ) -> Reply:
+        """Send a request below the base path; dictionaries as JSON, bytes as they are."""
+        sent = {"content-type": "application/json"} if body is not None else {}
+        if organization is not None:
+            sent["authorization"] = f"Bearer {token(organization)}"
+        sent |= {name.lower(): value for name, value in (headers or {}).items()}
+        raw = body if isinstance(body, bytes | None) else json.dumps(body).encode()
+        answer = app.app(rest_event(method, BASE + path, raw, sent), None)
+        text = answer["body"]
+        return Reply(
+            answer["statusCode"],
+            answer["headers"] | {k: v[-1] for k, v in answer.get("multiValueHeaders", {}).items()},
+            json.loads(text) if text else None,
+        )
+
+    def get(self, path: str, **options: Any) -> Reply:
+        return self.request("GET", path, **options)
+
+    def post(self, path: str, body: Any = None, **options: Any) -> Reply:
+        return self.request("POST", path, body, **options)
+
+    def patch(self, path: str, body: Any, **options: Any) -> Reply:
+        return self.request("PATCH", path, body, **options)
+
+    def delete(self, path: str, **options: Any) -> Reply:
+        return self.request("DELETE", path, **options)
+
+    # what a user has
+
+    def a_contact(self, phone: str = "+998901234567", *, organization: str | int = "1", **fields: Any) -> dict[str, Any]:
+        reply = self.post("/contacts", {"firstName": "Ali", "phone": phone, **fields}, organization=organization)
+        assert reply.status == 201, reply
+        contact: dict[str, Any] = reply.body
+        return contact
+
+    def contacts(self, number: int, *, last_digit: int = 0, organization: str | int = "1") -> list[str]:
+        """Ids of new contacts whose phones end with a digit."""
+        return [
+            self.a_contact(f"+99890{n:06}{last_digit}", organization=organization)["id"]
+            for n in range(100_000, 100_000 + number)
+        ]
+
+    def a_campaign(self, contact_ids: list[str] | None = None, *, organization: str | int = "1", **fields: Any) -> dict[str, Any]:
+        body = {"name": "January", "contactIds": contact_ids or [], **fields}
+        reply = self.post("/campaigns", body, organization=organization)
+        assert reply.status == 201, reply
+        campaign: dict[str, Any] = reply.body
+        return campaign
+
+    def campaign(self, campaign_id: str, *, organization: str | int = "1") -> dict[str, Any]:
+        body: dict[str, Any] = self.get(f"/campaigns/{campaign_id}", organization=organization).body
+        return body
+
+    def call(self, campaign_id: str, contact_id: str) -> dict[str, Any]:
+        body: dict[str, Any] = self.get(f"/campaigns/{campaign_id}/contacts/{contact_id}").body
+        return body
+
+    # what the queues hold
+
+    def take(self, queue: str, most: int = 10) -> list[str]:
+        """Bodies of messages that lie in a queue; they are gone from it."""
+        bodies = []
+        while len(bodies) < most:
+            got = self.sqs.receive_message(QueueUrl=queue, MaxNumberOfMessages=min(10, most - len(bodies)))
+            if not got.get("Messages"):
+                break
+            for message in got["Messages"]:
+                self.sqs.delete_message(QueueUrl=queue, ReceiptHandle=message["ReceiptHandle"])
+                bodies.append(message["Body"])
+        return bodies
+
+    def pace(self, *bodies: str) -> list[str]:
+        """Deliver campaign events to the pacer; the ids it wants again."""
+        answer = app.pace(sqs_event(bodies), None)
+        return [failure["itemIdentifier"] for failure in answer["batchItemFailures"]]
+
+    def settle(self, rounds: int = 200) -> None:
+        """Move messages between queues and functions until nothing moves."""
+        handlers: list[tuple[str, Callable[[Any, Any], Any], int]] = [
+            (settings().campaign_events_queue, app.pace, 10),
+            (settings().dial_queue, app.dial, 1),
+            (settings().jobs_queue, app.work, 1),
+            (settings().imports_queue, app.import_file, 1),
+        ]
+        for _ in range(rounds):
+            moved = False
+            for queue, handler, batch in handlers:
+                bodies = self.take(queue, batch)
+                if bodies:
+                    moved = True
+                    handler(sqs_event(bodies), None)
+            if not moved:
+                return
+        raise AssertionError("messages keep moving")
+
+
+def rest_event(method: str, path: str, body: bytes | None, headers: dict[str, str]) -> dict[str, Any]:
+    """An event of API Gateway's REST API, as Lambda proxy integrations get it."""
+    path, _, query = path.partition("?")
+    resource, parameters = _route(path)
+    pairs = [pair.partition("=") for pair in query.split("&") if pair]
+    return {
+        "resource": resource,
+        "path": path,
+        "httpMethod": method,
+        "headers": headers,
+        "multiValueHeaders": {name: [value] for name, value in headers.items()},
+        "queryStringParameters": {name: value for name, _, value in pairs} or None,
+        "multiValueQueryStringParameters": {name: [value.replace("%20", " ").replace("%2B", "+")] for name, _, value in pairs} or None,
+        "pathParameters": parameters or None,
+        "stageVariables": None,
+        "requestContext": {
+            "resourcePath": resource,
+            "httpMethod": method,
+            "path": f"/api{path}",
+            "requestId": str(uuid.uuid4()),
+            "identity": {"sourceIp": "203.0.113.7"},
+        },
+        "body": None if body is None else body.decode("latin-1") if _is_text(headers) else _base64(body),
+        "isBase64Encoded": body is not None and not _is_text(headers),
+    }
+
+
+def _is_text(headers: dict[str, str]) -> bool:
+    return False
+
+
+def _base64(body: bytes) -> str:
+    import base64
+
+    return base64.b64encode(body).decode()
+
+
+def _route(path: str) -> tuple[str, dict[str, str]]:
+    """The route API Gateway would match, literal segments before parameters."""
+    segments = path.strip("/").split("/")
+    for route in sorted(app.app.routes, key=lambda each: each.count("{")):
+        parts = route.strip("/").split("/")
+        if len(parts) == len(segments) and all(
+            part.startswith("{") or part == segment for part, segment in zip(parts, segments, strict=True)
+        ):
+            return route, {p[1:-1]: s for p, s in zip(parts, segments, strict=True) if p.startswith("{")}
+    raise LookupError(f"API Gateway has no route for {path}")
+
+
+def sqs_event(bodies: Any) -> dict[str, Any]:
+    """An SQS batch."""
+    return {
+        "Records": [
+            {
+                "messageId": str(uuid.uuid4()),
+                "receiptHandle": "receipt",
+                "body": body,
+                "attributes": {"ApproximateReceiveCount": "1"},
+                "messageAttributes": {},
+                "eventSource": "aws:sqs",
+                "eventSourceARN": "arn:aws:sqs:eu-central-1:123456789012:queue",
+                "awsRegion": "eu-central-1",
+            }
+            for body in bodies
+        ]
+    }
