@@ -1,4 +1,4 @@
-"""The queues and the messages on them. A message is only a shortcut: losing one delays, and never loses, what it asks for."""
+"""The queues and the messages on them. A message is only a shortcut: losing one delays what it asks for, no more."""
 
 from __future__ import annotations
 
@@ -9,7 +9,8 @@ from typing import Any
 import msgspec
 from msgspec import Struct
 
-from chalicelib.dialing.model import Result
+from chalicelib.dialing.health import Verdict
+from chalicelib.dialing.model import CallStatus, Result
 from chalicelib.ids import new_id
 from chalicelib.log import logger
 from chalicelib.settings import settings
@@ -42,13 +43,24 @@ class Ended(CampaignEvent, frozen=True, tag="ended"):
 
 
 class Released(CampaignEvent, frozen=True, tag="released"):
-    """A claim ended without a call: it goes back to waiting, dialed again `delay_seconds` from now at the earliest."""
+    """A claim ended without a call: it goes back to waiting, dialed again `delay_seconds` from now at the earliest.
+
+    `verdict` is what that says of the agent, where it was asked.
+    """
 
     contact_id: str
     attempt_id: str
     lease: int
     reason: str
     delay_seconds: int = 0
+    verdict: Verdict | None = None
+
+
+class Heard(CampaignEvent, frozen=True, tag="heard"):
+    """What a try to place a call says of the agent, when the call itself goes on."""
+
+    attempt_id: str
+    verdict: Verdict
 
 
 class Skipped(CampaignEvent, frozen=True, tag="skipped"):
@@ -60,7 +72,7 @@ class Skipped(CampaignEvent, frozen=True, tag="skipped"):
     reason: str
 
 
-Event = Wake | Ended | Released | Skipped
+Event = Wake | Ended | Released | Skipped | Heard
 
 
 class Dial(Struct, frozen=True, kw_only=True, rename="camel"):
@@ -92,7 +104,24 @@ class Remove(Struct, frozen=True, kw_only=True, rename="camel", tag_field="type"
     campaign_id: str
 
 
-Job = Enrol | Remove
+class Redial(Struct, frozen=True, kw_only=True, rename="camel", tag_field="type", tag="redial"):
+    """Let calls that ended by `before` with one of the statuses wait again, from `cursor` of the first status on."""
+
+    organization_id: str
+    campaign_id: str
+    statuses: list[CallStatus]
+    before: str
+    cursor: str | None = None
+
+
+class Audit(Struct, frozen=True, kw_only=True, rename="camel", tag_field="type", tag="audit"):
+    """Recount a campaign's calls and compare them with its counters."""
+
+    organization_id: str
+    campaign_id: str
+
+
+Job = Enrol | Remove | Redial | Audit
 
 
 class ContinueImport(Struct, frozen=True, kw_only=True, rename="camel"):

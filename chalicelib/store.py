@@ -9,7 +9,7 @@ import functools
 import random
 import time
 from collections.abc import Callable, Iterable, Sequence
-from typing import Any, Self, TypeVar
+from typing import Any, ClassVar, Self, TypeVar
 
 import msgspec
 from pynamodb.attributes import Attribute
@@ -109,6 +109,9 @@ StructT = TypeVar("StructT", bound=msgspec.Struct)
 class Row(Model):
     """Base of every row. Its Python attributes are named as the fields of the values it is turned into."""
 
+    shares_connection: ClassVar[bool] = True
+    """False for a second kind of row in a table: a connection knows one schema per table."""
+
     def value(self, kind: type[StructT]) -> StructT:
         """This row as a value: a msgspec Struct whose fields are among the row's attributes."""
         held = self.attribute_values
@@ -124,7 +127,7 @@ class Row(Model):
     def _get_connection(cls) -> TableConnection:
         shared = connection()
         known = super()._get_connection()
-        if known.connection is not shared:
+        if known.connection is not shared and cls.shares_connection:
             shared.add_meta_table(known.get_meta_table())
             known.connection = shared
         return known

@@ -6,6 +6,7 @@ from typing import Any, Protocol
 
 from msgspec import Struct
 
+from chalicelib.dialing.health import Verdict
 from chalicelib.dialing.model import Result
 from chalicelib.errors import Failure
 
@@ -29,7 +30,11 @@ class Accepted(Struct, frozen=True):
 
 
 class NotPlaced(Failure):
-    """The agent surely began no call: it may be asked again."""
+    """The agent surely began no call: it may be asked again, when it is no longer full, away or refusing us."""
+
+    def __init__(self, message: str, verdict: Verdict = Verdict.AWAY) -> None:
+        super().__init__(message)
+        self.verdict = verdict
 
 
 class OutcomeUnknown(Failure):

@@ -12,6 +12,7 @@ import msgspec
 from msgspec import Meta, Struct
 
 from chalicelib.agents.contract import Accepted, CallOrder, NotPlaced, OutcomeUnknown
+from chalicelib.dialing.health import Verdict
 from chalicelib.dialing.model import OUTCOMES, CallStatus, Result
 from chalicelib.errors import FieldError, InvalidBody, Unauthorized
 from chalicelib.secrets import SecretUnreadable, secret
@@ -21,7 +22,14 @@ CONNECT_TIMEOUT_SECONDS = 5
 SIGNATURE_AGE_SECONDS = 300
 """How far a webhook's signature may be from now."""
 
-NOT_PLACED = {401, 403, 404, 405, 410, 429}
+NOT_PLACED = {
+    401: Verdict.REFUSED,
+    403: Verdict.REFUSED,
+    404: Verdict.AWAY,
+    405: Verdict.AWAY,
+    410: Verdict.AWAY,
+    429: Verdict.FULL,
+}
 """Statuses by which an agent says that it began no call, through no fault of the contact's."""
 
 UNACCEPTABLE = {400, 422}
@@ -70,7 +78,8 @@ class HttpAgent:
         if response.status_code == 202:
             return Accepted()
         if response.status_code in NOT_PLACED or response.is_redirect:
-            raise NotPlaced(f"the agent answered {response.status_code}")
+            verdict = NOT_PLACED.get(response.status_code, Verdict.AWAY)
+            raise NotPlaced(f"the agent answered {response.status_code}", verdict)
         if response.status_code in UNACCEPTABLE:
             return Result(call_status=CallStatus.FAILED, outcome=f"the agent refused the call ({response.status_code})")
         if response.status_code != 200:

@@ -8,21 +8,27 @@ from datetime import datetime
 from typing import Any
 
 from msgspec import Struct
+from msgspec.structs import replace
 
 from chalicelib import clock, queues
-from chalicelib.campaigns import store
-from chalicelib.campaigns.model import WAITING, Campaign, CampaignStatus
+from chalicelib.campaigns import hours, store
+from chalicelib.campaigns.model import WAITING, Campaign, CampaignStatus, counter_of
 from chalicelib.contacts import store as contacts
-from chalicelib.contacts.model import ContactStatus
+from chalicelib.contacts.model import Contact, ContactStatus
+from chalicelib.contacts.phone import zones
+from chalicelib.dialing import policy
 from chalicelib.dialing import store as calls
-from chalicelib.dialing.model import Call
-from chalicelib.errors import CampaignRunning
+from chalicelib.dialing.model import ANY_ZONE, Call, CallState
+from chalicelib.errors import Conflict
 from chalicelib.imports import store as imports
-from chalicelib.queues import Enrol, Wake
+from chalicelib.queues import Enrol, Redial, Wake
 from chalicelib.store import TRANSACTION_LIMIT, Cancelled, Paging, Transaction
 
 CHUNK = TRANSACTION_LIMIT - 2
 """Calls in one transaction: beside them it holds the campaign and the organization's totals."""
+
+REDIAL_PAGE = CHUNK
+RACES = 5
 
 SLICE = 500
 """Contacts the worker enrols between two looks at the time."""
@@ -44,7 +50,7 @@ def enrol(organization_id: str, campaign_id: str, contact_ids: Sequence[str], *,
     present = [contact_id for contact_id in wanted if contact_id in known]
     store.find(organization_id, campaign_id)
     added = sum(
-        _add(organization_id, campaign_id, present[start : start + CHUNK], now)
+        _add(organization_id, campaign_id, [known[each] for each in present[start : start + CHUNK]], now)
         for start in range(0, len(present), CHUNK)
     )
     campaign = store.find(organization_id, campaign_id, consistent=True)
@@ -54,32 +60,102 @@ def enrol(organization_id: str, campaign_id: str, contact_ids: Sequence[str], *,
     return Enrolled(added, len(present) - added, missing, campaign.total)
 
 
-def _add(organization_id: str, campaign_id: str, contact_ids: list[str], now: datetime) -> int:
+def _add(organization_id: str, campaign_id: str, people: list[Contact], now: datetime) -> int:
     """Add one transaction's worth of contacts, leaving out those who are in the campaign; how many were added."""
-    while contact_ids:
+    while people:
         campaign = store.find(organization_id, campaign_id, consistent=True)
+        new = [_new_call(campaign, contact, now) for contact in people]
         transaction = Transaction()
-        for contact_id in contact_ids:
-            calls.enrol(transaction, _new_call(organization_id, campaign_id, contact_id, now))
-        store.move(transaction, campaign, Counter({WAITING: len(contact_ids)}), _awakened(campaign, now))
+        for call in new:
+            calls.enrol(transaction, call)
+        own = {call.zone for call in new} - {ANY_ZONE}
+        store.move(transaction, campaign, Counter({WAITING: len(new)}), _awakened(campaign, now), zones=own)
         try:
             transaction.commit()
         except Cancelled as cancelled:
-            contact_ids = [contact_id for contact_id in contact_ids if contact_id not in cancelled.failed]
+            people = [contact for contact in people if contact.contact_id not in cancelled.failed]
         else:
-            return len(contact_ids)
+            return len(new)
     return 0
 
 
-def _new_call(organization_id: str, campaign_id: str, contact_id: str, now: datetime) -> Call:
+def _new_call(campaign: Campaign, contact: Contact, now: datetime) -> Call:
     at = clock.stamp(now)
+    own_hours = campaign.calling_hours is not None and campaign.calling_hours.timezone == hours.CONTACT
     return Call(
-        organization_id=organization_id, campaign_id=campaign_id, contact_id=contact_id, due_at=at, updated_at=at
+        organization_id=campaign.organization_id,
+        campaign_id=campaign.campaign_id,
+        contact_id=contact.contact_id,
+        due_at=at,
+        updated_at=at,
+        zone=",".join(zones(contact.phone)) if own_hours else ANY_ZONE,
     )
 
 
+def withdraw(organization_id: str, campaign_id: str, contact_id: str, *, now: datetime) -> None:
+    """Take a contact out of a campaign; a call under way ends normally and is the last. Raises NotFound."""
+    for _ in range(RACES):
+        campaign = store.find(organization_id, campaign_id, consistent=True)
+        call = calls.find(campaign_id, contact_id, consistent=True)
+        transaction = Transaction()
+        if call.state is CallState.CALLING:
+            calls.swap(transaction, call, replace(call, leaving=True))
+        else:
+            calls.take_out(transaction, call)
+            store.move(transaction, campaign, Counter({counter_of(call): -1}), _looking(campaign, now))
+        try:
+            transaction.commit()
+        except Cancelled:
+            continue
+        return queues.tell_pacer([Wake(organization_id=organization_id, campaign_id=campaign_id)])
+    raise Conflict
+
+
+def redial(order: Redial, *, now: Callable[[], datetime], until: datetime) -> None:
+    """Let calls that ended with one of the statuses wait again, and queue the rest when the time is up."""
+    for n, status in enumerate(order.statuses):
+        cursor = order.cursor if n == 0 else None
+        while True:
+            found, cursor = calls.page(order.campaign_id, status, Paging(REDIAL_PAGE, None, cursor))
+            ended = [call for call in found if call.updated_at <= order.before]
+            _wait_again(order.organization_id, order.campaign_id, ended, now())
+            if cursor is None:
+                break
+            if now() >= until:
+                return queues.work(replace(order, statuses=order.statuses[n:], cursor=cursor))
+    return queues.tell_pacer([Wake(organization_id=order.organization_id, campaign_id=order.campaign_id)])
+
+
+def _wait_again(organization_id: str, campaign_id: str, ended: Sequence[Call], now: datetime) -> None:
+    """Let calls wait again, leaving out those that changed meanwhile."""
+    for _ in range(RACES):
+        ended = [call for call in ended if call.state is CallState.DONE]
+        if not ended:
+            return
+        campaign = store.find(organization_id, campaign_id, consistent=True)
+        transaction = Transaction()
+        moves = Counter({WAITING: len(ended)})
+        for call in ended:
+            calls.swap(transaction, call, policy.redialed(call, now=now))
+            moves[counter_of(call)] -= 1
+        store.move(transaction, campaign, moves, _awakened(campaign, now))
+        try:
+            return transaction.commit()
+        except Cancelled:
+            ended = list(calls.find_many(campaign_id, [call.contact_id for call in ended]).values())
+    raise Conflict
+
+
+def _looking(campaign: Campaign, now: datetime) -> dict[str, Any]:
+    """A campaign that may have come to its end looks."""
+    changes: dict[str, Any] = {"updated_at": clock.stamp(now)}
+    if campaign.status in (CampaignStatus.RUNNING, CampaignStatus.PAUSED):
+        changes["wake_at"] = clock.minute(now)
+    return changes
+
+
 def _awakened(campaign: Campaign, now: datetime) -> dict[str, Any]:
-    """What an enrolment does to a campaign: a running one looks at once, a completed one has work again."""
+    """What new work does to a campaign: a running one looks at once, a completed one is paused."""
     changes: dict[str, Any] = {"updated_at": clock.stamp(now)}
     if campaign.status is CampaignStatus.RUNNING:
         changes["wake_at"] = clock.minute(now)
@@ -95,13 +171,7 @@ def in_background(order: Enrol, *, now: Callable[[], datetime], until: datetime)
         enrol(order.organization_id, order.campaign_id, found, now=now())
         if cursor is None:
             return
-        order = Enrol(
-            organization_id=order.organization_id,
-            campaign_id=order.campaign_id,
-            import_id=order.import_id,
-            status=order.status,
-            cursor=cursor,
-        )
+        order = replace(order, cursor=cursor)
         if now() >= until:
             return queues.work(order)
 

@@ -19,7 +19,9 @@ def check(hours: CallingHours) -> None:
     """What types alone do not say. Raises InvalidBody naming the field."""
     errors = []
     if hours.timezone != CONTACT and not _known(hours.timezone):
-        errors.append(FieldError("callingHours.timezone", "expected an IANA time zone such as Asia/Tashkent, or contact"))
+        errors.append(
+            FieldError("callingHours.timezone", "expected an IANA time zone such as Asia/Tashkent, or contact")
+        )
     unknown = [day for day in hours.days if day not in DAYS]
     if unknown:
         errors.append(FieldError("callingHours.days", f"expected {', '.join(DAYS)}"))

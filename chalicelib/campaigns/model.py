@@ -10,7 +10,8 @@ import msgspec
 from msgspec import UNSET, Meta, Struct, UnsetType
 
 from chalicelib import clock
-from chalicelib.dialing.model import FAILURES, SUCCESSES, CallStatus
+from chalicelib.dialing.health import WELL, Health
+from chalicelib.dialing.model import FAILURES, SUCCESSES, Call, CallState, CallStatus
 from chalicelib.errors import FieldError, InvalidBody
 
 Name = Annotated[str, Meta(min_length=1, max_length=200)]
@@ -101,6 +102,9 @@ class Campaign(Struct, kw_only=True):
     refused: int = 0
     callback_requested: int = 0
     skipped: int = 0
+    zones: set[str] = msgspec.field(default_factory=set)
+    """The time zones calls wait in, where the hours are in the contact's own; see `dialing.store`."""
+    health: Health = WELL
 
     def counted(self, status: CallStatus) -> int:
         """How many calls have a status; queued ones count as CALLING."""
@@ -155,9 +159,38 @@ class Campaign(Struct, kw_only=True):
         }
 
 
+class AuditStatus(StrEnum):
+    """How far an audit has come."""
+
+    RUNNING = "RUNNING"
+    COMPLETED = "COMPLETED"
+
+
+class AuditReport(Struct, frozen=True, rename="camel"):
+    """A campaign's counters beside a recount of its calls. `consistent` is None until both are known."""
+
+    status: AuditStatus
+    consistent: bool | None = None
+    counters: dict[str, int] | None = None
+    recounted: dict[str, int] | None = None
+    differences: dict[str, int] | None = None
+    audited_at: str | None = None
+
+
 def counter(status: CallStatus) -> str:
     """The campaign's counter that a call of a status is in."""
     return {CallStatus.PENDING: WAITING, CallStatus.CALLING: IN_FLIGHT}.get(status, status.lower())
+
+
+def counter_of(call: Call) -> str:
+    """The campaign's counter that a call is in: every call is in exactly one."""
+    match call.state:
+        case CallState.WAITING:
+            return WAITING
+        case CallState.QUEUED | CallState.CALLING:
+            return IN_FLIGHT
+        case CallState.DONE:
+            return counter(call.call_status)
 
 
 class NewCampaign(Struct, rename="camel", kw_only=True, forbid_unknown_fields=True):

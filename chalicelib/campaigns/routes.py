@@ -3,17 +3,19 @@
 from __future__ import annotations
 
 from datetime import datetime
-from typing import Annotated, Any
+from typing import Annotated, Any, Literal
 
 import msgspec
 from chalice.app import Response
 from msgspec import Meta, Struct
 
 from chalicelib import agents, clock, http, ids, queues
-from chalicelib.campaigns import enrolment, hours, model, schedule, store
+from chalicelib.campaigns import enrolment, hours, model, schedule, store, waiting
 from chalicelib.campaigns.model import (
     WHILE_RUNNING,
     AgentChoice,
+    AuditReport,
+    AuditStatus,
     CallingHours,
     Campaign,
     CampaignChange,
@@ -21,15 +23,16 @@ from chalicelib.campaigns.model import (
     NewCampaign,
     Retry,
 )
+from chalicelib.contacts import phone
 from chalicelib.contacts import store as contacts
 from chalicelib.contacts.model import ContactStatus
 from chalicelib.dialing import store as calls
-from chalicelib.dialing.model import Call, CallStatus
+from chalicelib.dialing.model import Call, CallState, CallStatus
 from chalicelib.errors import CampaignRunning, Conflict, FieldError, InvalidBody, NotFound
 from chalicelib.http import BASE, Request
 from chalicelib.ids import is_id
 from chalicelib.imports import store as imports
-from chalicelib.queues import Enrol
+from chalicelib.queues import Audit, Enrol, Redial
 from chalicelib.settings import settings
 from chalicelib.store import Page
 from chalicelib.totals import store as totals
@@ -39,6 +42,10 @@ routes = http.Routes(__name__)
 DEFAULT_LIMIT, DEFAULT_CALLS_LIMIT = 20, 50
 AT_ONCE = 1_000
 """Contact ids enrolled while the request waits; more go to the worker, as many to a message."""
+
+EndedStatus = Literal[
+    "SUCCESS", "FAILED", "NO_ANSWER", "BUSY", "PROMISE_TO_PAY", "REFUSED", "CALLBACK_REQUESTED", "SKIPPED"
+]
 
 MAX_IDS_BODY = 512 * 1024
 RACES = 5
@@ -56,6 +63,12 @@ class Enrolment(Struct, frozen=True, rename="camel", forbid_unknown_fields=True)
     contact_ids: Annotated[list[str], Meta(max_length=10_000)] | None = None
     import_id: str | None = None
     filter: Filter | None = None
+
+
+class RedialRequest(Struct, frozen=True, rename="camel", forbid_unknown_fields=True):
+    """Which ended calls to make again."""
+
+    call_status: Annotated[list[EndedStatus], Meta(min_length=1, max_length=8)]
 
 
 @routes.post(f"{BASE}/campaigns")
@@ -241,7 +254,48 @@ def show_calls(request: Request) -> Response:
 def show_call(request: Request) -> Response:
     campaign = store.find(request.identity.organization_id, request.id())
     call = calls.find(campaign.campaign_id, request.id("contactId"))
-    return http.ok(_with_contacts(campaign.organization_id, [call])[0])
+    view = _with_contacts(campaign.organization_id, [call])[0]
+    if call.state is CallState.WAITING:
+        known = phone.zones(number) if (number := view["contact"]["phone"]) else ("UTC",)
+        view["whyNotCalled"], view["nextAttemptAt"] = waiting.why(campaign, call, known, now=clock.now())
+    return http.ok(view)
+
+
+@routes.delete(f"{BASE}/campaigns/{{id}}/contacts/{{contactId}}")
+def withdraw(request: Request) -> Response:
+    enrolment.withdraw(request.identity.organization_id, request.id(), request.id("contactId"), now=clock.now())
+    return http.no_content()
+
+
+@routes.post(f"{BASE}/campaigns/{{id}}/redial")
+def redial(request: Request) -> Response:
+    wanted = request.json(RedialRequest)
+    campaign = store.find(request.identity.organization_id, request.id(), consistent=True)
+    statuses = list(dict.fromkeys(CallStatus(status) for status in wanted.call_status))
+    queues.work(
+        Redial(
+            organization_id=campaign.organization_id,
+            campaign_id=campaign.campaign_id,
+            statuses=statuses,
+            before=clock.stamp(clock.now()),
+        )
+    )
+    return http.ok({"requeued": sum(map(campaign.counted, statuses))}, 202)
+
+
+@routes.post(f"{BASE}/campaigns/{{id}}/audit")
+def start_audit(request: Request) -> Response:
+    campaign = store.find(request.identity.organization_id, request.id())
+    report = AuditReport(AuditStatus.RUNNING)
+    store.put_audit(campaign.organization_id, campaign.campaign_id, report)
+    queues.work(Audit(organization_id=campaign.organization_id, campaign_id=campaign.campaign_id))
+    return http.ok(report, 202, location=f"/campaigns/{campaign.campaign_id}/audit")
+
+
+@routes.get(f"{BASE}/campaigns/{{id}}/audit")
+def show_audit(request: Request) -> Response:
+    campaign = store.find(request.identity.organization_id, request.id())
+    return http.ok(store.audit_of(campaign.organization_id, campaign.campaign_id))
 
 
 @routes.get(f"{BASE}/contacts/{{id}}/calls")

@@ -8,6 +8,7 @@ from datetime import datetime, timedelta
 from chalicelib import clock, queues
 from chalicelib.campaigns import store
 from chalicelib.campaigns.model import Campaign, CampaignStatus
+from chalicelib.dialing.health import WELL
 from chalicelib.errors import CampaignEmpty, CampaignFinished, CampaignNotRunning, Conflict
 from chalicelib.queues import Wake
 
@@ -43,6 +44,7 @@ def started(campaign: Campaign, now: datetime) -> dict[str, object]:
         "status": CampaignStatus.RUNNING,
         "status_reason": None,
         "scheduled_at": None,
+        "health": WELL,
         "started_at": campaign.started_at or clock.stamp(now),
         "wake_at": clock.minute(now),
     }

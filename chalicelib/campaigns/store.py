@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import zlib
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from datetime import datetime
 from typing import Any
 
 from msgspec import Struct
-from pynamodb.attributes import NumberAttribute, UnicodeAttribute
+from msgspec.structs import replace
+from pynamodb.attributes import NumberAttribute, UnicodeAttribute, UnicodeSetAttribute
 from pynamodb.expressions.condition import Condition
 from pynamodb.expressions.update import Action
 from pynamodb.indexes import GlobalSecondaryIndex, KeysOnlyProjection
@@ -18,12 +19,14 @@ from chalicelib import clock
 from chalicelib.campaigns.model import (
     IN_FLIGHT,
     AgentChoice,
+    AuditReport,
     CallingHours,
     Campaign,
     CampaignStatus,
     CampaignType,
     Retry,
 )
+from chalicelib.dialing.health import Health
 from chalicelib.errors import CampaignRunning, Conflict, NotFound
 from chalicelib.store import (
     Cancelled,
@@ -43,8 +46,8 @@ from chalicelib.totals.store import Kind, count
 
 WAKE_SHARDS = 8
 RACES = 5
-DELETED = "#deleted"
-"""A deleted campaign's row waits under `<organizationId>#deleted` until its calls are removed."""
+DELETED, AUDITS = "#deleted", "#audits"
+"""Beside an organization's campaigns: those deleted whose calls are not removed yet, and the audits' reports."""
 
 
 class StatusIndex(GlobalSecondaryIndex["CampaignRow"]):
@@ -99,8 +102,21 @@ class CampaignRow(Row):
     refused = NumberAttribute()
     callback_requested = NumberAttribute(attr_name="callbackRequested")
     skipped = NumberAttribute()
+    zones = UnicodeSetAttribute(null=True)
+    health = Json(Health, null=True)
     status_index = StatusIndex()
     wake_index = WakeIndex()
+
+
+class AuditRow(Row):
+    shares_connection = False
+
+    class Meta:
+        table_name = table("campaigns_table")
+
+    owner = UnicodeAttribute(hash_key=True, attr_name="organizationId")
+    campaign_id = UnicodeAttribute(range_key=True, attr_name="campaignId")
+    report = Json(AuditReport)
 
 
 class CampaignKey(Struct, frozen=True):
@@ -118,6 +134,13 @@ def find(organization_id: str, campaign_id: str, *, consistent: bool = False) ->
     return row.value(Campaign)
 
 
+def _row(campaign: Campaign) -> CampaignRow:
+    row = CampaignRow.of(campaign, status_key=_status_key(campaign.organization_id, campaign.status))
+    row.wake_shard = _shard(campaign.campaign_id) if campaign.wake_at else None
+    row.zones = campaign.zones or None
+    return row
+
+
 def page(organization_id: str, status: CampaignStatus | None, paging: Paging) -> Page:
     """A page of the organization's campaigns, newest first."""
     if status is None:
@@ -132,20 +155,21 @@ def page(organization_id: str, status: CampaignStatus | None, paging: Paging) ->
 def add(campaign: Campaign) -> None:
     """Store a new campaign."""
     transaction = Transaction()
-    row = CampaignRow.of(campaign, status_key=_status_key(campaign.organization_id, campaign.status))
-    row.wake_shard = _shard(campaign.campaign_id) if campaign.wake_at else None
+    row = _row(campaign)
     transaction.put(row, CampaignRow.campaign_id.does_not_exist())
     count(transaction, Kind.CAMPAIGNS, campaign.organization_id, campaign.campaign_id, {campaign.status: 1})
     transaction.commit()
 
 
-def change(campaign: Campaign, changes: dict[str, Any], *, condition: Condition | None = None, at: datetime) -> Campaign:
+def change(
+    campaign: Campaign, changes: dict[str, Any], *, condition: Condition | None = None, at: datetime
+) -> Campaign:
     """Set fields by name, None clears one, if the campaign's status is still as read and `condition` holds.
 
     A change of `status` moves the organization's totals with it. Raises Conflict when the campaign moved on.
     """
     changes = changes | {"updated_at": clock.stamp(at)}
-    new = Campaign(**{name: getattr(campaign, name) for name in Campaign.__struct_fields__} | changes)
+    new = replace(campaign, **changes)
     unmoved = CampaignRow.status == campaign.status
     unmoved = unmoved if condition is None else unmoved & condition
     row, actions = CampaignRow(campaign.organization_id, campaign.campaign_id), _assignments(new, changes)
@@ -170,8 +194,7 @@ def _assignments(new: Campaign, changes: dict[str, Any]) -> list[Action]:
         changes = changes | {"wake_shard": new.wake_at and _shard(new.campaign_id)}
     attributes = CampaignRow.get_attributes()
     return [
-        attributes[name].remove() if value is None else attributes[name].set(value)
-        for name, value in changes.items()
+        attributes[name].remove() if value is None else attributes[name].set(value) for name, value in changes.items()
     ]
 
 
@@ -182,15 +205,18 @@ def move(
     changes: dict[str, Any],
     *,
     claims: int = 0,
+    zones: Iterable[str] = (),
     tag: object = "campaign",
 ) -> None:
     """Add to a transaction what its calls do to their campaign: differences of its counters, and fields to set.
 
     With `claims` new calls in flight it requires that the campaign is RUNNING and has slots for all of them.
     """
-    new = Campaign(**{name: getattr(campaign, name) for name in Campaign.__struct_fields__} | changes)
+    new = replace(campaign, **changes)
     attributes = CampaignRow.get_attributes()
     actions = [attributes[name].add(change) for name, change in moves.items() if change]
+    if new_zones := set(zones) - campaign.zones:
+        actions.append(CampaignRow.zones.add(new_zones))
     condition = CampaignRow.status == campaign.status
     if claims:
         taken = moves[IN_FLIGHT]
@@ -202,8 +228,8 @@ def move(
     transaction.update(row, [*actions, *_assignments(new, changes)], condition, tag=tag)
 
 
-def complete(campaign: Campaign, *, at: datetime) -> None:
-    """End a campaign that has nobody waiting and nobody in flight; nothing happens when that is no longer so."""
+def complete(campaign: Campaign, *, at: datetime) -> bool:
+    """End a campaign that has nobody waiting and nobody in flight. Returns whether that is still so."""
     nobody = (CampaignRow.waiting == 0) & (CampaignRow.in_flight == 0)
     changes = {
         "status": CampaignStatus.COMPLETED,
@@ -214,7 +240,8 @@ def complete(campaign: Campaign, *, at: datetime) -> None:
     try:
         change(campaign, changes, condition=nobody, at=at)
     except Conflict:
-        return
+        return False
+    return True
 
 
 def remove(campaign: Campaign, *, at: datetime) -> None:
@@ -224,9 +251,8 @@ def remove(campaign: Campaign, *, at: datetime) -> None:
     idle = (CampaignRow.status == campaign.status) & (CampaignRow.in_flight == 0)
     transaction = Transaction()
     transaction.delete(CampaignRow(campaign.organization_id, campaign.campaign_id), idle, tag="campaign")
-    buried = CampaignRow.of(campaign, status_key=DELETED, wake_shard=_shard(campaign.campaign_id))
-    buried.organization_id, buried.wake_at = campaign.organization_id + DELETED, clock.minute(at)
-    transaction.put(buried)
+    owner = campaign.organization_id + DELETED
+    transaction.put(_row(replace(campaign, organization_id=owner, wake_at=clock.minute(at))))
     count(transaction, Kind.CAMPAIGNS, campaign.organization_id, campaign.campaign_id, {campaign.status: -1})
     try:
         transaction.commit()
@@ -237,6 +263,21 @@ def remove(campaign: Campaign, *, at: datetime) -> None:
 def forget(organization_id: str, campaign_id: str) -> None:
     """Remove what `remove` left of a campaign."""
     CampaignRow(organization_id + DELETED, campaign_id).delete()
+    AuditRow(organization_id + AUDITS, campaign_id).delete()
+
+
+def put_audit(organization_id: str, campaign_id: str, report: AuditReport) -> None:
+    """Keep the report of a campaign's last audit."""
+    AuditRow(organization_id + AUDITS, campaign_id, report=report).save()
+
+
+def audit_of(organization_id: str, campaign_id: str) -> AuditReport:
+    """The report of a campaign's last audit. Raises NotFound."""
+    row = get(AuditRow, organization_id + AUDITS, campaign_id, consistent=True)
+    if row is None:
+        raise NotFound("The campaign was not audited yet.")
+    report: AuditReport = row.report
+    return report
 
 
 def due(now: datetime) -> Iterator[CampaignKey]:
@@ -252,6 +293,11 @@ def _shard(campaign_id: str) -> str:
 
 def _status_key(organization_id: str, status: CampaignStatus) -> str:
     return f"{organization_id}#{status}"
+
+
+def is_live(image: dict[str, Any]) -> bool:
+    """Whether a row in a stream record's image is a campaign an organization sees."""
+    return "#" not in image["organizationId"]["S"]
 
 
 def of_image(image: dict[str, Any]) -> Campaign:

@@ -6,11 +6,11 @@ from collections.abc import Callable, Iterable
 from datetime import datetime, timedelta
 
 from chalicelib import clock, queues
-from chalicelib.campaigns import enrolment, store
+from chalicelib.campaigns import audit, enrolment, store
 from chalicelib.dialing import store as calls
 from chalicelib.errors import NotFound
 from chalicelib.log import logger
-from chalicelib.queues import Enrol, Job, Remove
+from chalicelib.queues import Audit, Enrol, Job, Redial, Remove
 
 SLICE = timedelta(minutes=4)
 REMOVED_AT_ONCE = 200
@@ -23,16 +23,21 @@ def handle(bodies: Iterable[str], *, now: Callable[[], datetime] = clock.now) ->
         until = now() + SLICE
         match job:
             case Enrol():
-                _enrol(job, now, until)
+                _in_campaign(lambda: enrolment.in_background(job, now=now, until=until))
             case Remove():
                 _remove(job, now, until)
+            case Redial():
+                _in_campaign(lambda: enrolment.redial(job, now=now, until=until))
+            case Audit():
+                _in_campaign(lambda: audit.audit(job.organization_id, job.campaign_id, now=now))
 
 
-def _enrol(order: Enrol, now: Callable[[], datetime], until: datetime) -> None:
+def _in_campaign(work: Callable[[], object]) -> None:
+    """Do a campaign's work; it is over when the campaign is gone."""
     try:
-        enrolment.in_background(order, now=now, until=until)
+        work()
     except NotFound:
-        logger().info("the campaign to enrol in is gone", campaignId=order.campaign_id)
+        logger().info("the campaign is gone")
 
 
 def _remove(order: Remove, now: Callable[[], datetime], until: datetime) -> None:

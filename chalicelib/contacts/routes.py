@@ -43,7 +43,9 @@ def show_all(request: Request) -> Response:
     organization_id = request.identity.organization_id
     if "phone" in request.query:
         return _with_phone(request, paging, status)
-    return http.listing(paging, store.page(organization_id, status, paging), totals.total(totals.Kind.CONTACTS, organization_id, status))
+    return http.listing(
+        paging, store.page(organization_id, status, paging), totals.total(totals.Kind.CONTACTS, organization_id, status)
+    )
 
 
 def _with_phone(request: Request, paging: Paging, status: ContactStatus | None) -> Response:
@@ -71,9 +73,7 @@ def change(request: Request) -> Response:
         changes["phone"] = _phone(changes["phone"])
     if changes.get("last_name", "") is None:
         changes["last_name"] = ""
-    contact = store.change(
-        request.identity.organization_id, request.id(), changes, at=clock.stamp(clock.now())
-    )
+    contact = store.change(request.identity.organization_id, request.id(), changes, at=clock.stamp(clock.now()))
     return http.ok(contact)
 
 

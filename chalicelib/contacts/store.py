@@ -250,10 +250,7 @@ def _put_moved(transaction: Transaction, old: Contact, changes: dict[str, Any], 
 
 def _assignments(changes: dict[str, Any]) -> list[Action]:
     by_name = ContactRow.get_attributes()
-    return [
-        by_name[name].remove() if value is None else by_name[name].set(value)
-        for name, value in changes.items()
-    ]
+    return [by_name[name].remove() if value is None else by_name[name].set(value) for name, value in changes.items()]
 
 
 def _let_go(transaction: Transaction, contact: Contact) -> None:
@@ -323,7 +320,10 @@ def occupy(transaction: Transaction, contact: Contact, attempt_id: str, *, tag: 
     free = PhoneRow.attempt_id.does_not_exist() | (PhoneRow.attempt_id == attempt_id)
     callable_ = (PhoneRow.contact_id == contact.contact_id) & (PhoneRow.status == ContactStatus.ACTIVE)
     transaction.update(
-        PhoneRow(contact.organization_id, contact.phone), [PhoneRow.attempt_id.set(attempt_id)], callable_ & free, tag=tag
+        PhoneRow(contact.organization_id, contact.phone),
+        [PhoneRow.attempt_id.set(attempt_id)],
+        callable_ & free,
+        tag=tag,
     )
 
 

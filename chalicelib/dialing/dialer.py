@@ -7,7 +7,7 @@ from datetime import datetime
 from typing import Any
 
 from chalicelib import agents, clock, queues
-from chalicelib.agents.contract import Accepted, Agent, CallOrder, NotPlaced, OutcomeUnknown
+from chalicelib.agents.contract import Accepted, Agent, CallOrder, NotPlaced
 from chalicelib.campaigns import hours
 from chalicelib.campaigns import store as campaigns
 from chalicelib.campaigns.model import Campaign, CampaignStatus
@@ -15,18 +15,19 @@ from chalicelib.contacts import store as contacts
 from chalicelib.contacts.model import Contact
 from chalicelib.contacts.phone import zones
 from chalicelib.dialing import store
+from chalicelib.dialing.health import Verdict
 from chalicelib.dialing.model import Result
 from chalicelib.dialing.store import AlreadyClaimed, AttemptKey, NotCallable, PhoneBusy, PhoneChanged
 from chalicelib.errors import Failure, NotFound
 from chalicelib.log import logger
-from chalicelib.queues import Dial, Ended, Released, Skipped
+from chalicelib.queues import Dial, Ended, Heard, Released, Skipped
 from chalicelib.settings import settings
 
 PHONE_BUSY_SECONDS = 60
 """When a phone that is in another call is tried again."""
 
-AGENT_AWAY_SECONDS = 60
-"""When a call the agent did not place is tried again."""
+AGAIN_SECONDS = {Verdict.FULL: 5, Verdict.AWAY: 60, Verdict.REFUSED: 0}
+"""When a call that the agent did not place is tried again."""
 
 CLOSED_SECONDS = 900
 """When a campaign whose hours never open looks at a call again."""
@@ -35,11 +36,12 @@ RACES = 5
 
 
 class Release(Failure):
-    """The claim goes back without a call."""
+    """The claim goes back without a call; `verdict` is what that says of the agent, where it was asked."""
 
-    def __init__(self, reason: str, delay_seconds: int = 0) -> None:
+    def __init__(self, reason: str, delay_seconds: int = 0, verdict: Verdict | None = None) -> None:
         super().__init__(reason)
         self.delay_seconds = delay_seconds
+        self.verdict = verdict
 
 
 def handle(
@@ -66,7 +68,16 @@ def dial(order: Dial, *, agent: Callable[[str], Agent], now: Callable[[], dateti
         queues.tell_pacer([Skipped(**_about(order), reason=str(refusal))])
     except Release as release:
         logger().info("call released", attemptId=order.attempt_id, reason=str(release))
-        queues.tell_pacer([Released(**_about(order), reason=str(release), delay_seconds=release.delay_seconds)])
+        queues.tell_pacer(
+            [
+                Released(
+                    **_about(order),
+                    reason=str(release),
+                    delay_seconds=release.delay_seconds,
+                    verdict=release.verdict,
+                )
+            ]
+        )
 
 
 def _about(order: Dial) -> dict[str, Any]:
@@ -133,12 +144,22 @@ def _place(key: AttemptKey, campaign: Campaign, contact: Contact, agent: Agent) 
         answer = agent.place(order)
     except NotPlaced as refusal:
         logger().warning("call not placed", attemptId=key.attempt_id, reason=str(refusal))
-        raise Release(str(refusal), AGENT_AWAY_SECONDS) from None
-    except OutcomeUnknown as unknown:
-        logger().warning("outcome unknown", attemptId=key.attempt_id, reason=str(unknown))
+        raise Release(str(refusal), AGAIN_SECONDS[refusal.verdict], refusal.verdict) from None
+    except Exception as unknown:
+        logger().warning("outcome unknown", attemptId=key.attempt_id, reason=str(unknown), exc_info=True)
+        queues.tell_pacer([heard(key, Verdict.UNKNOWN)])
         return
     if not isinstance(answer, Accepted):
         queues.tell_pacer([ended(key, answer)])
+    elif campaign.health.troubled:
+        queues.tell_pacer([heard(key, Verdict.TAKEN)])
+
+
+def heard(key: AttemptKey, verdict: Verdict) -> Heard:
+    """The news of what an agent does."""
+    return Heard(
+        organization_id=key.organization_id, campaign_id=key.campaign_id, attempt_id=key.attempt_id, verdict=verdict
+    )
 
 
 def ended(key: AttemptKey, result: Result) -> Ended:

@@ -39,6 +39,9 @@ class CallState(StrEnum):
     DONE = "DONE"
 
 
+ANY_ZONE = "-"
+"""Where calls wait whose campaign's hours are the same for everybody."""
+
 OUTCOME_LIMIT, SUMMARY_LIMIT, URL_LIMIT = 1_000, 4_000, 2_000
 """Characters kept of what an agent reports."""
 
@@ -112,6 +115,12 @@ class Call(Struct, kw_only=True):
     attempts: list[Attempt] = msgspec.field(default_factory=list)
     skip_reason: str | None = None
     called_back: bool = False
+    spent: int = 0
+    """Attempts made before a redial, which gave the retry policy a fresh start."""
+    leaving: bool = False
+    """Taken out of the campaign while its call was under way: whatever comes of it is final."""
+    zone: str = ANY_ZONE
+    """Where the call waits: the contact's time zones, when the campaign calls in the contact's own hours."""
     updated_at: str
 
     def view(self) -> dict[str, Any]:

@@ -19,14 +19,15 @@ from msgspec.structs import replace
 from chalicelib import clock, ids, queues
 from chalicelib.campaigns import hours, schedule
 from chalicelib.campaigns import store as campaigns
-from chalicelib.campaigns.model import IN_FLIGHT, WAITING, Campaign, CampaignStatus, counter
+from chalicelib.campaigns.model import IN_FLIGHT, WAITING, Campaign, CampaignStatus, counter_of
 from chalicelib.contacts import store as contacts
-from chalicelib.dialing import policy, store
-from chalicelib.dialing.model import Call, CallState
+from chalicelib.dialing import health, policy, store
+from chalicelib.dialing.health import Verdict
+from chalicelib.dialing.model import ANY_ZONE, Call, CallState
 from chalicelib.dialing.store import Candidate
 from chalicelib.errors import Conflict, NotFound
 from chalicelib.log import logger
-from chalicelib.queues import Dial, Event, Remove, Wake
+from chalicelib.queues import Audit, Dial, Ended, Event, Heard, Released, Remove, Wake
 from chalicelib.store import TRANSACTION_LIMIT, Cancelled, Transaction
 
 CHUNK = 40
@@ -93,6 +94,7 @@ def pace(organization_id: str, campaign_id: str, events: Sequence[Event], *, now
     if organization_id.endswith(campaigns.DELETED):
         owner = organization_id.removesuffix(campaigns.DELETED)
         return queues.work(Remove(organization_id=owner, campaign_id=campaign_id))
+    verdicts = [verdict for event in events if (verdict := _verdict(event))]
     stale: set[str] = set()
     for _ in range(STEPS):
         try:
@@ -100,14 +102,28 @@ def pace(organization_id: str, campaign_id: str, events: Sequence[Event], *, now
         except NotFound:
             return None
         try:
-            if not _step(_start_if_due(campaign, now()), events, stale, now()):
-                return None
+            more = _step(_start_if_due(campaign, now()), events, verdicts, stale, now())
         except Conflict:
             continue
+        if not more:
+            return None
+        verdicts = []
     raise Conflict
 
 
-def _step(campaign: Campaign, events: Sequence[Event], stale: set[str], now: datetime) -> bool:
+def _verdict(event: Event) -> Verdict | None:
+    """What an event says of the agent."""
+    match event:
+        case Ended():
+            return Verdict.TAKEN
+        case Released() | Heard():
+            return event.verdict
+    return None
+
+
+def _step(
+    campaign: Campaign, events: Sequence[Event], verdicts: Sequence[Verdict], stale: set[str], now: datetime
+) -> bool:
     """Write one transaction's worth of what there is to do. Returns whether there may be more.
 
     Raises Conflict when something moved in between; candidates that turn out not to be waiting become `stale`.
@@ -117,17 +133,31 @@ def _step(campaign: Campaign, events: Sequence[Event], stale: set[str], now: dat
     more, bookings = len(bookings) > CHUNK, bookings[:CHUNK]
     for booking in bookings:
         _tell_contact(booking)
-    look = _look(campaign, bookings, stale, now)
+    changes = _agent_changes(campaign, verdicts, now)
+    look = _look(replace(campaign, **changes), bookings, stale, now)
     try:
-        campaign = _write(campaign, bookings, look, now)
+        campaign = _write(campaign, bookings, look, changes, now)
     except Cancelled as cancelled:
         stale |= {claim.candidate.contact_id for claim in look.claims} & cancelled.failed.keys()
         raise
     queues.dial(_order(campaign, claim) for claim in look.claims)
     if not campaign.waiting and not campaign.in_flight and campaign.status in (RUNNING, PAUSED):
-        campaigns.complete(campaign, at=now)
+        if campaigns.complete(campaign, at=now):
+            queues.work(Audit(organization_id=campaign.organization_id, campaign_id=campaign.campaign_id))
         return False
     return more or look.more
+
+
+def _agent_changes(campaign: Campaign, verdicts: Sequence[Verdict], now: datetime) -> dict[str, Any]:
+    """What the agent's answers change of the campaign: its health, and at worst its status."""
+    after = health.after(
+        campaign.health, verdicts, cap=campaign.max_concurrent_calls, in_flight=campaign.in_flight, now=now
+    )
+    changes: dict[str, Any] = {} if after == campaign.health else {"health": after}
+    reason = health.pause_reason(after, now)
+    if reason and campaign.status is RUNNING:
+        changes |= {"status": PAUSED, "status_reason": reason}
+    return changes
 
 
 def _start_if_due(campaign: Campaign, now: datetime) -> Campaign:
@@ -144,7 +174,7 @@ def _start_if_due(campaign: Campaign, now: datetime) -> Campaign:
 
 def _decide(campaign: Campaign, events: Sequence[Event], *, sweep: bool, now: datetime) -> list[Booking]:
     """What the events, and with `sweep` the leases that ran out, make of their calls."""
-    about = [event for event in events if not isinstance(event, Wake)]
+    about = [event for event in events if not isinstance(event, Wake | Heard)]
     overdue = store.in_flight(campaign.campaign_id, SWEEP, overdue=now) if sweep and campaign.in_flight else []
     ids_ = {event.contact_id for event in about} | {each.contact_id for each in overdue}
     old = store.find_many(campaign.campaign_id, ids_) if ids_ else {}
@@ -174,36 +204,63 @@ def _tell_contact(booking: Booking) -> None:
 def _look(campaign: Campaign, bookings: Sequence[Booking], stale: set[str], now: datetime) -> Look:
     """Who is next, as far as there are slots and the transaction has room."""
     moves = _moves(bookings)
-    slots = campaign.max_concurrent_calls - campaign.in_flight - moves[IN_FLIGHT]
-    if campaign.status is not RUNNING or slots <= 0 or not campaign.waiting + moves[WAITING]:
+    slots = health.slots(
+        campaign.health, cap=campaign.max_concurrent_calls, in_flight=campaign.in_flight + moves[IN_FLIGHT], now=now
+    )
+    if campaign.status is not RUNNING or not campaign.waiting + moves[WAITING]:
         return Look()
-    opening = hours.opening(campaign.calling_hours, now) if _one_zone(campaign) else now
-    if opening != now:
-        return Look(next_due=opening or now + schedule.LONGEST_SLEEP)
+    if not slots:
+        return Look(next_due=health.next_probe(campaign.health, now) if health.away(campaign.health, now) else None)
     limit = min(slots, TRANSACTION_LIMIT - 2 - 2 * len(bookings))
     changing = stale | {booking.old.contact_id for booking in bookings}
-    found = store.waiting(campaign.campaign_id, limit + len(changing) + 1)
+    found, closed_until = _waiting(campaign, limit + len(changing) + 1, now)
     due = [each for each in found if each.contact_id not in changing and each.due_at <= clock.stamp(now)]
-    later = [clock.moment(each.due_at) for each in found if each.due_at > clock.stamp(now)]
+    later = [clock.moment(each.due_at) for each in found if each.due_at > clock.stamp(now)] + closed_until
     claims = [Claim(each, each.attempt_id or ids.new_id()) for each in due[:limit]]
-    return Look(claims, later[0] if later else None, more=limit < slots and len(due) > limit)
+    again = any(_waits_now(booking.new, now) for booking in bookings)
+    more = len(claims) < slots and (len(due) > limit or again)
+    return Look(claims, min(later, default=None), more)
 
 
-def _one_zone(campaign: Campaign) -> bool:
-    """Whether the hours are the same for everybody; else each contact's are looked at when it is dialed."""
-    return campaign.calling_hours is None or campaign.calling_hours.timezone != hours.CONTACT
+def _waits_now(call: Call, now: datetime) -> bool:
+    return call.state is CallState.WAITING and call.due_at is not None and call.due_at <= clock.stamp(now)
 
 
-def _write(campaign: Campaign, bookings: Sequence[Booking], look: Look, now: datetime) -> Campaign:
+def _waiting(campaign: Campaign, limit: int, now: datetime) -> tuple[list[Candidate], list[datetime]]:
+    """Calls that wait where it is open now, in the order they are due; and when the closed zones open."""
+    found: list[Candidate] = []
+    closed_until: list[datetime] = []
+    for zone in sorted({ANY_ZONE, *campaign.zones}):
+        opening = _opening(campaign, zone, now)
+        if opening == now:
+            found += store.waiting(campaign.campaign_id, zone, limit)
+        else:
+            closed_until.append(opening or now + schedule.LONGEST_SLEEP)
+    return sorted(found, key=lambda each: each.due_at), closed_until
+
+
+def _opening(campaign: Campaign, zone: str, now: datetime) -> datetime | None:
+    """When calls that wait in a zone may be dialed. Where their zone is not known, the dialer looks at each."""
+    each_their_own = campaign.calling_hours is not None and campaign.calling_hours.timezone == hours.CONTACT
+    if each_their_own and zone == ANY_ZONE:
+        return now
+    return hours.opening(campaign.calling_hours, now, zone.split(","))
+
+
+def _write(
+    campaign: Campaign, bookings: Sequence[Booking], look: Look, changes: dict[str, Any], now: datetime
+) -> Campaign:
     """Write a step in one transaction; the campaign as it is then. Raises Conflict when anything moved in between."""
     moves = _moves(bookings)
     moves.update({WAITING: -len(look.claims), IN_FLIGHT: len(look.claims)})
-    after = replace(campaign, **{name: getattr(campaign, name) + change for name, change in moves.items()})
+    probed = health.probed(changes.get("health", campaign.health), len(look.claims), now)
+    changes = changes if probed == campaign.health else changes | {"health": probed}
+    after = replace(campaign, **changes, **{name: getattr(campaign, name) + n for name, n in moves.items()})
     lease = clock.later(policy.QUEUE_LEASE_SECONDS, than=now)
     wake_at = schedule.next_wake(
         after, next_lease=_next_lease(after, look, lease, now), next_due=look.next_due, now=now
     )
-    changes = {} if wake_at == campaign.wake_at else {"wake_at": wake_at}
+    changes = changes if wake_at == campaign.wake_at else changes | {"wake_at": wake_at}
     if not bookings and not look.claims:
         return campaigns.change(campaign, changes, at=now) if changes else campaign
     transaction = Transaction()
@@ -211,7 +268,7 @@ def _write(campaign: Campaign, bookings: Sequence[Booking], look: Look, now: dat
         store.swap(transaction, booking.old, booking.new)
     for claim in look.claims:
         store.claim_for_dialing(transaction, campaign.campaign_id, claim.candidate, claim.attempt_id, lease, now=now)
-    changes["updated_at"] = clock.stamp(now)
+    changes = changes | {"updated_at": clock.stamp(now)}
     campaigns.move(transaction, campaign, moves, changes, claims=len(look.claims))
     transaction.commit()
     return replace(after, **changes)
@@ -221,13 +278,9 @@ def _moves(bookings: Sequence[Booking]) -> Counter[str]:
     """What bookings do to the campaign's counters: every call leaves one and enters another."""
     moves: Counter[str] = Counter()
     for booking in bookings:
-        moves[_counter(booking.old)] -= 1
-        moves[_counter(booking.new)] += 1
+        moves[counter_of(booking.old)] -= 1
+        moves[counter_of(booking.new)] += 1
     return moves
-
-
-def _counter(call: Call) -> str:
-    return {CallState.WAITING: WAITING, CallState.DONE: counter(call.call_status)}.get(call.state, IN_FLIGHT)
 
 
 def _next_lease(after: Campaign, look: Look, lease: datetime, now: datetime) -> datetime | None:

@@ -49,9 +49,11 @@ def next_due(result: Result, call: Call, retry: Retry, *, now: datetime) -> date
     A callback the contact asked for, between now and 14 days ahead, is dialed once; other outcomes as often and as
     late as the retry policy says. Together never more than its attempts and one callback.
     """
+    if call.leaving:
+        return None
     if result.call_status is CallStatus.CALLBACK_REQUESTED:
         return _callback(result, call, now)
-    made = len(call.attempts) + 1 - call.called_back
+    made = len(call.attempts) + 1 - call.spent - call.called_back
     if result.call_status not in retry.on or made >= retry.max_attempts:
         return None
     delay = retry.delay_minutes[min(made, len(retry.delay_minutes)) - 1]
@@ -88,7 +90,9 @@ def _corrected(call: Call, attempt_id: str, result: Result, now: datetime) -> Ca
     if attempt_id not in known:
         return None
     attempts = [
-        _attempt_of(attempt.attempt_id, attempt.started_at, result, now) if attempt.attempt_id == attempt_id else attempt
+        _attempt_of(attempt.attempt_id, attempt.started_at, result, now)
+        if attempt.attempt_id == attempt_id
+        else attempt
         for attempt in call.attempts
     ]
     call = replace(call, attempts=attempts, updated_at=clock.stamp(now))
@@ -101,6 +105,11 @@ def _released(call: Call, event: Released, now: datetime) -> Call | None:
     if not _holds(call, event):
         return None
     return _waiting(call, now + timedelta(seconds=event.delay_seconds), now)
+
+
+def redialed(call: Call, *, now: datetime) -> Call:
+    """A call that has ended and shall be made again, with a fresh start for the retry policy."""
+    return _waiting(replace(call, skip_reason=None, spent=len(call.attempts), called_back=False), now, now)
 
 
 def _skipped(call: Call, event: Skipped, now: datetime) -> Call | None:

@@ -94,6 +94,9 @@ class CallRow(Row):
     attempts = Json(list[Attempt], null=True)
     skip_reason = UnicodeAttribute(null=True, attr_name="skipReason")
     called_back = BooleanAttribute(null=True, attr_name="calledBack")
+    spent = NumberAttribute(null=True)
+    leaving = BooleanAttribute(null=True)
+    zone = UnicodeAttribute(null=True)
     updated_at = UnicodeAttribute(attr_name="updatedAt")
     work_index = WorkIndex()
     status_index = StatusIndex()
@@ -132,17 +135,22 @@ class Candidate(Struct, frozen=True):
 
 def row_of(call: Call) -> CallRow:
     """The row of a call, with its index keys."""
-    return CallRow.of(call, status_key=f"{call.campaign_id}#{call.call_status}", work_key=_work_key(call))
+    row = CallRow.of(call, status_key=f"{call.campaign_id}#{call.call_status}", work_key=_work_key(call))
+    for name in ("attempts", "called_back", "spent", "leaving"):
+        setattr(row, name, getattr(row, name) or None)
+    return row
 
 
 def _work_key(call: Call) -> str | None:
     if call.state is CallState.DONE:
         return None
-    return _waiting_key(call.campaign_id) if call.state is CallState.WAITING else _in_flight_key(call.campaign_id)
+    if call.state is CallState.WAITING:
+        return _waiting_key(call.campaign_id, call.zone)
+    return _in_flight_key(call.campaign_id)
 
 
-def _waiting_key(campaign_id: str) -> str:
-    return f"{campaign_id}#waiting"
+def _waiting_key(campaign_id: str, zone: str) -> str:
+    return f"{campaign_id}#waiting#{zone}"
 
 
 def _in_flight_key(campaign_id: str) -> str:
@@ -156,9 +164,9 @@ def _unchanged(call: Call) -> Condition:
     return unchanged
 
 
-def find(campaign_id: str, contact_id: str) -> Call:
+def find(campaign_id: str, contact_id: str, *, consistent: bool = False) -> Call:
     """A call. Raises NotFound."""
-    row = get(CallRow, campaign_id, contact_id)
+    row = get(CallRow, campaign_id, contact_id, consistent=consistent)
     if row is None:
         raise NotFound
     return row.value(Call)
@@ -205,7 +213,13 @@ def swap(transaction: Transaction, old: Call, new: Call) -> None:
 
 
 def claim_for_dialing(
-    transaction: Transaction, campaign_id: str, candidate: Candidate, attempt_id: str, lease_until: datetime, *, now: datetime
+    transaction: Transaction,
+    campaign_id: str,
+    candidate: Candidate,
+    attempt_id: str,
+    lease_until: datetime,
+    *,
+    now: datetime,
 ) -> None:
     """WAITING → QUEUED, if the call still is as the candidate says."""
     still = (CallRow.state == CallState.WAITING) & (CallRow.lease == candidate.lease)
@@ -224,10 +238,9 @@ def claim_for_dialing(
     )
 
 
-def waiting(campaign_id: str, limit: int, *, due: datetime | None = None) -> list[Candidate]:
-    """Waiting calls in the order they are due; those due by a moment, or whenever."""
-    by = None if due is None else CallRow.due_at <= clock.stamp(due)
-    return _work(_waiting_key(campaign_id), by, limit)
+def waiting(campaign_id: str, zone: str, limit: int) -> list[Candidate]:
+    """Calls that wait in a zone, in the order they are due."""
+    return _work(_waiting_key(campaign_id, zone), None, limit)
 
 
 def in_flight(campaign_id: str, limit: int, *, overdue: datetime | None = None) -> list[Candidate]:
@@ -297,6 +310,17 @@ def attempt(attempt_id: str) -> AttemptKey:
     if row is None:
         raise NotFound
     return row.value(AttemptKey)
+
+
+def take_out(transaction: Transaction, call: Call) -> None:
+    """Delete a call that still is as it was read."""
+    transaction.delete(CallRow(call.campaign_id, call.contact_id), _unchanged(call), tag=call.contact_id)
+
+
+def some(campaign_id: str, limit: int, *, after: str | None) -> list[Call]:
+    """Calls of a campaign in the order of their contacts, as they are right now."""
+    later = CallRow.contact_id > after if after else None
+    return [row.value(Call) for row in CallRow.query(campaign_id, later, limit=limit, consistent_read=True)]
 
 
 def remove_some(campaign_id: str, limit: int) -> int:

@@ -184,7 +184,11 @@ def _write_chunk(of: Import, number: int, persons: Sequence[Person], now: Now) -
     for _ in range(RACES):
         at = clock.stamp(now())
         owners = contacts.owners(of.organization_id, [person.phone for person in persons])
-        new = [_contact(of, person, at, barred=person.phone in owners) for person in persons if not owners.get(person.phone)]
+        new = [
+            _contact(of, person, at, barred=person.phone in owners)
+            for person in persons
+            if not owners.get(person.phone)
+        ]
         known = [(owner, _changes(owner, person)) for person in persons if (owner := owners.get(person.phone))]
         if of.duplicates is Duplicates.SKIP:
             counts, known = Counts(created=len(new), skipped=len(known)), []

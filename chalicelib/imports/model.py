@@ -93,5 +93,3 @@ class Import(Struct, kw_only=True):
         if not with_errors:
             del view["errors"]
         return view
-
-

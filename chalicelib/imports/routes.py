@@ -54,9 +54,7 @@ def _upload(request: Request) -> Upload:
     if kind != "multipart/form-data" or not options.get("boundary"):
         raise UnsupportedMediaType("Send the workbook as multipart/form-data in the field `file`.")
     try:
-        parts = multipart.MultipartParser(
-            io.BytesIO(request.body), options["boundary"], spool_limit=MAX_FORM
-        )
+        parts = multipart.MultipartParser(io.BytesIO(request.body), options["boundary"], spool_limit=MAX_FORM)
         form = {part.name: part for part in parts}
     except multipart.MultipartError as error:
         raise InvalidBody(FieldError("", f"the form cannot be read: {error}")) from None
@@ -86,9 +84,7 @@ def _duplicates(form: dict[str, object]) -> Duplicates:
 def show_all(request: Request) -> Response:
     paging = request.paging(DEFAULT_LIMIT)
     organization_id = request.identity.organization_id
-    return http.listing(
-        paging, store.page(organization_id, paging), totals.total(totals.Kind.IMPORTS, organization_id)
-    )
+    return http.listing(paging, store.page(organization_id, paging), totals.total(totals.Kind.IMPORTS, organization_id))
 
 
 @routes.get(f"{BASE}/imports/{{id}}")

@@ -18,7 +18,19 @@ from chalicelib.contacts.model import Contact
 from chalicelib.errors import Conflict, NotFound
 from chalicelib.imports.model import Counts, Duplicates, Import, ImportStatus, RowError
 from chalicelib.settings import settings
-from chalicelib.store import Cancelled, Choice, Json, Page, Paging, Row, Transaction, get, newest_first, table, update_if
+from chalicelib.store import (
+    Cancelled,
+    Choice,
+    Json,
+    Page,
+    Paging,
+    Row,
+    Transaction,
+    get,
+    newest_first,
+    table,
+    update_if,
+)
 from chalicelib.totals.store import Kind, count
 
 UPLOADS, INBOX = "uploads", "inbox"
@@ -55,6 +67,8 @@ class ImportRow(Row):
 
 
 class MarkerRow(Row):
+    shares_connection = False
+
     class Meta:
         table_name = table("imports_table")
 

@@ -111,9 +111,7 @@ def _decoded(content: bytes) -> str:
         return content.decode("cp1251", "replace")
 
 
-def people(
-    rows: Iterable[tuple[int, Cells]], normalize: Callable[[str], str]
-) -> Iterator[Person | RowError]:
+def people(rows: Iterable[tuple[int, Cells]], normalize: Callable[[str], str]) -> Iterator[Person | RowError]:
     """Each row below the header as a person, or why not; empty rows are left out. Raises Unreadable without a header."""
     rows = iter(rows)
     header = _header(rows)

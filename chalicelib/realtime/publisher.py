@@ -31,7 +31,9 @@ PAUSES = (0.1, 0.3, 1.0, 2.0)
 Post = Callable[[str, str], None]
 
 
-def handle(records: Iterable[dict[str, Any]], *, post: Post = poster.post, now: Callable[[], datetime] = clock.now) -> None:
+def handle(
+    records: Iterable[dict[str, Any]], *, post: Post = poster.post, now: Callable[[], datetime] = clock.now
+) -> None:
     """Publish what a batch of stream records tells, each organization's to its own sockets."""
     by_organization: dict[str, list[Event]] = defaultdict(list)
     for record in records:
@@ -54,7 +56,7 @@ def _events(record: dict[str, Any]) -> list[Event]:
         return []
     if table == settings().calls_table:
         return events.of_call(old and calls.of_image(old), calls.of_image(new))
-    if table == settings().campaigns_table:
+    if table == settings().campaigns_table and campaigns.is_live(new):
         return events.of_campaign(old and campaigns.of_image(old), campaigns.of_image(new))
     if table == settings().contacts_table:
         return events.of_contact(contacts.of_image(new))

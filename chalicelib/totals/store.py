@@ -42,7 +42,9 @@ class CounterRow(Row):
     imports_all = NumberAttribute(default=0)
 
 
-def count(transaction: Transaction, kind: Kind, organization_id: str, shard_by: str, changes: Mapping[str, int]) -> None:
+def count(
+    transaction: Transaction, kind: Kind, organization_id: str, shard_by: str, changes: Mapping[str, int]
+) -> None:
     """Add changes of counters, status → difference, to a transaction. `shard_by` is an id that spreads the writes."""
     actions = [getattr(CounterRow, _name(kind, status)).add(change) for status, change in changes.items() if change]
     if actions:
@@ -52,7 +54,9 @@ def count(transaction: Transaction, kind: Kind, organization_id: str, shard_by: 
 def total(kind: Kind, organization_id: str, status: str | None = None) -> int:
     """How many there are, exactly; of one status or of all."""
     names = [_name(kind, status)] if status else [n for n in CounterRow.get_attributes() if n.startswith(f"{kind}_")]
-    return int(sum(getattr(row, name) for row in CounterRow.query(organization_id, consistent_read=True) for name in names))
+    return int(
+        sum(getattr(row, name) for row in CounterRow.query(organization_id, consistent_read=True) for name in names)
+    )
 
 
 def _name(kind: Kind, status: str) -> str:

@@ -77,7 +77,9 @@ class Cloud:
 
     # what a user has
 
-    def a_contact(self, phone: str = "+998901234567", *, organization: str | int = "1", **fields: Any) -> dict[str, Any]:
+    def a_contact(
+        self, phone: str = "+998901234567", *, organization: str | int = "1", **fields: Any
+    ) -> dict[str, Any]:
         reply = self.post("/contacts", {"firstName": "Ali", "phone": phone, **fields}, organization=organization)
         assert reply.status == 201, reply
         contact: dict[str, Any] = reply.body
@@ -90,7 +92,9 @@ class Cloud:
             for n in range(100_000, 100_000 + number)
         ]
 
-    def a_campaign(self, contact_ids: list[str] | None = None, *, organization: str | int = "1", **fields: Any) -> dict[str, Any]:
+    def a_campaign(
+        self, contact_ids: list[str] | None = None, *, organization: str | int = "1", **fields: Any
+    ) -> dict[str, Any]:
         body = {"name": "January", "contactIds": contact_ids or [], **fields}
         reply = self.post("/campaigns", body, organization=organization)
         assert reply.status == 201, reply
@@ -156,7 +160,10 @@ def rest_event(method: str, path: str, body: bytes | None, headers: dict[str, st
         "headers": headers,
         "multiValueHeaders": {name: [value] for name, value in headers.items()},
         "queryStringParameters": {name: value for name, _, value in pairs} or None,
-        "multiValueQueryStringParameters": {name: [value.replace("%20", " ").replace("%2B", "+")] for name, _, value in pairs} or None,
+        "multiValueQueryStringParameters": {
+            name: [value.replace("%20", " ").replace("%2B", "+")] for name, _, value in pairs
+        }
+        or None,
         "pathParameters": parameters or None,
         "stageVariables": None,
         "requestContext": {
@@ -209,4 +216,19 @@ def sqs_event(bodies: Any) -> dict[str, Any]:
             }
             for body in bodies
         ]
+    }
+
+
+def schedule_event() -> dict[str, Any]:
+    """An EventBridge rule's tick."""
+    return {
+        "version": "0",
+        "id": str(uuid.uuid4()),
+        "detail-type": "Scheduled Event",
+        "source": "aws.events",
+        "account": "123456789012",
+        "time": "2026-11-23T06:15:00Z",
+        "region": "eu-central-1",
+        "resources": ["arn:aws:events:eu-central-1:123456789012:rule/clock"],
+        "detail": {},
     }

@@ -1,0 +1,68 @@
+"""The audit: a campaign's calls are recounted and compared with its counters, which must agree at any quiet moment."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Callable
+from datetime import datetime
+
+from chalicelib import clock
+from chalicelib.campaigns import store
+from chalicelib.campaigns.model import AuditReport, AuditStatus, Campaign, counter_of
+from chalicelib.dialing import store as calls
+from chalicelib.log import alarm
+
+PAGE = 1_000
+TRIES = 5
+"""How often a campaign that changed during the recount is counted again, before the last count stands."""
+
+COUNTERS = (
+    "waiting",
+    "in_flight",
+    "success",
+    "failed",
+    "no_answer",
+    "busy",
+    "promise_to_pay",
+    "refused",
+    "callback_requested",
+    "skipped",
+)
+
+
+class Unsettled(RuntimeError):
+    """The campaign kept changing while it was counted; the job is to be done again."""
+
+
+def audit(organization_id: str, campaign_id: str, *, now: Callable[[], datetime]) -> AuditReport:
+    """Recount a campaign and keep the report; a difference raises an alarm. Raises NotFound, Unsettled."""
+    for _ in range(TRIES):
+        before = store.find(organization_id, campaign_id, consistent=True)
+        recounted = _recount(campaign_id)
+        after = store.find(organization_id, campaign_id, consistent=True)
+        if (before.updated_at, _counters(before)) == (after.updated_at, _counters(after)):
+            report = compare(_counters(after), recounted, at=now())
+            store.put_audit(organization_id, campaign_id, report)
+            if not report.consistent:
+                alarm("CounterDifference", campaignId=campaign_id, differences=report.differences)
+            return report
+    raise Unsettled
+
+
+def compare(counters: dict[str, int], recounted: dict[str, int], *, at: datetime) -> AuditReport:
+    """The report of counters and a recount: a difference is what the counter has too many."""
+    differences = {name: counters[name] - recounted[name] for name in COUNTERS if counters[name] != recounted[name]}
+    return AuditReport(AuditStatus.COMPLETED, not differences, counters, recounted, differences, clock.stamp(at))
+
+
+def _counters(campaign: Campaign) -> dict[str, int]:
+    return {name: getattr(campaign, name) for name in COUNTERS}
+
+
+def _recount(campaign_id: str) -> dict[str, int]:
+    counts: Counter[str] = Counter()
+    after = None
+    while found := calls.some(campaign_id, PAGE, after=after):
+        counts.update(map(counter_of, found))
+        after = found[-1].contact_id
+    return {name: counts[name] for name in COUNTERS}

@@ -1,0 +1,41 @@
+"""Why a waiting contact has not been called yet, and when it may be. Pure."""
+
+from __future__ import annotations
+
+from datetime import datetime
+from enum import StrEnum
+
+from chalicelib import clock
+from chalicelib.campaigns import hours
+from chalicelib.campaigns.model import Campaign, CampaignStatus
+from chalicelib.dialing import health
+from chalicelib.dialing.model import Call
+
+
+class Reason(StrEnum):
+    """Why a call waits."""
+
+    OUTSIDE_CALLING_HOURS = "outside-calling-hours"
+    CAMPAIGN_NOT_RUNNING = "campaign-not-running"
+    WAITING_FOR_RETRY = "waiting-for-retry"
+    WAITING_FOR_SLOT = "waiting-for-slot"
+    AGENT_UNAVAILABLE = "agent-unavailable"
+
+
+def why(campaign: Campaign, call: Call, zones: tuple[str, ...], *, now: datetime) -> tuple[Reason, str | None]:
+    """The reason that keeps a waiting call longest from being dialed, and the next moment it may be; None if unknown.
+
+    `zones` are the time zones of the contact's number.
+    """
+    if campaign.status is not CampaignStatus.RUNNING:
+        return Reason.CAMPAIGN_NOT_RUNNING, campaign.scheduled_at
+    due = clock.moment(call.due_at) if call.due_at else now
+    ready = max(due, now)
+    opening = hours.opening(campaign.calling_hours, ready, zones)
+    if opening != ready:
+        return Reason.OUTSIDE_CALLING_HOURS, clock.stamp(opening) if opening else None
+    if due > now:
+        return Reason.WAITING_FOR_RETRY, clock.stamp(due)
+    if health.away(campaign.health, now):
+        return Reason.AGENT_UNAVAILABLE, clock.stamp(health.next_probe(campaign.health, now))
+    return Reason.WAITING_FOR_SLOT, clock.stamp(now)

@@ -1,0 +1,33 @@
+"""Voice agents of the tests: they keep what they were asked and answer as they are told."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable
+
+from chalicelib.agents.contract import Accepted, CallOrder
+from chalicelib.dialing import dialer
+from chalicelib.dialing.model import CallStatus, Result
+
+Answer = Result | Accepted | Exception
+
+
+class ScriptedAgent:
+    """Gives its answers in order, and the last for ever. An exception is raised."""
+
+    def __init__(self, *answers: Answer, before: Callable[[CallOrder], None] | None = None) -> None:
+        self.answers = list(answers) or [Result(call_status=CallStatus.SUCCESS, outcome="done")]
+        self.orders: list[CallOrder] = []
+        self.before = before
+
+    def place(self, order: CallOrder) -> Result | Accepted:
+        if self.before:
+            self.before(order)
+        self.orders.append(order)
+        answer = self.answers.pop(0) if len(self.answers) > 1 else self.answers[0]
+        if isinstance(answer, Exception):
+            raise answer
+        return answer
+
+    def dial(self, bodies: Iterable[str], **more: Callable[..., object]) -> None:
+        """Let the dialer handle messages with this agent."""
+        dialer.handle(bodies, agent=lambda provider: self, **more)  # type: ignore[arg-type]
