@@ -1,20 +1,12 @@
-"""What a process keeps: settings, clients and secrets. A Lambda keeps them for its life, a test for its own."""
+"""What a process keeps of its environment. A Lambda keeps it for its life, a test for its own; clients are kept by all."""
 
-from aws_lambda_powertools.utilities.parameters import clear_caches
+from aws_lambda_powertools.utilities.parameters.base import DEFAULT_PROVIDERS
 
-from chalicelib import queues, settings, store
-from chalicelib.imports import store as imports
-from chalicelib.realtime import poster
+from chalicelib import settings
 
 
 def clear() -> None:
-    """Forget everything."""
-    clear_caches()
-    for kept in (settings.settings, store.connection, queues._sqs, imports._s3, poster._api):
-        kept.cache_clear()
-    for row in _rows(store.Row):
-        row._connection = None
-
-
-def _rows(base: type[store.Row]) -> list[type[store.Row]]:
-    return [each for row in base.__subclasses__() for each in (row, *_rows(row))]
+    """Forget the settings and secrets."""
+    settings.settings.cache_clear()
+    for provider in DEFAULT_PROVIDERS.values():
+        provider.clear_cache()

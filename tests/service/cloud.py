@@ -9,13 +9,12 @@ from collections.abc import Callable, Iterator
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
-import boto3
 import jwt
 import msgspec
 
 import app
 from chalicelib.settings import settings
-from tests.service.aws import JWT_SECRET
+from tests.service.aws import JWT_SECRET, client
 
 BASE = "/auto-calling"
 
@@ -38,7 +37,7 @@ class Cloud:
     """Drives the handlers of `app.py` with the event shapes AWS sends."""
 
     def __init__(self) -> None:
-        self.sqs = boto3.client("sqs")
+        self.sqs = client("sqs")
 
     def request(
         self,

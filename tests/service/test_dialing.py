@@ -19,7 +19,7 @@ from chalicelib.dialing.model import CallStatus, Result
 from chalicelib.queues import Dial, Ended, Wake
 from chalicelib.settings import settings
 from tests.service.agents import ScriptedAgent
-from tests.service.aws import WEBHOOK_SECRET
+from tests.service.aws import WEBHOOK_SECRET, client
 from tests.service.cloud import Cloud, schedule_event, sqs_event
 
 
@@ -184,9 +184,7 @@ def test_one_campaigns_trouble_does_not_hold_up_another(cloud: Cloud) -> None:
 
 def break_campaign(campaign_id: str) -> None:
     """Make a campaign's row unreadable."""
-    import boto3
-
-    boto3.client("dynamodb").update_item(
+    client("dynamodb").update_item(
         TableName=settings().campaigns_table,
         Key={"organizationId": {"S": "1"}, "campaignId": {"S": campaign_id}},
         UpdateExpression="SET retry = :broken",
@@ -215,9 +213,7 @@ def test_claim_leaves_out_candidates_the_index_shows_wrongly(cloud: Cloud) -> No
 
 def show_as_waiting_though_done(campaign_id: str, contact_id: str) -> None:
     """What an index that lags shows: the row has moved on, its index entry has not."""
-    import boto3
-
-    boto3.client("dynamodb").update_item(
+    client("dynamodb").update_item(
         TableName=settings().calls_table,
         Key={"campaignId": {"S": campaign_id}, "contactId": {"S": contact_id}},
         UpdateExpression="SET #s = :done",
@@ -572,9 +568,7 @@ def test_audit_tells_a_difference(cloud: Cloud) -> None:
 
 
 def miscount(campaign_id: str) -> None:
-    import boto3
-
-    boto3.client("dynamodb").update_item(
+    client("dynamodb").update_item(
         TableName=settings().campaigns_table,
         Key={"organizationId": {"S": "1"}, "campaignId": {"S": campaign_id}},
         UpdateExpression="ADD success :five",
