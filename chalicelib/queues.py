@@ -45,7 +45,7 @@ class Ended(CampaignEvent, frozen=True, tag="ended"):
 class Released(CampaignEvent, frozen=True, tag="released"):
     """A claim ended without a call: it goes back to waiting, dialed again `delay_seconds` from now at the earliest.
 
-    `verdict` is what that says of the agent, where it was asked.
+    `verdict` is what that says of the agent, where it was asked; `zone` where the call waits from now on, if elsewhere.
     """
 
     contact_id: str
@@ -54,6 +54,7 @@ class Released(CampaignEvent, frozen=True, tag="released"):
     reason: str
     delay_seconds: int = 0
     verdict: Verdict | None = None
+    zone: str | None = None
 
 
 class Heard(CampaignEvent, frozen=True, tag="heard"):

@@ -15,7 +15,6 @@ from chalicelib.campaigns import hours, store
 from chalicelib.campaigns.model import WAITING, Campaign, CampaignStatus, counter_of
 from chalicelib.contacts import store as contacts
 from chalicelib.contacts.model import Contact, ContactStatus
-from chalicelib.contacts.phone import zones
 from chalicelib.dialing import policy
 from chalicelib.dialing import store as calls
 from chalicelib.dialing.model import ANY_ZONE, Call, CallState
@@ -81,14 +80,13 @@ def _add(organization_id: str, campaign_id: str, people: list[Contact], now: dat
 
 def _new_call(campaign: Campaign, contact: Contact, now: datetime) -> Call:
     at = clock.stamp(now)
-    own_hours = campaign.calling_hours is not None and campaign.calling_hours.timezone == hours.CONTACT
     return Call(
         organization_id=campaign.organization_id,
         campaign_id=campaign.campaign_id,
         contact_id=contact.contact_id,
         due_at=at,
         updated_at=at,
-        zone=",".join(zones(contact.phone)) if own_hours else ANY_ZONE,
+        zone=hours.zone(campaign.calling_hours, contact.phone),
     )
 
 

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
 from datetime import UTC, date, datetime, time, timedelta
 
 from chalicelib.campaigns.model import CallingHours
+from chalicelib.contacts.phone import zones
+from chalicelib.dialing.model import ANY_ZONE
 from chalicelib.errors import FieldError, InvalidBody
 
 DAYS = ("MON", "TUE", "WED", "THU", "FRI", "SAT", "SUN")
@@ -43,18 +44,23 @@ def _known(name: str) -> bool:
     return name in available_timezones()
 
 
-def opening(hours: CallingHours | None, now: datetime, zones: Iterable[str] = ()) -> datetime | None:
-    """The first moment from `now` on when calling is allowed: `now` itself inside the hours.
+def zone(hours: CallingHours | None, phone: str) -> str:
+    """Where a call to a phone waits: in its time zones, comma separated, if the hours are the contact's own."""
+    return ",".join(zones(phone)) if hours is not None and hours.timezone == CONTACT else ANY_ZONE
 
-    `zones` are the IANA zones of the contact's number, all of which must be open when the hours are in the contact's
-    own time zone. None when no moment within 400 days is allowed.
+
+def opening(hours: CallingHours | None, now: datetime, zone: str) -> datetime | None:
+    """The first moment from `now` on when calls that wait in a zone may be dialed: `now` itself inside the hours.
+
+    A number in several time zones may be called when all are open; where its zones are not known yet (it waits in
+    ANY_ZONE although the hours are the contact's own) the dialer looks. None when nothing opens within 400 days.
     """
-    if hours is None:
+    if hours is None or (hours.timezone == CONTACT and zone == ANY_ZONE):
         return now
-    names = list(zones) if hours.timezone == CONTACT else [hours.timezone]
+    names = zone.split(",") if hours.timezone == CONTACT else [hours.timezone]
     at = now
     while at <= now + HORIZON:
-        moments = [_opening(hours, at, name) for name in names or ["UTC"]]
+        moments = [_opening(hours, at, name) for name in names]
         if None in moments:
             return None
         latest = max(moment for moment in moments if moment is not None)

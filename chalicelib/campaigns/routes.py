@@ -23,7 +23,6 @@ from chalicelib.campaigns.model import (
     NewCampaign,
     Retry,
 )
-from chalicelib.contacts import phone
 from chalicelib.contacts import store as contacts
 from chalicelib.contacts.model import ContactStatus
 from chalicelib.dialing import store as calls
@@ -256,8 +255,9 @@ def show_call(request: Request) -> Response:
     call = calls.find(campaign.campaign_id, request.id("contactId"))
     view = _with_contacts(campaign.organization_id, [call])[0]
     if call.state is CallState.WAITING:
-        known = phone.zones(number) if (number := view["contact"]["phone"]) else ("UTC",)
-        view["whyNotCalled"], view["nextAttemptAt"] = waiting.why(campaign, call, known, now=clock.now())
+        phone = view["contact"]["phone"]
+        zone = hours.zone(campaign.calling_hours, phone) if phone else call.zone
+        view["whyNotCalled"], view["nextAttemptAt"] = waiting.why(campaign, call, zone, now=clock.now())
     return http.ok(view)
 
 

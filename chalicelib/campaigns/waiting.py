@@ -22,16 +22,16 @@ class Reason(StrEnum):
     AGENT_UNAVAILABLE = "agent-unavailable"
 
 
-def why(campaign: Campaign, call: Call, zones: tuple[str, ...], *, now: datetime) -> tuple[Reason, str | None]:
+def why(campaign: Campaign, call: Call, zone: str, *, now: datetime) -> tuple[Reason, str | None]:
     """The reason that keeps a waiting call longest from being dialed, and the next moment it may be; None if unknown.
 
-    `zones` are the time zones of the contact's number.
+    `zone` is where the hours let it wait (`hours.zone`).
     """
     if campaign.status is not CampaignStatus.RUNNING:
         return Reason.CAMPAIGN_NOT_RUNNING, campaign.scheduled_at
     due = clock.moment(call.due_at) if call.due_at else now
     ready = max(due, now)
-    opening = hours.opening(campaign.calling_hours, ready, zones)
+    opening = hours.opening(campaign.calling_hours, ready, zone)
     if opening != ready:
         return Reason.OUTSIDE_CALLING_HOURS, clock.stamp(opening) if opening else None
     if due > now:

@@ -13,7 +13,6 @@ from chalicelib.campaigns import store as campaigns
 from chalicelib.campaigns.model import Campaign, CampaignStatus
 from chalicelib.contacts import store as contacts
 from chalicelib.contacts.model import Contact
-from chalicelib.contacts.phone import zones
 from chalicelib.dialing import store
 from chalicelib.dialing.health import Verdict
 from chalicelib.dialing.model import Result
@@ -29,19 +28,19 @@ PHONE_BUSY_SECONDS = 60
 AGAIN_SECONDS = {Verdict.FULL: 5, Verdict.AWAY: 60, Verdict.REFUSED: 0}
 """When a call that the agent did not place is tried again."""
 
-CLOSED_SECONDS = 900
-"""When a campaign whose hours never open looks at a call again."""
-
 RACES = 5
 
 
 class Release(Failure):
-    """The claim goes back without a call; `verdict` is what that says of the agent, where it was asked."""
+    """The claim goes back without a call; see `queues.Released`."""
 
-    def __init__(self, reason: str, delay_seconds: int = 0, verdict: Verdict | None = None) -> None:
+    def __init__(
+        self, reason: str, delay_seconds: int = 0, *, verdict: Verdict | None = None, zone: str | None = None
+    ) -> None:
         super().__init__(reason)
         self.delay_seconds = delay_seconds
         self.verdict = verdict
+        self.zone = zone
 
 
 def handle(
@@ -75,6 +74,7 @@ def dial(order: Dial, *, agent: Callable[[str], Agent], now: Callable[[], dateti
                     reason=str(release),
                     delay_seconds=release.delay_seconds,
                     verdict=release.verdict,
+                    zone=release.zone,
                 )
             ]
         )
@@ -118,11 +118,9 @@ def _allowed(order: Dial, contact: Contact, now: Callable[[], datetime]) -> Camp
     if campaign.status is not CampaignStatus.RUNNING:
         raise Release(f"the campaign is {campaign.status}")
     if campaign.calling_hours is not None:
-        at = now()
-        opening = hours.opening(campaign.calling_hours, at, zones(contact.phone))
-        if opening != at:
-            wait = (opening - at).total_seconds() if opening else CLOSED_SECONDS
-            raise Release("outside the calling hours", int(wait) + 1)
+        zone, at = hours.zone(campaign.calling_hours, contact.phone), now()
+        if hours.opening(campaign.calling_hours, at, zone) != at:
+            raise Release("outside the calling hours", zone=zone)
     return campaign
 
 
@@ -144,7 +142,7 @@ def _place(key: AttemptKey, campaign: Campaign, contact: Contact, agent: Agent) 
         answer = agent.place(order)
     except NotPlaced as refusal:
         logger().warning("call not placed", attemptId=key.attempt_id, reason=str(refusal))
-        raise Release(str(refusal), AGAIN_SECONDS[refusal.verdict], refusal.verdict) from None
+        raise Release(str(refusal), AGAIN_SECONDS[refusal.verdict], verdict=refusal.verdict) from None
     except Exception as unknown:
         logger().warning("outcome unknown", attemptId=key.attempt_id, reason=str(unknown), exc_info=True)
         queues.tell_pacer([heard(key, Verdict.UNKNOWN)])

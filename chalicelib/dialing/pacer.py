@@ -176,8 +176,8 @@ def _decide(campaign: Campaign, events: Sequence[Event], *, sweep: bool, now: da
     """What the events, and with `sweep` the leases that ran out, make of their calls."""
     about = [event for event in events if not isinstance(event, Wake | Heard)]
     overdue = store.in_flight(campaign.campaign_id, SWEEP, overdue=now) if sweep and campaign.in_flight else []
-    ids_ = {event.contact_id for event in about} | {each.contact_id for each in overdue}
-    old = store.find_many(campaign.campaign_id, ids_) if ids_ else {}
+    concerned = [each.contact_id for each in [*about, *overdue]]
+    old = store.find_many(campaign.campaign_id, concerned) if concerned else {}
     new = dict(old)
     for event in about:
         if call := new.get(event.contact_id):
@@ -231,20 +231,12 @@ def _waiting(campaign: Campaign, limit: int, now: datetime) -> tuple[list[Candid
     found: list[Candidate] = []
     closed_until: list[datetime] = []
     for zone in sorted({ANY_ZONE, *campaign.zones}):
-        opening = _opening(campaign, zone, now)
+        opening = hours.opening(campaign.calling_hours, now, zone)
         if opening == now:
             found += store.waiting(campaign.campaign_id, zone, limit)
         else:
             closed_until.append(opening or now + schedule.LONGEST_SLEEP)
     return sorted(found, key=lambda each: each.due_at), closed_until
-
-
-def _opening(campaign: Campaign, zone: str, now: datetime) -> datetime | None:
-    """When calls that wait in a zone may be dialed. Where their zone is not known, the dialer looks at each."""
-    each_their_own = campaign.calling_hours is not None and campaign.calling_hours.timezone == hours.CONTACT
-    if each_their_own and zone == ANY_ZONE:
-        return now
-    return hours.opening(campaign.calling_hours, now, zone.split(","))
 
 
 def _write(
@@ -269,7 +261,8 @@ def _write(
     for claim in look.claims:
         store.claim_for_dialing(transaction, campaign.campaign_id, claim.candidate, claim.attempt_id, lease, now=now)
     changes = changes | {"updated_at": clock.stamp(now)}
-    campaigns.move(transaction, campaign, moves, changes, claims=len(look.claims))
+    zones = {booking.new.zone for booking in bookings} - {ANY_ZONE}
+    campaigns.move(transaction, campaign, moves, changes, claims=len(look.claims), zones=zones)
     transaction.commit()
     return replace(after, **changes)
 

@@ -104,7 +104,8 @@ def _corrected(call: Call, attempt_id: str, result: Result, now: datetime) -> Ca
 def _released(call: Call, event: Released, now: datetime) -> Call | None:
     if not _holds(call, event):
         return None
-    return _waiting(call, now + timedelta(seconds=event.delay_seconds), now)
+    elsewhere = replace(call, zone=event.zone or call.zone)
+    return _waiting(elsewhere, now + timedelta(seconds=event.delay_seconds), now)
 
 
 def redialed(call: Call, *, now: datetime) -> Call:

@@ -87,9 +87,9 @@ def _tables(environ: dict[str, str] | os._Environ[str]) -> None:
                 if part in declared
             },
         )
-        environ[_variable(logical)] = name
+        environ[variable(logical)] = name
 
 
-def _variable(logical: str) -> str:
+def variable(logical: str) -> str:
     """`PhoneNumbersTable` → `PHONE_NUMBERS_TABLE`."""
     return "".join(f"_{c}" if c.isupper() and n else c for n, c in enumerate(logical)).upper()

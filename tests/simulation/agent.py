@@ -1,0 +1,101 @@
+"""The agent and the phone network behind it: it talks to people, and tells of it promptly, late, twice, or never."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from msgspec import Struct
+
+from chalicelib import clock, queues
+from chalicelib.agents.contract import Accepted, CallOrder, NotPlaced, OutcomeUnknown
+from chalicelib.dialing import dialer, store
+from chalicelib.dialing.health import Verdict
+from chalicelib.dialing.model import OUTCOMES, CallStatus, Result
+
+if TYPE_CHECKING:
+    from tests.simulation.world import World
+
+LONGEST_CONVERSATION = 110.0
+"""Seconds; campaigns must give their calls more (`callTimeoutSeconds` is at least 120)."""
+
+
+class Conversation(Struct):
+    """A phone that rings, or is talked to."""
+
+    call_id: str
+    campaign_id: str
+    phone: str
+    began: float
+    ends: float
+
+
+class PhoneLine:
+    """An agent. `conversations` are all there ever were; `live` those under way."""
+
+    def __init__(self, world: World) -> None:
+        self.world = world
+        self.conversations: list[Conversation] = []
+        self.down = False
+        self.seconds = (1.0, 60.0)
+
+    def live(self) -> list[Conversation]:
+        return [each for each in self.conversations if each.began <= self.world.seconds < each.ends]
+
+    def place(self, order: CallOrder) -> Result | Accepted:
+        if self.down:
+            return self.world.boundary(lambda: self._refuse(Verdict.AWAY))  # type: ignore[no-any-return]
+        kind = self._kind()
+        if kind in ("away", "full"):
+            return self.world.boundary(lambda: self._refuse(Verdict(kind)))  # type: ignore[no-any-return]
+        conversation = self.world.boundary(lambda: self._ring(order))
+        result = self._result()
+        if kind == "prompt":
+            self.world.sleep(conversation.ends - self.world.seconds)
+            return result
+        if kind == "broken":
+            self._report_later(order.call_id, result, conversation)
+            raise OutcomeUnknown("the connection broke")
+        if kind == "webhook":
+            self._report_later(order.call_id, result, conversation)
+        return Accepted()
+
+    def _kind(self) -> str:
+        if not self.world.chance(self.world.faults.agent):
+            return "prompt"
+        return self.world.random.choice(["away", "full", "webhook", "webhook", "webhook", "silent", "broken"])
+
+    def _refuse(self, verdict: Verdict) -> Result:
+        raise NotPlaced("no", verdict)
+
+    def _ring(self, order: CallOrder) -> Conversation:
+        self.world.invariants.dialed(order)
+        began = self.world.seconds
+        conversation = Conversation(
+            order.call_id,
+            order.campaign_id,
+            order.phone_number,
+            began,
+            began + self.world.random.uniform(*self.seconds),
+        )
+        self.conversations.append(conversation)
+        return conversation
+
+    def _result(self) -> Result:
+        status = self.world.random.choice(OUTCOMES)
+        at = None
+        if status is CallStatus.CALLBACK_REQUESTED and self.world.random.random() < 0.5:
+            at = clock.stamp(clock.later(self.world.random.uniform(60, 7200), than=self.world.now()))
+        return Result(call_status=status, outcome=status.lower(), callback_at=at)
+
+    def _report_later(self, call_id: str, result: Result, conversation: Conversation) -> None:
+        """By webhook: once or more, most soon after the end, some after the lease."""
+        for _ in range(self.world.random.choice([1, 1, 1, 2, 3])):
+            wait = self.world.random.choice([0.0, 1.0, 5.0, 60.0, 1500.0]) * self.world.random.random()
+            self.world.at(conversation.ends - self.world.seconds + wait, lambda: self._report(call_id, result))
+
+    def _report(self, call_id: str, result: Result) -> None:
+        self.world.start(
+            "webhook",
+            lambda: queues.tell_pacer([dialer.ended(store.attempt(call_id), result)]),
+            failed=lambda error: self.world.at(30, lambda: self._report(call_id, result)),
+        )

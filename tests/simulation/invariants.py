@@ -1,0 +1,125 @@
+"""What must hold at every step, whatever fails."""
+
+from __future__ import annotations
+
+from collections import Counter, defaultdict
+from typing import TYPE_CHECKING
+
+from msgspec import Struct
+
+from chalicelib.agents.contract import CallOrder
+from chalicelib.campaigns import hours
+from chalicelib.campaigns import store as campaigns
+from chalicelib.campaigns.audit import COUNTERS
+from chalicelib.campaigns.model import Campaign, CampaignStatus, counter_of
+from chalicelib.dialing import store as calls
+from chalicelib.dialing.model import Call, CallState, CallStatus
+from chalicelib.settings import settings
+
+if TYPE_CHECKING:
+    from tests.simulation.dynamodb import Item
+    from tests.simulation.world import World
+
+
+class Broken(AssertionError):
+    """An invariant does not hold."""
+
+
+class Permission(Struct):
+    """What stood when an attempt's CALLING was written."""
+
+    allowed: bool
+    why: str
+    phone: str | None
+
+
+class Invariants:
+    """Watches every write and every dialing of a world."""
+
+    def __init__(self, world: World) -> None:
+        self.world = world
+        self.dialed_attempts: Counter[str] = Counter()
+        self.permissions: dict[str, Permission] = {}
+        self.recount: dict[str, Counter[str]] = defaultdict(Counter)
+        self.counters: dict[str, Campaign] = {}
+        self.buried: dict[str, Campaign] = {}
+        self.highest_cap: dict[str, int] = {}
+        self.checks = 0
+        world.database.watchers.append(self.written)
+
+    def written(self, table: str, old: Item | None, new: Item | None) -> None:
+        """A row was written."""
+        if table == settings().calls_table:
+            self._call_written(old and calls.of_image(old), new and calls.of_image(new))
+        elif table == settings().campaigns_table and (row := new or old):
+            owner, campaign_id = row["organizationId"]["S"], row["campaignId"]["S"]
+            if campaigns.is_live(row):
+                self._campaign_written(new and campaigns.of_image(new), campaign_id)
+            elif owner.endswith(campaigns.DELETED):
+                self.buried.pop(campaign_id, None)
+                if new:
+                    self.buried[campaign_id] = campaigns.of_image(new)
+
+    def _call_written(self, old: Call | None, new: Call | None) -> None:
+        for call, change in ((old, -1), (new, 1)):
+            if call:
+                self.recount[call.campaign_id][counter_of(call)] += change
+        if new and new.state is CallState.CALLING and (old is None or old.state is not CallState.CALLING):
+            assert new.attempt_id is not None
+            self.permissions[new.attempt_id] = self._permission(new)
+        if old and old.state is CallState.DONE and new and new.state is CallState.CALLING:
+            raise Broken("a call that ended is under way without waiting again")
+
+    def _permission(self, call: Call) -> Permission:
+        campaign = self.counters.get(call.campaign_id)
+        if campaign is None or campaign.status is not CampaignStatus.RUNNING:
+            return Permission(False, "the campaign was not running", call.phone)
+        now = self.world.now()
+        assert call.phone is not None
+        if hours.opening(campaign.calling_hours, now, hours.zone(campaign.calling_hours, call.phone)) != now:
+            return Permission(False, "outside the hours", call.phone)
+        gate = self.world.database.tables[settings().phone_numbers_table].items.get((call.organization_id, call.phone))
+        if gate is None or gate.get("contactId", {}).get("S") != call.contact_id or gate["status"]["S"] != "ACTIVE":
+            return Permission(False, "the contact must not be called", call.phone)
+        return Permission(True, "", call.phone)
+
+    def _campaign_written(self, new: Campaign | None, campaign_id: str) -> None:
+        if new is None:
+            self.counters.pop(campaign_id, None)
+            return
+        self.counters[campaign_id] = new
+        self.highest_cap[campaign_id] = max(self.highest_cap.get(campaign_id, 0), new.max_concurrent_calls)
+        if new.in_flight > self.highest_cap[campaign_id]:
+            raise Broken(f"{new.in_flight} in flight, the cap is {new.max_concurrent_calls}")
+        if min(new.counted(status) for status in CallStatus) < 0:
+            raise Broken("a counter is below zero")
+        if new.status is CampaignStatus.RUNNING and (new.waiting or new.in_flight) and not new.wake_at:
+            raise Broken("nobody will wake the campaign")
+
+    def wakeful(self) -> list[Campaign]:
+        """Every campaign there is, those deleted whose calls are not removed yet included."""
+        return [*self.counters.values(), *self.buried.values()]
+
+    def check(self) -> None:
+        """What holds between two transactions: counters equal a recount, one call per phone, calls within the cap."""
+        self.checks += 1
+        for campaign_id, campaign in self.counters.items():
+            counted = {name: getattr(campaign, name) for name in COUNTERS}
+            recounted = {name: self.recount[campaign_id][name] for name in COUNTERS}
+            if counted != recounted:
+                raise Broken(f"counters {counted} are not the recount {recounted}")
+
+    def dialed(self, order: CallOrder) -> None:
+        """The agent began a call."""
+        self.dialed_attempts[order.call_id] += 1
+        if self.dialed_attempts[order.call_id] > 1:
+            raise Broken("an attempt was dialed twice")
+        permission = self.permissions.get(order.call_id)
+        if permission is None or not permission.allowed:
+            raise Broken(f"dialed although {permission.why if permission else 'never claimed'}")
+        live = self.world.line.live()
+        if any(each.phone == order.phone_number for each in live):
+            raise Broken("a phone has two calls")
+        cap = self.highest_cap.get(order.campaign_id, 0)
+        if sum(each.campaign_id == order.campaign_id for each in live) >= cap:
+            raise Broken("more calls than the cap")

@@ -1,0 +1,190 @@
+"""A story a seed tells: campaigns that share people, operators who change their minds, faults; then calm, and an end."""
+
+from __future__ import annotations
+
+import random
+
+from chalicelib import clock, ids, queues
+from chalicelib.campaigns import enrolment, schedule
+from chalicelib.campaigns import store as campaigns
+from chalicelib.campaigns.model import AgentChoice, CallingHours, Campaign, CampaignStatus, Retry
+from chalicelib.contacts import store as contacts
+from chalicelib.contacts.model import Contact, ContactStatus
+from chalicelib.dialing.model import CallState, CallStatus
+from chalicelib.errors import Failure
+from chalicelib.settings import settings
+from tests.simulation.invariants import Broken
+from tests.simulation.world import CALM, WILD, World
+
+ORGANIZATION = "1"
+ACTION_HOURS = 2
+PATIENCE_HOURS = 240
+EVERY_DAY = ["MON", "TUE", "WED", "THU", "FRI", "SAT", "SUN"]
+
+
+class Story:
+    """One seed's world, people, campaigns and operators."""
+
+    def __init__(self, seed: int, people: int) -> None:
+        self.world = World(seed, WILD)
+        self.random = random.Random(f"story {seed}")
+        self.people = people
+        self.contact_ids: list[str] = []
+        self.campaign_ids: list[str] = []
+
+    def tell(self) -> World:
+        """Run from the first contact to the last result. Raises Broken when an invariant does not hold."""
+        with self.world.installed():
+            self._set_up()
+            self.world.at(1, self.world.tick_every_minute)
+            self.world.run(ACTION_HOURS * 3600)
+            self._calm_down()
+            self.world.run(PATIENCE_HOURS * 3600, until=self._ended)
+            self._check_end()
+        return self.world
+
+    def _set_up(self) -> None:
+        for n in range(self.people):
+            self.contact_ids.append(self._contact(n))
+        for _ in range(self.random.choice([1, 1, 2, 3])):
+            campaign = self._campaign()
+            campaigns.add(campaign)
+            self.campaign_ids.append(campaign.campaign_id)
+            members = self.random.sample(self.contact_ids, self.random.randint(self.people // 2, self.people))
+            enrolment.enrol(ORGANIZATION, campaign.campaign_id, members, now=self.world.now())
+            self._later(30, "operator", lambda each=campaign.campaign_id: self._start(each))
+        for _ in range(self.random.randrange(12)):
+            self._later(ACTION_HOURS * 3600, "operator", self._action())
+
+    def _contact(self, n: int) -> str:
+        at = clock.stamp(self.world.now())
+        phone = f"+99890{1000000 + n:07}" if n % 5 else f"+4474000{10000 + n:05}"
+        contact = Contact(
+            organization_id=ORGANIZATION,
+            contact_id=ids.new_id(),
+            first_name=f"Person {n}",
+            phone=phone,
+            created_at=at,
+            updated_at=at,
+        )
+        return contacts.add(contact).contact_id
+
+    def _campaign(self) -> Campaign:
+        at = clock.stamp(self.world.now())
+        return Campaign(
+            organization_id=ORGANIZATION,
+            campaign_id=ids.new_id(),
+            name="Story",
+            max_concurrent_calls=self.random.choice([1, 2, 5, 20]),
+            retry=Retry(
+                max_attempts=self.random.choice([1, 2, 3]),
+                delay_minutes=[self.random.choice([0, 1, 10])],
+                on=[CallStatus.NO_ANSWER, CallStatus.BUSY, CallStatus.FAILED],
+            ),
+            calling_hours=self._hours(),
+            call_timeout_seconds=self.random.choice([120, 300, 900]),
+            agent=AgentChoice("simulated"),
+            created_at=at,
+            updated_at=at,
+        )
+
+    def _hours(self) -> CallingHours | None:
+        if self.random.random() < 0.6:
+            return None
+        zone = self.random.choice(["Asia/Tashkent", "contact", "Europe/London"])
+        windows = [("09:00", "13:00"), ("11:30", "11:50"), ("00:00", "24:00"), ("22:00", "12:00")]
+        from_, to = self.random.choice(windows)
+        return CallingHours(timezone=zone, days=EVERY_DAY, from_=from_, to=to)
+
+    # operators
+
+    def _later(self, within: float, name: str, do: object) -> None:
+        delay = self.random.uniform(0, within)
+        self.world.at(delay, lambda: self.world.start(name, do))  # type: ignore[arg-type]
+
+    def _action(self) -> object:
+        campaign_id, contact_id = self.random.choice(self.campaign_ids), self.random.choice(self.contact_ids)
+        return self.random.choice(
+            [
+                lambda: self._stop(campaign_id),
+                lambda: self._start(campaign_id),
+                lambda: self._start(campaign_id),
+                lambda: self._set_status(contact_id, ContactStatus.DO_NOT_CALL),
+                lambda: self._set_status(contact_id, ContactStatus.INACTIVE),
+                lambda: self._set_status(contact_id, ContactStatus.ACTIVE),
+                lambda: self._delete(contact_id),
+                lambda: self._new_phone(contact_id),
+                lambda: self._withdraw(campaign_id, contact_id),
+                lambda: self._redial(campaign_id),
+                lambda: self._enrol(campaign_id),
+                lambda: self._outage(),
+            ]
+        )
+
+    def _start(self, campaign_id: str) -> None:
+        self._try(lambda: schedule.start(ORGANIZATION, campaign_id, now=self.world.now()))
+
+    def _stop(self, campaign_id: str) -> None:
+        self._try(lambda: schedule.stop(ORGANIZATION, campaign_id, now=self.world.now()))
+
+    def _set_status(self, contact_id: str, status: ContactStatus) -> None:
+        at = clock.stamp(self.world.now())
+        self._try(lambda: contacts.change(ORGANIZATION, contact_id, {"status": status}, at=at))
+
+    def _new_phone(self, contact_id: str) -> None:
+        at, phone = clock.stamp(self.world.now()), f"+99893{self.random.randrange(10**7):07}"
+        self._try(lambda: contacts.change(ORGANIZATION, contact_id, {"phone": phone}, at=at))
+
+    def _delete(self, contact_id: str) -> None:
+        self._try(lambda: contacts.remove(ORGANIZATION, contact_id))
+
+    def _withdraw(self, campaign_id: str, contact_id: str) -> None:
+        self._try(lambda: enrolment.withdraw(ORGANIZATION, campaign_id, contact_id, now=self.world.now()))
+
+    def _enrol(self, campaign_id: str) -> None:
+        self._try(lambda: enrolment.enrol(ORGANIZATION, campaign_id, self.contact_ids, now=self.world.now()))
+
+    def _redial(self, campaign_id: str) -> None:
+        order = queues.Redial(
+            organization_id=ORGANIZATION,
+            campaign_id=campaign_id,
+            statuses=[CallStatus.NO_ANSWER, CallStatus.SKIPPED],
+            before=clock.stamp(self.world.now()),
+        )
+        self._try(lambda: queues.work(order))
+
+    def _outage(self) -> None:
+        self.world.line.down = True
+        self.world.at(self.random.uniform(30, 1500), lambda: setattr(self.world.line, "down", False))
+
+    def _try(self, do: object) -> None:
+        """What an operator asks for may be refused."""
+        try:
+            do()  # type: ignore[operator]
+        except Failure as refusal:
+            self.world.tally[type(refusal).__name__] += 1
+
+    # the end
+
+    def _calm_down(self) -> None:
+        self.world.faults = CALM
+        self.world.line.down = False
+        for campaign_id in self.campaign_ids:
+            self.world.start("operator", lambda each=campaign_id: self._start(each))
+
+    def _ended(self) -> bool:
+        return all(
+            campaign.status is CampaignStatus.COMPLETED and not campaign.in_flight
+            for campaign in self.world.invariants.counters.values()
+        )
+
+    def _check_end(self) -> None:
+        for campaign in self.world.invariants.counters.values():
+            if campaign.total and campaign.status is not CampaignStatus.COMPLETED:
+                raise Broken(f"never ended: {campaign}")
+        for item in self.world.database.tables[settings().calls_table].items.values():
+            if item["state"]["S"] != CallState.DONE:
+                raise Broken(f"a call never reached a final state: {item}")
+        for item in self.world.database.tables[settings().phone_numbers_table].items.values():
+            if "attemptId" in item:
+                raise Broken(f"an attempt stayed on a phone: {item}")

@@ -1,0 +1,340 @@
+"""A world for the real handlers: virtual time, queues that duplicate, delay and reorder, an agent that misbehaves, and
+a scheduler that switches between handlers at every call they make to AWS or the agent, and kills some of them there.
+
+Everything random comes from one seed, so that a failing run can be run again. Handlers run as greenlets; botocore hands
+each request over before it would be sent (`before-call`), which is where time passes and a handler may die.
+"""
+
+from __future__ import annotations
+
+import heapq
+import json
+import random
+import time
+from collections import Counter, defaultdict
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from datetime import UTC, datetime, timedelta
+from types import SimpleNamespace
+from typing import Any
+
+import greenlet
+from msgspec import Struct
+
+from chalicelib import clock, queues, store
+from chalicelib.campaigns import schedule, worker
+from chalicelib.dialing import dialer, pacer
+from chalicelib.settings import settings
+from tests.simulation.agent import PhoneLine
+from tests.simulation.dynamodb import DynamoDB, Refused
+from tests.simulation.invariants import Invariants
+
+START = datetime(2026, 11, 23, 6, 0, tzinfo=UTC)
+
+
+class Killed(greenlet.GreenletExit):
+    """The process died."""
+
+
+class Faults(Struct, kw_only=True):
+    """How the world misbehaves: probabilities per event, times in seconds."""
+
+    kill: float = 0.0
+    duplicate: float = 0.0
+    lose: float = 0.0
+    conflict: float = 0.0
+    latency: tuple[float, float] = (0.005, 0.05)
+    slow: float = 0.0
+    delay: float = 0.2
+    index_lag: float = 0.0
+    agent: float = 0.0
+    """How often the agent is anything but prompt and honest."""
+
+
+WILD = Faults(kill=0.01, duplicate=0.1, lose=0.02, conflict=0.02, slow=0.05, delay=3.0, index_lag=5.0, agent=0.4)
+CALM = Faults()
+
+KillPlan = Callable[[str, int, str], bool]
+"""Whether a process (its name, the number of the call it makes, `before` or `after`) dies there."""
+
+
+class Message(Struct):
+    """A message in a queue."""
+
+    body: str
+    group: str | None = None
+    receives: int = 0
+
+
+class Process:
+    """A handler under way."""
+
+    def __init__(
+        self, name: str, run: Callable[[], Any], done: Callable[[Any], None], failed: Callable[[BaseException], None]
+    ) -> None:
+        self.name = name
+        self.calls = 0
+        self.done = done
+        self.failed = failed
+        self.greenlet = greenlet.greenlet(run)
+
+
+class World:
+    """See the module."""
+
+    def __init__(self, seed: int, faults: Faults, *, kill: KillPlan | None = None, dialers: int = 20) -> None:
+        self.random = random.Random(seed)
+        self.faults = faults
+        self.kill = kill
+        self.seconds = 0.0
+        self.dialers = dialers
+        self.main = greenlet.getcurrent()
+        self.current: Process | None = None
+        self.agenda: list[tuple[float, int, Callable[[], None]]] = []
+        self.counter = 0
+        self.database = DynamoDB(lambda: self.seconds, lambda: self.random.uniform(0, self.faults.index_lag))
+        self.line = PhoneLine(self)
+        self.invariants = Invariants(self)
+        self.groups: dict[str, list[Message]] = defaultdict(list)
+        self.locked: set[str] = set()
+        self.dial_messages: list[Message] = []
+        self.dialing = 0
+        self.dead_letters: list[str] = []
+        self.tally: Counter[str] = Counter()
+
+    # time
+
+    def now(self) -> datetime:
+        return START + timedelta(seconds=self.seconds)
+
+    def at(self, delay: float, do: Callable[[], None]) -> None:
+        """Do something `delay` seconds from now."""
+        self.counter += 1
+        heapq.heappush(self.agenda, (self.seconds + delay, self.counter, do))
+
+    def run(self, seconds: float, until: Callable[[], bool] = lambda: False) -> None:
+        """Let time pass, at most so many seconds, until `until` holds."""
+        end = self.seconds + seconds
+        while self.agenda and self.agenda[0][0] <= end and not until():
+            self.seconds, _, do = heapq.heappop(self.agenda)
+            do()
+        if not until():
+            self.seconds = max(self.seconds, min(end, self.agenda[0][0] if self.agenda else end))
+
+    def chance(self, probability: float) -> bool:
+        return probability > 0 and self.random.random() < probability
+
+    def sleep(self, seconds: float) -> None:
+        """What `time.sleep` is in this world."""
+        if self.current is None:
+            self.seconds += seconds
+        else:
+            self._pass(seconds)
+
+    # processes
+
+    def start(
+        self,
+        name: str,
+        run: Callable[[], Any],
+        done: Callable[[Any], None] = lambda result: None,
+        failed: Callable[[BaseException], None] = lambda error: None,
+    ) -> None:
+        """Run a handler as a process of its own."""
+        process = Process(name, run, done, failed)
+        self.tally[name] += 1
+        self._switch(process, None)
+
+    def _switch(self, process: Process, error: BaseException | None) -> None:
+        self.current = process
+        try:
+            result = process.greenlet.throw(error) if error else process.greenlet.switch()
+        except Exception as failure:
+            self.current = None
+            process.failed(failure)
+            return
+        self.current = None
+        if not process.greenlet.dead:
+            return
+        if isinstance(result, greenlet.GreenletExit):
+            self.tally["killed"] += 1
+            process.failed(result)
+        else:
+            process.done(result)
+
+    def _pass(self, seconds: float) -> None:
+        """Let others go on for a while."""
+        process = self.current
+        assert process is not None
+        self.at(seconds, lambda: self._switch(process, None))
+        self.main.switch()
+
+    def boundary(self, perform: Callable[[], Any]) -> Any:
+        """A call to the outside: time passes, the process may die before or after it."""
+        process = self.current
+        if process is None:
+            return perform()
+        number, process.calls = process.calls, process.calls + 1
+        low, high = self.faults.latency
+        self._pass(self.random.uniform(1, 5) if self.chance(self.faults.slow) else self.random.uniform(low, high))
+        self._perhaps_die(process, number, "before")
+        result = perform()
+        self._perhaps_die(process, number, "after")
+        return result
+
+    def _perhaps_die(self, process: Process, number: int, when: str) -> None:
+        planned = self.kill(process.name, number, when) if self.kill else self.chance(self.faults.kill / 2)
+        if planned:
+            raise Killed
+
+    # AWS
+
+    @contextmanager
+    def installed(self) -> Iterator[World]:
+        """Answer the project's AWS clients, and be the time, as long as the context lasts."""
+        emitters = [store.connection().client.meta.events, queues._sqs().meta.events]
+        sleep, monotonic = time.sleep, time.monotonic
+        for emitter in emitters:
+            emitter.register("before-call", self._answer, unique_id="simulation")
+        time.sleep, time.monotonic = self.sleep, lambda: self.seconds
+        try:
+            yield self
+        finally:
+            time.sleep, time.monotonic = sleep, monotonic
+            for emitter in emitters:
+                emitter.unregister("before-call", self._answer, unique_id="simulation")
+
+    def _answer(self, model: Any, params: dict[str, Any], **_: Any) -> tuple[Any, dict[str, Any]]:
+        request = json.loads(params["body"])
+        try:
+            parsed = self.boundary(lambda: self._serve(model.service_model.service_name, model.name, request))
+        except Refused as refused:
+            error = {"Error": {"Code": refused.code, "Message": refused.code}, **refused.more}
+            return SimpleNamespace(status_code=400), error | {"ResponseMetadata": {}}
+        return SimpleNamespace(status_code=200), parsed | {"ResponseMetadata": {}}
+
+    def _serve(self, service: str, operation: str, request: dict[str, Any]) -> dict[str, Any]:
+        if service == "sqs":
+            return self._send(request)
+        if operation == "TransactWriteItems" and self.current and self.chance(self.faults.conflict):
+            reasons = [{"Code": "None"} for _ in request["TransactItems"]]
+            reasons[self.random.randrange(len(reasons))] = {"Code": "TransactionConflict"}
+            raise Refused("TransactionCanceledException", CancellationReasons=reasons)
+        answer = self.database(operation, request)
+        self.invariants.check()
+        return answer
+
+    def _send(self, request: dict[str, Any]) -> dict[str, Any]:
+        for entry in request["Entries"]:
+            message = Message(entry["MessageBody"], entry.get("MessageGroupId"))
+            if request["QueueUrl"] == settings().campaign_events_queue:
+                self._post_event(message)
+            elif request["QueueUrl"] == settings().dial_queue:
+                for _ in range(self._copies()):
+                    self.at(self._delay(), lambda copy=message: self._post_dial(Message(copy.body)))
+            else:
+                for _ in range(max(self._copies(), 1)):
+                    self.at(self._delay(), lambda copy=message: self._work(Message(copy.body)))
+        return {"Successful": [{"Id": entry["Id"]} for entry in request["Entries"]], "Failed": []}
+
+    def _copies(self) -> int:
+        return 0 if self.chance(self.faults.lose) else 2 if self.chance(self.faults.duplicate) else 1
+
+    def _delay(self) -> float:
+        return self.random.uniform(0.01, max(self.faults.delay, 0.02))
+
+    # the campaigns' mailboxes: FIFO per group, one batch of a group at a time, batches mix groups
+
+    def _post_event(self, message: Message) -> None:
+        assert message.group is not None
+        copies = 1 if '"wake"' not in message.body else self._copies()
+        for _ in range(copies):
+            self.groups[message.group].append(Message(message.body, message.group))
+        self.at(self._delay(), self._pace)
+
+    def _pace(self) -> None:
+        ready = [group for group, messages in self.groups.items() if messages and group not in self.locked]
+        if not ready:
+            return
+        self.random.shuffle(ready)
+        batch: list[Message] = []
+        for group in ready[: self.random.choice([1, 1, 2, 3])]:
+            room = 10 - len(batch)
+            batch += self.groups[group][:room]
+            if room:
+                self.locked.add(group)
+        again = range(self.random.randrange(len(batch))) if self.chance(self.faults.duplicate) else range(0)
+        records = [{"messageId": str(n), "body": message.body} for n, message in enumerate(batch)]
+        self.start(
+            "pacer",
+            lambda: pacer.handle(records, now=self.now),
+            lambda failed: self._paced(batch, {*map(int, failed), *again}),
+            lambda error: self.at(120, lambda: self._paced(batch, set(range(len(batch))))),
+        )
+
+    def _paced(self, batch: list[Message], again: set[int]) -> None:
+        """Unlock the batch's groups; the messages of `again` (by their place in the batch) stay in the queue."""
+        for n, message in enumerate(batch):
+            assert message.group is not None
+            message.receives += 1
+            self.locked.discard(message.group)
+            if n in again and message.receives < 5:
+                continue
+            if n in again:
+                self.dead_letters.append(message.body)
+            self.groups[message.group] = [each for each in self.groups[message.group] if each is not message]
+        self.at(1.0 if again else 0.01, self._pace)
+
+    # the dial queue: standard, one message per dialer
+
+    def _post_dial(self, message: Message) -> None:
+        self.dial_messages.append(message)
+        self._dial()
+
+    def _dial(self) -> None:
+        while self.dial_messages and self.dialing < self.dialers:
+            message = self.dial_messages.pop(
+                self.random.randrange(len(self.dial_messages)) if self.faults.delay > 1 else 0
+            )
+            message.receives += 1
+            self.dialing += 1
+            self.start(
+                "dialer",
+                lambda message=message: dialer.handle([message.body], agent=lambda provider: self.line, now=self.now),
+                lambda result: self._dialed(),
+                lambda error, message=message: self._undialed(message),
+            )
+
+    def _dialed(self) -> None:
+        self.dialing -= 1
+        self.at(0.0, self._dial)
+
+    def _undialed(self, message: Message) -> None:
+        self._dialed()
+        if message.receives < 5:
+            self.at(900, lambda: self._post_dial(message))
+        else:
+            self.dead_letters.append(message.body)
+
+    # the worker and the clock
+
+    def _work(self, message: Message) -> None:
+        message.receives += 1
+        self.start(
+            "worker",
+            lambda: worker.handle([message.body], now=self.now),
+            lambda result: None,
+            lambda error: (
+                self.at(300, lambda: self._work(message))
+                if message.receives < 5
+                else self.dead_letters.append(message.body)
+            ),
+        )
+
+    def tick_every_minute(self) -> None:
+        """Start the clock; a tick that would find nobody to wake is left out."""
+        if any(
+            campaign.wake_at and campaign.wake_at <= clock.minute(self.now()) for campaign in self.invariants.wakeful()
+        ):
+            self.start("clock", lambda: schedule.wake_due(now=self.now()))
+        self.at(60, self.tick_every_minute)
