@@ -46,12 +46,12 @@ def import_file(event: SQSEvent) -> None:
 
 
 @app.schedule("rate(1 minute)", name="clock")
-def tick(event: CloudWatchEvent) -> None:
+def tick(_: CloudWatchEvent) -> None:
     schedule.wake_due(now=clock.now())
 
 
 @app.lambda_function(name="publisher")
-def publish(event: dict[str, Any], context: object) -> None:
+def publish(event: dict[str, Any], _: object) -> None:
     publisher.handle(event["Records"])
 
 

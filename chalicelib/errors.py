@@ -1,4 +1,4 @@
-"""What can go wrong in the product's own terms. An error's docstring is its default message; nothing here knows HTTP."""
+"""What can go wrong, in the product's terms. An error's docstring is its default message; nothing here knows HTTP."""
 
 from __future__ import annotations
 

@@ -118,7 +118,7 @@ def decode(body: bytes, kind: type[T]) -> T:
 
 
 def _field_error(message: str) -> FieldError:
-    """msgspec says `… - at `$.a.b`` and names a missing or unknown field in backticks."""
+    """What msgspec says as `… - at `$.a.b`` and names a missing or unknown field in backticks."""
     text, _, where = message.partition(" - at ")
     path = where.strip("`").removeprefix("$").removeprefix(".")
     named = re.search(r"(?:unknown|required) field `([^`]+)`", text)
@@ -166,7 +166,7 @@ class Routes:
         return register
 
     def _preflight(self, name: str) -> Callable[..., Response]:
-        def preflight(**path_parameters: str) -> Response:
+        def preflight(**_: str) -> Response:
             request = self.blueprint.current_request
             return Response(
                 body="",
@@ -190,13 +190,13 @@ def perform(
     request_id = given.context.get("requestId", "")
     try:
         identity = Identity("") if public else auth.identify(_bearer(given.headers))
-        body = cast(bytes, given.raw_body or b"")
+        body = cast("bytes", given.raw_body or b"")
         if len(body) > max_body:
             raise errors.TooLarge(f"The body is {len(body)} bytes; at most {max_body} are taken.")
         response = view(Request(identity, path_parameters, dict(given.query_params or {}), given.headers, body))
     except errors.Failure as failure:
         response = problem(failure, request_id)
-    except Exception:
+    except Exception:  # noqa: BLE001 (the client learns nothing of it, the log everything)
         logger().exception("request failed", requestId=request_id, method=given.method, path=given.path)
         response = _problem(500, "internal", "Internal error", "Something went wrong on our side.", request_id)
     response.headers.update(cors(given.headers.get("origin")))

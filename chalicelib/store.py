@@ -203,7 +203,7 @@ def patiently(write: Callable[[], T]) -> T:
                 raise
             if time.monotonic() > deadline:
                 raise Busy from error
-        time.sleep(random.uniform(0, pause))
+        time.sleep(random.uniform(0, pause))  # noqa: S311 (jitter)
         pause = min(pause * 2, 0.5)
 
 

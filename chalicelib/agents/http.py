@@ -48,7 +48,7 @@ class Report(Struct, frozen=True, rename="camel"):
     callback_at: str | None = None
 
     def result(self) -> Result:
-        """The result it means: a `status` that is one of ours wins over `success`. Raises InvalidBody without either."""
+        """The result it means: a `status` of ours wins over `success`. Raises InvalidBody without either."""
         if self.status is None and self.success is None:
             raise InvalidBody(FieldError("success", "required, unless status is given"))
         if self.status is not None and self.status not in OUTCOMES:

@@ -129,7 +129,7 @@ def _wait_again(organization_id: str, campaign_id: str, ended: Sequence[Call], n
     for _ in range(RACES):
         ended = [call for call in ended if call.state is CallState.DONE]
         if not ended:
-            return
+            return None
         campaign = store.find(organization_id, campaign_id, consistent=True)
         transaction = Transaction()
         moves = Counter({WAITING: len(ended)})
@@ -168,7 +168,7 @@ def in_background(order: Enrol, *, now: Callable[[], datetime], until: datetime)
         found, cursor = _some(order)
         enrol(order.organization_id, order.campaign_id, found, now=now())
         if cursor is None:
-            return
+            return None
         order = replace(order, cursor=cursor)
         if now() >= until:
             return queues.work(order)

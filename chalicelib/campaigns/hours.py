@@ -1,4 +1,4 @@
-"""Calling hours: whether, and when next, a campaign may call. Pure; wall-clock times are read in the window's time zone."""
+"""Calling hours: whether, and when next, a campaign may call. Pure; wall-clock times are those of the time zone."""
 
 from __future__ import annotations
 

@@ -15,33 +15,34 @@ from chalicelib.queues import Audit, Enrol, Job, Redial, Remove
 SLICE = timedelta(minutes=4)
 REMOVED_AT_ONCE = 200
 
+Now = Callable[[], datetime]
 
-def handle(bodies: Iterable[str], *, now: Callable[[], datetime] = clock.now) -> None:
+
+def handle(bodies: Iterable[str], *, now: Now = clock.now) -> None:
     """Do each job, or a slice of it; doing one again changes nothing more."""
     for body in bodies:
         job = queues.decode(body, Job)
-        until = now() + SLICE
-        match job:
-            case Enrol():
-                _in_campaign(lambda: enrolment.in_background(job, now=now, until=until))
-            case Remove():
-                _remove(job, now, until)
-            case Redial():
-                _in_campaign(lambda: enrolment.redial(job, now=now, until=until))
-            case Audit():
-                _in_campaign(lambda: audit.audit(job.organization_id, job.campaign_id, now=now))
+        try:
+            _do(job, now, now() + SLICE)
+        except NotFound:
+            logger().info("the campaign is gone", campaignId=job.campaign_id)
 
 
-def _in_campaign(work: Callable[[], object]) -> None:
-    """Do a campaign's work; it is over when the campaign is gone."""
-    try:
-        work()
-    except NotFound:
-        logger().info("the campaign is gone")
+def _do(job: Job, now: Now, until: datetime) -> None:
+    match job:
+        case Enrol():
+            enrolment.in_background(job, now=now, until=until)
+        case Redial():
+            enrolment.redial(job, now=now, until=until)
+        case Audit():
+            audit.audit(job.organization_id, job.campaign_id, now=now)
+        case Remove():
+            _remove(job, now, until)
 
 
-def _remove(order: Remove, now: Callable[[], datetime], until: datetime) -> None:
+def _remove(order: Remove, now: Now, until: datetime) -> None:
     while calls.remove_some(order.campaign_id, REMOVED_AT_ONCE):
         if now() >= until:
-            return queues.work(order)
+            queues.work(order)
+            return
     store.forget(order.organization_id, order.campaign_id)

@@ -135,13 +135,13 @@ def add(contact: Contact) -> Contact:
         try:
             transaction.commit()
         except Cancelled as cancelled:
-            contact.status = _status_on(contact, cancelled)
+            contact.status = _status_on(cancelled)
         else:
             return contact
     raise Conflict
 
 
-def _status_on(contact: Contact, cancelled: Cancelled) -> ContactStatus:
+def _status_on(cancelled: Cancelled) -> ContactStatus:
     """The status a contact must start with, given the row its phone already has."""
     image = cancelled.failed.get("phone")
     if not image:
@@ -316,7 +316,7 @@ def note_call(organization_id: str, contact_id: str, attempt_id: str, *, outcome
 
 
 def occupy(transaction: Transaction, contact: Contact, attempt_id: str, *, tag: object) -> None:
-    """Put an attempt on the contact's phone, if the phone is its own, may be called, and is free (or this attempt's)."""
+    """Put an attempt on the contact's phone, if that is its own, may be called, and is free or this attempt's."""
     free = PhoneRow.attempt_id.does_not_exist() | (PhoneRow.attempt_id == attempt_id)
     callable_ = (PhoneRow.contact_id == contact.contact_id) & (PhoneRow.status == ContactStatus.ACTIVE)
     transaction.update(

@@ -1,4 +1,4 @@
-"""The dialer: one claimed call per message. It passes the last gate, asks the agent, and hands the result to the pacer."""
+"""The dialer: one claimed call per message. It passes the last gate, asks the agent, and tells the pacer the result."""
 
 from __future__ import annotations
 
@@ -143,7 +143,7 @@ def _place(key: AttemptKey, campaign: Campaign, contact: Contact, agent: Agent) 
     except NotPlaced as refusal:
         logger().warning("call not placed", attemptId=key.attempt_id, reason=str(refusal))
         raise Release(str(refusal), AGAIN_SECONDS[refusal.verdict], verdict=refusal.verdict) from None
-    except Exception as unknown:
+    except Exception as unknown:  # noqa: BLE001 (whatever it is, a call may have begun)
         logger().warning("outcome unknown", attemptId=key.attempt_id, reason=str(unknown), exc_info=True)
         queues.tell_pacer([heard(key, Verdict.UNKNOWN)])
         return

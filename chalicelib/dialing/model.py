@@ -1,4 +1,4 @@
-"""A call: one contact in one campaign, with its attempts. And the attempts' index, by which a webhook finds its call."""
+"""A call: one contact in one campaign, with its attempts."""
 
 from __future__ import annotations
 

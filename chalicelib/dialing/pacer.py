@@ -1,4 +1,4 @@
-"""The pacer: one campaign's mailbox, one batch at a time. It books what happened, claims who is next, ends the campaign.
+"""The pacer: a campaign's mailbox, one batch at a time. It books what happened, claims who is next, ends the campaign.
 
 A round reads the campaign and the calls its messages are about, decides, and writes everything in one transaction
 where it fits: the calls, the phones they let go, and the campaign's counters. Every write is conditional on what was
@@ -83,7 +83,7 @@ def handle(records: Iterable[dict[str, Any]], *, now: Now = clock.now) -> list[s
     for (organization_id, campaign_id), mail in mailboxes.items():
         try:
             pace(organization_id, campaign_id, [event for _, event in mail], now=now)
-        except Exception:
+        except Exception:  # noqa: BLE001 (it must not hold up other campaigns)
             logger().exception("campaign not paced", organizationId=organization_id, campaignId=campaign_id)
             failed.extend(message_id for message_id, _ in mail)
     return failed

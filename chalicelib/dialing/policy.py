@@ -1,5 +1,8 @@
-"""What becomes of a call: pure decisions. Each takes a call and something that happened, and returns the call as it is
-then, or None when nothing changes (a message that came twice, late or out of order)."""
+"""What becomes of a call: pure decisions.
+
+Each takes a call and something that happened, and returns the call as it is then, or None when nothing changes (a
+message that came twice, late or out of order).
+"""
 
 from __future__ import annotations
 
@@ -33,7 +36,7 @@ def after(call: Call, event: Ended | Released | Skipped, retry: Retry, *, now: d
 
 
 def expired(call: Call, *, now: datetime) -> Call | None:
-    """The call after its lease ran out: a queued one waits again, one under way is FAILED and never dialed by itself."""
+    """The call after its lease ran out: a queued one waits again; one under way has FAILED and is not dialed again."""
     if call.due_at is None or call.due_at > clock.stamp(now):
         return None
     if call.state is CallState.QUEUED:
@@ -158,8 +161,7 @@ def _final(call: Call, result: Result, now: datetime, *, presumed: bool = False)
 
 
 def _attempt(call: Call, result: Result, now: datetime, *, presumed: bool = False) -> Attempt:
-    assert call.attempt_id is not None
-    return _attempt_of(call.attempt_id, call.started_at, result, now, presumed=presumed)
+    return _attempt_of(call.attempt_id or "", call.started_at, result, now, presumed=presumed)
 
 
 def _attempt_of(

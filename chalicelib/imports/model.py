@@ -8,7 +8,6 @@ from typing import Any
 import msgspec
 from msgspec import Struct
 
-
 ERRORS_KEPT = 100
 """Rejected rows an import lists by itself."""
 

@@ -34,7 +34,7 @@ from chalicelib.store import (
 from chalicelib.totals.store import Kind, count
 
 UPLOADS, INBOX = "uploads", "inbox"
-"""The bucket's folders whose objects are imported: `uploads/{organizationId}/{importId}`, `inbox/{organizationId}/…`."""
+"""The folders whose objects are imported: `uploads/{organizationId}/{importId}` and `inbox/{organizationId}/…`."""
 
 MARKERS_PER_PAGE = 25
 

@@ -112,7 +112,7 @@ def _decoded(content: bytes) -> str:
 
 
 def people(rows: Iterable[tuple[int, Cells]], normalize: Callable[[str], str]) -> Iterator[Person | RowError]:
-    """Each row below the header as a person, or why not; empty rows are left out. Raises Unreadable without a header."""
+    """Each row below the header as a person, or why not; empty rows are left out. Raises Unreadable."""
     rows = iter(rows)
     header = _header(rows)
     for number, cells in rows:
@@ -134,7 +134,7 @@ def _header(rows: Iterator[tuple[int, Cells]]) -> list[str]:
 def _plain(header: str) -> str:
     """A header without remarks in parentheses, case, spare spaces and the many forms of the apostrophe."""
     bare = re.sub(r"\(.*?\)", "", header)
-    return re.sub(r"\s+", " ", re.sub("[ʻʼ‘’`´]", "'", bare)).strip().lower()  # noqa: RUF001 (they are the point)
+    return re.sub(r"\s+", " ", re.sub("[ʻʼ‘’`´]", "'", bare)).strip().lower()
 
 
 def _person(number: int, header: list[str], cells: Cells, normalize: Callable[[str], str]) -> Person | RowError:

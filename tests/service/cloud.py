@@ -5,8 +5,7 @@ from __future__ import annotations
 import json
 import time
 import uuid
-from collections.abc import Callable, Iterator
-from datetime import UTC, datetime, timedelta
+from collections.abc import Callable
 from typing import Any
 
 import jwt
@@ -112,7 +111,7 @@ class Cloud:
 
     def take(self, queue: str, most: int = 10) -> list[str]:
         """Bodies of messages that lie in a queue; they are gone from it."""
-        bodies = []
+        bodies: list[str] = []
         while len(bodies) < most:
             got = self.sqs.receive_message(QueueUrl=queue, MaxNumberOfMessages=min(10, most - len(bodies)))
             if not got.get("Messages"):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from datetime import UTC, datetime, timedelta
+from typing import Any
 
 import msgspec
 import pytest
@@ -23,7 +24,7 @@ from tests.service.aws import WEBHOOK_SECRET, client
 from tests.service.cloud import Cloud, schedule_event, sqs_event
 
 
-def started(cloud: Cloud, contact_ids: list[str], **fields: object) -> str:
+def started(cloud: Cloud, contact_ids: list[str], **fields: Any) -> str:
     """A running campaign whose first calls are claimed; its id."""
     campaign_id: str = cloud.a_campaign(contact_ids, **fields)["id"]
     assert cloud.post(f"/campaigns/{campaign_id}/start").status == 200
@@ -66,7 +67,9 @@ def test_campaign_runs_to_its_end_with_exact_counters(cloud: Cloud) -> None:
         "REFUSED": 1, "CALLBACK_REQUESTED": 1, "SKIPPED": 0,
     }  # fmt: skip
     contact = cloud.get(f"/contacts/{ids[7]}").body
-    assert contact["isCalled"] and contact["lastConversationOutcome"] == "Busy" and contact["lastCalledAt"]
+    assert contact["isCalled"]
+    assert contact["lastConversationOutcome"] == "Busy"
+    assert contact["lastCalledAt"]
 
 
 def test_no_more_calls_are_queued_than_slots(cloud: Cloud) -> None:
@@ -356,7 +359,8 @@ def test_busy_line_is_dialed_again_after_the_delay(cloud: Cloud) -> None:
     pace_all(cloud)
     waiting = cloud.call(campaign_id, contact_id)
     assert (waiting["callStatus"], waiting["whyNotCalled"]) == ("PENDING", "waiting-for-retry")
-    assert len(waiting["attempts"]) == 1 and waiting["nextAttemptAt"] > clock.stamp(in_an(minutes=29))
+    assert len(waiting["attempts"]) == 1
+    assert waiting["nextAttemptAt"] > clock.stamp(in_an(minutes=29))
     tick(cloud, in_an(minutes=29))
     assert orders(cloud) == []
     tick(cloud, in_an(minutes=31))
@@ -385,7 +389,7 @@ def test_callback_is_dialed_once_at_its_time(cloud: Cloud) -> None:
 
 
 def test_phone_in_another_call_of_the_organization_waits_its_turn(cloud: Cloud) -> None:
-    first, contact_id, call_id = accepted_call(cloud)
+    _, contact_id, call_id = accepted_call(cloud)
     second = started(cloud, [contact_id])
     agent = ScriptedAgent()
     agent.dial(orders(cloud))
@@ -441,7 +445,8 @@ def test_nothing_is_dialed_outside_the_hours(cloud: Cloud) -> None:
     pace_all(cloud)
     assert orders(cloud) == []
     call = cloud.call(campaign_id, contact_id)
-    assert call["whyNotCalled"] == "outside-calling-hours" and call["nextAttemptAt"] > clock.stamp(in_an(hours=3))
+    assert call["whyNotCalled"] == "outside-calling-hours"
+    assert call["nextAttemptAt"] > clock.stamp(in_an(hours=3))
     tick(cloud, in_an(hours=5))
     assert len(orders(cloud)) == 1
 

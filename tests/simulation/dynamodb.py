@@ -1,4 +1,4 @@
-"""DynamoDB in memory, as far as this project speaks it: exact conditions and transactions, indexes that lag, units counted.
+"""DynamoDB in memory, as far as this project speaks it: conditions, transactions, indexes that lag, units counted.
 
 Tables and indexes are those of `infra/resources.yaml`. The stores run on it unchanged: botocore hands every request
 over before it would be sent (see `world`).
@@ -96,18 +96,19 @@ class DynamoDB:
 
     def __call__(self, operation: str, request: dict[str, Any]) -> dict[str, Any]:
         """The answer to a request. Raises Refused."""
-        answer: dict[str, Any] = getattr(self, f"_{operation}")(request)
+        method = re.sub(r"(?<!^)(?=[A-Z])", "_", operation).lower()
+        answer: dict[str, Any] = getattr(self, f"_{method}")(request)
         return answer
 
     # reads
 
-    def _GetItem(self, request: dict[str, Any]) -> dict[str, Any]:
+    def _get_item(self, request: dict[str, Any]) -> dict[str, Any]:
         table = self.tables[request["TableName"]]
         item = table.items.get(table.key(request["Key"]))
         self._read(table.name, "", [item or {}], consistent=request.get("ConsistentRead", False), each=True)
         return {"Item": item} if item else {}
 
-    def _BatchGetItem(self, request: dict[str, Any]) -> dict[str, Any]:
+    def _batch_get_item(self, request: dict[str, Any]) -> dict[str, Any]:
         found: dict[str, list[Item]] = {}
         for name, wanted in request["RequestItems"].items():
             table = self.tables[name]
@@ -118,7 +119,7 @@ class DynamoDB:
             found[name] = [item for item in items if item]
         return {"Responses": found, "UnprocessedKeys": {}}
 
-    def _Query(self, request: dict[str, Any]) -> dict[str, Any]:
+    def _query(self, request: dict[str, Any]) -> dict[str, Any]:
         table = self.tables[request["TableName"]]
         index = table.indexes.get(request.get("IndexName", ""))
         if index:
@@ -143,13 +144,13 @@ class DynamoDB:
 
     # writes
 
-    def _PutItem(self, request: dict[str, Any]) -> dict[str, Any]:
+    def _put_item(self, request: dict[str, Any]) -> dict[str, Any]:
         return self._single(request, _put)
 
-    def _UpdateItem(self, request: dict[str, Any]) -> dict[str, Any]:
+    def _update_item(self, request: dict[str, Any]) -> dict[str, Any]:
         return self._single(request, _update)
 
-    def _DeleteItem(self, request: dict[str, Any]) -> dict[str, Any]:
+    def _delete_item(self, request: dict[str, Any]) -> dict[str, Any]:
         return self._single(request, _delete)
 
     def _single(self, request: dict[str, Any], change: Change) -> dict[str, Any]:
@@ -159,7 +160,7 @@ class DynamoDB:
         self._write(table, key, old, change(request, old), transactional=False)
         return {}
 
-    def _BatchWriteItem(self, request: dict[str, Any]) -> dict[str, Any]:
+    def _batch_write_item(self, request: dict[str, Any]) -> dict[str, Any]:
         for name, writes in request["RequestItems"].items():
             table = self.tables[name]
             for write in writes:
@@ -168,7 +169,7 @@ class DynamoDB:
                 self._write(table, key, table.items.get(key), new, transactional=False)
         return {"UnprocessedItems": {}}
 
-    def _TransactWriteItems(self, request: dict[str, Any]) -> dict[str, Any]:
+    def _transact_write_items(self, request: dict[str, Any]) -> dict[str, Any]:
         writes = [next(iter(each.items())) for each in request["TransactItems"]]
         rows = [self._row(write) for _, write in writes]
         touched = [(table.name, key) for table, key, _ in rows]
@@ -248,7 +249,8 @@ def _update(request: dict[str, Any], old: Item | None) -> Item | None:
             if verb == "REMOVE":
                 item.pop(name, None)
             elif verb == "SET":
-                assert clause[1] == "=" and len(clause) == 3, clause
+                assert clause[1:2] == ["="], clause
+                assert len(clause) == 3, clause
                 item[name] = value
             else:
                 item[name] = _sum(item.get(name), value)

@@ -50,11 +50,11 @@ class Invariants:
     def written(self, table: str, old: Item | None, new: Item | None) -> None:
         """A row was written."""
         if table == settings().calls_table:
-            self._call_written(old and calls.of_image(old), new and calls.of_image(new))
+            self._call_written(calls.of_image(old) if old else None, calls.of_image(new) if new else None)
         elif table == settings().campaigns_table and (row := new or old):
             owner, campaign_id = row["organizationId"]["S"], row["campaignId"]["S"]
             if campaigns.is_live(row):
-                self._campaign_written(new and campaigns.of_image(new), campaign_id)
+                self._campaign_written(campaigns.of_image(new) if new else None, campaign_id)
             elif owner.endswith(campaigns.DELETED):
                 self.buried.pop(campaign_id, None)
                 if new:

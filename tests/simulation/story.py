@@ -1,8 +1,10 @@
-"""A story a seed tells: campaigns that share people, operators who change their minds, faults; then calm, and an end."""
+"""A story a seed tells: campaigns that share people, operators who change their minds, faults; then calm; an end."""
 
 from __future__ import annotations
 
 import random
+from collections.abc import Callable
+from functools import partial
 
 from chalicelib import clock, ids, queues
 from chalicelib.campaigns import enrolment, schedule
@@ -52,7 +54,7 @@ class Story:
             self.campaign_ids.append(campaign.campaign_id)
             members = self.random.sample(self.contact_ids, self.random.randint(self.people // 2, self.people))
             enrolment.enrol(ORGANIZATION, campaign.campaign_id, members, now=self.world.now())
-            self._later(30, "operator", lambda each=campaign.campaign_id: self._start(each))
+            self._later(30, "operator", partial(self._start, campaign.campaign_id))
         for _ in range(self.random.randrange(12)):
             self._later(ACTION_HOURS * 3600, "operator", self._action())
 
@@ -98,11 +100,11 @@ class Story:
 
     # operators
 
-    def _later(self, within: float, name: str, do: object) -> None:
+    def _later(self, within: float, name: str, do: Callable[[], None]) -> None:
         delay = self.random.uniform(0, within)
-        self.world.at(delay, lambda: self.world.start(name, do))  # type: ignore[arg-type]
+        self.world.at(delay, lambda: self.world.start(name, do))
 
-    def _action(self) -> object:
+    def _action(self) -> Callable[[], None]:
         campaign_id, contact_id = self.random.choice(self.campaign_ids), self.random.choice(self.contact_ids)
         return self.random.choice(
             [
@@ -157,10 +159,10 @@ class Story:
         self.world.line.down = True
         self.world.at(self.random.uniform(30, 1500), lambda: setattr(self.world.line, "down", False))
 
-    def _try(self, do: object) -> None:
+    def _try(self, do: Callable[[], object]) -> None:
         """What an operator asks for may be refused."""
         try:
-            do()  # type: ignore[operator]
+            do()
         except Failure as refusal:
             self.world.tally[type(refusal).__name__] += 1
 
@@ -170,7 +172,7 @@ class Story:
         self.world.faults = CALM
         self.world.line.down = False
         for campaign_id in self.campaign_ids:
-            self.world.start("operator", lambda each=campaign_id: self._start(each))
+            self.world.start("operator", partial(self._start, campaign_id))
 
     def _ended(self) -> bool:
         return all(

@@ -15,6 +15,7 @@ from collections import Counter, defaultdict
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from datetime import UTC, datetime, timedelta
+from functools import partial
 from types import SimpleNamespace
 from typing import Any
 
@@ -149,7 +150,7 @@ class World:
         self.current = process
         try:
             result = process.greenlet.throw(error) if error else process.greenlet.switch()
-        except Exception as failure:
+        except Exception as failure:  # noqa: BLE001 (as Lambda does)
             self.current = None
             process.failed(failure)
             return
@@ -196,7 +197,7 @@ class World:
         sleep, monotonic = time.sleep, time.monotonic
         for emitter in emitters:
             emitter.register("before-call", self._answer, unique_id="simulation")
-        time.sleep, time.monotonic = self.sleep, lambda: self.seconds
+        time.sleep, time.monotonic = self.sleep, lambda: self.seconds  # type: ignore[assignment]
         try:
             yield self
         finally:
@@ -231,10 +232,10 @@ class World:
                 self._post_event(message)
             elif request["QueueUrl"] == settings().dial_queue:
                 for _ in range(self._copies()):
-                    self.at(self._delay(), lambda copy=message: self._post_dial(Message(copy.body)))
+                    self.at(self._delay(), partial(self._post_dial, Message(message.body)))
             else:
                 for _ in range(max(self._copies(), 1)):
-                    self.at(self._delay(), lambda copy=message: self._work(Message(copy.body)))
+                    self.at(self._delay(), partial(self._work, Message(message.body)))
         return {"Successful": [{"Id": entry["Id"]} for entry in request["Entries"]], "Failed": []}
 
     def _copies(self) -> int:
@@ -300,16 +301,16 @@ class World:
             self.dialing += 1
             self.start(
                 "dialer",
-                lambda message=message: dialer.handle([message.body], agent=lambda provider: self.line, now=self.now),
+                partial(dialer.handle, [message.body], agent=lambda _: self.line, now=self.now),
                 lambda result: self._dialed(),
-                lambda error, message=message: self._undialed(message),
+                partial(self._undialed, message),
             )
 
     def _dialed(self) -> None:
         self.dialing -= 1
         self.at(0.0, self._dial)
 
-    def _undialed(self, message: Message) -> None:
+    def _undialed(self, message: Message, _: BaseException) -> None:
         self._dialed()
         if message.receives < 5:
             self.at(900, lambda: self._post_dial(message))
