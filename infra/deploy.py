@@ -1,0 +1,203 @@
+"""Deploy a package with CloudFormation: `python -m infra.deploy STAGE` or `make deploy STAGE=…`.
+
+Region and credentials are the AWS SDK's own (`AWS_PROFILE`, `AWS_REGION`, …). Stack parameters other than the stage are
+read from the environment in capitals: `AGENT_PROVIDER=http AGENT_URL=… make deploy STAGE=prod`.
+"""
+
+import hashlib
+import json
+import os
+import re
+import secrets
+import sys
+import time
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+from infra.package import Package, Say, package
+
+STAGE = re.compile(r"[a-z][a-z0-9-]{0,15}")
+PATIENCE_SECONDS = 1800
+STANDS = ("CREATE_COMPLETE", "UPDATE_COMPLETE", "UPDATE_COMPLETE_CLEANUP_IN_PROGRESS", "UPDATE_ROLLBACK_COMPLETE")
+"""States of a stack that serves."""
+
+FROM_ENVIRONMENT = [
+    *("CorsOrigins", "JwtAlgorithm", "JwtSecretParameter", "JwtJwksUrl", "JwtRequireExp", "AgentProvider", "AgentUrl"),
+    *("AgentTokenParameter", "WebhookSecretParameter", "AgentTimeoutSeconds", "SimulatedCallSeconds"),
+    *("DefaultCallingHours", "PhoneRegion", "DialerMaxConcurrency", "PublicUrl", "AlarmTopic"),
+]
+"""Parameters an operator may set."""
+
+Template = dict[str, Any]
+
+
+class DeployFailed(RuntimeError):
+    """CloudFormation did not bring the stack up; the message is its own reason."""
+
+
+@dataclass(frozen=True)
+class Deployment:
+    """Where a package goes: a stack with its parameters, and the bucket its code is kept in."""
+
+    stack: str
+    parameters: Mapping[str, str]
+    artifacts: str
+    adapt: Callable[[Template], Template] = field(default=lambda template: template)
+    """A last change to the template; nothing is changed in the cloud."""
+
+
+def deploy(session: Any, package: Package, to: Deployment, say: Say = print) -> dict[str, str]:
+    """Create or update the stack and return its outputs. Raises DeployFailed."""
+    template = to.adapt(json.loads(package.template.read_text()))
+    code = _upload(session, to.artifacts, package.archive.read_bytes(), "zip")
+    for resource in template["Resources"].values():
+        if resource["Type"] == "AWS::Serverless::Function":
+            resource["Properties"]["CodeUri"] = {"Bucket": to.artifacts, "Key": code}
+    text = json.dumps(template, separators=(",", ":")).encode()
+    s3 = session.client("s3")
+    url = f"{_origin(s3, to.artifacts)}/{_upload(session, to.artifacts, text, 'json')}"
+    say(f"deploying: stack {to.stack} ...")
+    _apply(session.client("cloudformation"), to, url)
+    return outputs(session, to.stack) or {}
+
+
+def outputs(session: Any, stack: str) -> dict[str, str] | None:
+    """The outputs of a stack that stands; None when it does not."""
+    found = _find(session.client("cloudformation"), stack)
+    if found is None or not found["StackStatus"].endswith(STANDS):
+        return None
+    return {each["OutputKey"]: each["OutputValue"] for each in found.get("Outputs", [])}
+
+
+def random_secret(session: Any, parameter: str) -> None:
+    """Give a SecureString parameter a random value unless it has one."""
+    ssm = session.client("ssm")
+    try:
+        ssm.put_parameter(Name=parameter, Value=secrets.token_urlsafe(48), Type="SecureString", Overwrite=False)
+    except ssm.exceptions.ParameterAlreadyExists:
+        return
+
+
+def _origin(s3: Any, bucket: str) -> str:
+    endpoint = s3.meta.endpoint_url
+    return f"{endpoint}/{bucket}" if "amazonaws" not in endpoint else endpoint.replace("://", f"://{bucket}.")
+
+
+def _upload(session: Any, bucket: str, content: bytes, suffix: str) -> str:
+    """Put content under its own hash and return the key."""
+    s3 = session.client("s3")
+    key = f"{hashlib.sha256(content).hexdigest()}.{suffix}"
+    _ensure_bucket(s3, bucket, session.region_name)
+    if not s3.list_objects_v2(Bucket=bucket, Prefix=key).get("KeyCount"):
+        s3.put_object(Bucket=bucket, Key=key, Body=content)
+    return key
+
+
+def _ensure_bucket(s3: Any, bucket: str, region: str) -> None:
+    try:
+        s3.head_bucket(Bucket=bucket)
+    except s3.exceptions.ClientError as error:
+        if error.response["Error"]["Code"] not in {"404", "NoSuchBucket"}:
+            raise
+        place = {} if region == "us-east-1" else {"CreateBucketConfiguration": {"LocationConstraint": region}}
+        s3.create_bucket(Bucket=bucket, **place)
+        s3.put_public_access_block(
+            Bucket=bucket,
+            PublicAccessBlockConfiguration=dict.fromkeys(
+                ("BlockPublicAcls", "IgnorePublicAcls", "BlockPublicPolicy", "RestrictPublicBuckets"), True
+            ),
+        )
+
+
+def _apply(cloudformation: Any, to: Deployment, template_url: str) -> None:
+    what = {
+        "StackName": to.stack,
+        "TemplateURL": template_url,
+        "Parameters": [{"ParameterKey": k, "ParameterValue": v} for k, v in to.parameters.items()],
+        "Capabilities": ["CAPABILITY_IAM", "CAPABILITY_AUTO_EXPAND"],
+    }
+    try:
+        if _find(cloudformation, to.stack) is None:
+            stack = cloudformation.create_stack(**what, OnFailure="DELETE")["StackId"]
+        else:
+            stack = cloudformation.update_stack(**what)["StackId"]
+    except cloudformation.exceptions.ClientError as error:
+        if "No updates are to be performed" in str(error):
+            return
+        raise DeployFailed(error.response["Error"]["Message"]) from None
+    _wait(cloudformation, stack)
+
+
+def _find(cloudformation: Any, stack: str) -> dict[str, Any] | None:
+    try:
+        found: dict[str, Any] = cloudformation.describe_stacks(StackName=stack)["Stacks"][0]
+    except cloudformation.exceptions.ClientError as error:
+        if "does not exist" not in str(error):
+            raise
+        return None
+    return None if found["StackStatus"] == "DELETE_COMPLETE" else found
+
+
+def _wait(cloudformation: Any, stack: str) -> None:
+    started = time.monotonic()
+    while time.monotonic() - started < PATIENCE_SECONDS:
+        status = cloudformation.describe_stacks(StackName=stack)["Stacks"][0]["StackStatus"]
+        if status in STANDS[:3]:
+            return
+        if not status.endswith("_IN_PROGRESS") or "ROLLBACK" in status or "DELETE" in status:
+            raise DeployFailed(_reason(cloudformation, stack) or status)
+        time.sleep(min(5, (time.monotonic() - started) / 5 + 0.1))
+    raise DeployFailed(f"the stack was not up after {PATIENCE_SECONDS // 60} minutes")
+
+
+def _reason(cloudformation: Any, stack: str) -> str:
+    """What failed first, in CloudFormation's words."""
+    for event in reversed(cloudformation.describe_stack_events(StackName=stack)["StackEvents"]):
+        reason = event.get("ResourceStatusReason", "")
+        if event["ResourceStatus"].endswith("_FAILED") and "cancelled" not in reason:
+            return f"{event['LogicalResourceId']}: {reason}"
+    return ""
+
+
+def from_environment(environ: Mapping[str, str]) -> dict[str, str]:
+    """The stack parameters that environment variables name: AgentUrl from AGENT_URL."""
+    variables = {name: re.sub(r"(?<!^)(?=[A-Z])", "_", name).upper() for name in FROM_ENVIRONMENT}
+    return {name: environ[variable] for name, variable in variables.items() if variable in environ}
+
+
+def secret_names(stage: str) -> dict[str, str]:
+    """The stack parameters that name a stage's secrets in SSM."""
+    return {
+        "JwtSecretParameter": f"/autocall/{stage}/jwt-secret",
+        "WebhookSecretParameter": f"/autocall/{stage}/webhook-secret",
+        "AgentTokenParameter": f"/autocall/{stage}/agent-token",
+    }
+
+
+def _in_the_cloud(session: Any, stage: str) -> Deployment:
+    account = session.client("sts").get_caller_identity()["Account"]
+    parameters = {"Stage": stage, **secret_names(stage), **from_environment(os.environ)}
+    return Deployment(f"autocall-{stage}", parameters, f"autocall-artifacts-{account}-{session.region_name}")
+
+
+def main(stage: str) -> None:
+    """Package and deploy a stage in the cloud."""
+    import boto3
+    from botocore.exceptions import BotoCoreError, ClientError
+
+    if not STAGE.fullmatch(stage):
+        sys.exit("Give a stage of lower-case letters, digits and dashes: make deploy STAGE=dev")
+    session = boto3.Session()
+    try:
+        to = _in_the_cloud(session, stage)
+        for name in ("JwtSecretParameter", "WebhookSecretParameter"):
+            random_secret(session, to.parameters[name])
+        for key, value in deploy(session, package(), to).items():
+            print(f"{key}: {value}")
+    except (BotoCoreError, ClientError, DeployFailed) as error:
+        sys.exit(f"Deploying failed: {error}")
+
+
+if __name__ == "__main__":
+    main(sys.argv[1] if len(sys.argv) > 1 else "")

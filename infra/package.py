@@ -1,0 +1,209 @@
+"""Build the deployment: `build/deployment.zip` (every function's code) and `build/template.json` (one SAM template).
+
+`python -m infra.package` or `make package`. Nothing is built again whose inputs have not changed.
+"""
+
+import compileall
+import fcntl
+import hashlib
+import json
+import os
+import py_compile
+import re
+import shutil
+import subprocess
+import sys
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import yaml
+
+ROOT = Path(__file__).resolve().parent.parent
+BUILD = ROOT / "build"
+THIRD_PARTY = ["requirements.txt", "infra/package.py"]
+INPUTS = ["app.py", "chalicelib", ".chalice/config.json", "infra/resources.yaml", *THIRD_PARTY]
+
+LIMIT_MB = 15
+"""Largest package; a cold start downloads and unpacks it."""
+
+NOT_NEEDED = {
+    # Chalice's command line; `chalice package` adds the runtime itself
+    *("blessed", "chalice", "click", "editor", "inquirer", "jinxed", "packaging", "pyyaml", "readchar", "runs"),
+    *("setuptools", "wcwidth", "wheel", "xmod"),
+    # headers for building against; cryptography brings its compiled part
+    "pycparser",
+}
+"""Distributions of requirements.txt that no function imports."""
+
+SERVICES = {"apigatewaymanagementapi", "dynamodb", "s3", "sqs", "ssm", "sts"}
+"""AWS services whose descriptions stay in botocore's data."""
+
+PRUNED = [
+    "*.dist-info/**/*",
+    "bin/**/*",
+    "boto3/examples/**/*",
+    "phonenumbers/geodata/**/*",
+    "phonenumbers/carrierdata/**/*",
+    "**/tests/**/*",
+    "**/*.pyi",
+    "**/*.rst",
+    "**/py.typed",
+]
+
+SELDOM_IMPORTED = re.compile(
+    r"/openpyxl/|/tzdata/|/phonenumbers/data/|/aws_lambda_powertools/(event_handler|utilities/(?!param))"
+)
+"""What is shipped without bytecode. The rest has it: Lambda cannot write any, and imports take twice the time."""
+
+UNCHECKED = py_compile.PycInvalidationMode.UNCHECKED_HASH
+
+Say = Callable[[str], None]
+
+
+@dataclass(frozen=True)
+class Package:
+    """A built deployment."""
+
+    template: Path
+    archive: Path
+
+    @property
+    def size_mb(self) -> float:
+        """Of the archive, in megabytes of 10⁶ bytes."""
+        return self.archive.stat().st_size / 1e6
+
+
+def package(say: Say = print) -> Package:
+    """The package of the working tree, built if it is not there yet. Safe to be called by several processes at once."""
+    BUILD.mkdir(exist_ok=True)
+    with _alone(BUILD / "lock"):
+        built = Package(BUILD / "template.json", BUILD / "deployment.zip")
+        stamp = BUILD / "stamp"
+        wanted = fingerprint(INPUTS)
+        if not (stamp.exists() and stamp.read_text() == wanted and built.template.exists() and built.archive.exists()):
+            stamp.unlink(missing_ok=True)
+            _assemble(built, _vendor(say), wanted, say)
+            stamp.write_text(wanted)
+        return built
+
+
+def fingerprint(paths: Iterable[str]) -> str:
+    """A hash over the contents of files, and of all files in directories, below the project's root."""
+    digest = hashlib.sha256()
+    for path in (ROOT / each for each in paths):
+        for file in sorted(path.rglob("*")) if path.is_dir() else [path]:
+            if file.is_file() and "__pycache__" not in file.parts:
+                digest.update(f"{file.relative_to(ROOT)}\0".encode() + file.read_bytes() + b"\0")
+    return digest.hexdigest()
+
+
+def _vendor(say: Say) -> Path:
+    """The directory of third-party packages for Lambda, pruned; kept until requirements.txt changes."""
+    vendor = BUILD / f"vendor-{fingerprint(THIRD_PARTY)[:12]}"
+    if not vendor.exists():
+        for old in BUILD.glob("vendor-*"):
+            shutil.rmtree(old)
+        say("packaging: fetching what the functions import (once per change of requirements.txt) ...")
+        partial = BUILD / "partial-vendor"
+        shutil.rmtree(partial, ignore_errors=True)
+        _install(partial)
+        _prune(partial)
+        _compile(partial, skip=SELDOM_IMPORTED)
+        _compile_chalice(partial / "chalice" / "__pycache__")
+        partial.rename(vendor)
+    return vendor
+
+
+def _install(target: Path) -> None:
+    wanted = [
+        line
+        for line in (ROOT / "requirements.txt").read_text().splitlines()
+        if "==" in line and re.split(r"[=\[]", line)[0] not in NOT_NEEDED
+    ]
+    platforms = [f"--platform=manylinux{tag}_x86_64" for tag in ("2014", "_2_17", "_2_28", "_2_34")]
+    command = [sys.executable, "-m", "pip", "install", "-qq", "--disable-pip-version-check", "--no-compile"]
+    command += ["--no-deps", "--only-binary=:all:", "--implementation=cp", "--python-version=3.11", *platforms]
+    _run([*command, f"--target={target}", *wanted], cwd=ROOT)
+
+
+def _prune(vendor: Path) -> None:
+    data = vendor / "botocore" / "data"
+    unused = [entry for entry in data.iterdir() if entry.is_dir() and entry.name not in SERVICES]
+    for directory in [*unused, vendor / "cffi"]:
+        shutil.rmtree(directory, ignore_errors=True)
+    for pattern in PRUNED:
+        for file in vendor.glob(pattern):
+            if file.is_file():
+                file.unlink()
+    for root, names, files in os.walk(vendor, topdown=False):
+        if not names and not files:
+            Path(root).rmdir()
+
+
+def _compile(directory: Path, skip: re.Pattern[str] | None = None) -> None:
+    """Add bytecode that is used whatever the sources' times, which a zip file does not keep exactly."""
+    compileall.compile_dir(directory, quiet=1, rx=skip, invalidation_mode=UNCHECKED, stripdir=str(directory.parent))
+
+
+def _compile_chalice(cache: Path) -> None:
+    """Bytecode of the two modules that `chalice package` adds."""
+    import chalice.app
+
+    for name, module in {"__init__": chalice, "app": chalice.app}.items():
+        target = cache / f"{name}.{sys.implementation.cache_tag}.pyc"
+        mode = py_compile.PycInvalidationMode.UNCHECKED_HASH
+        py_compile.compile(
+            str(module.__file__), str(target), f"chalice/{name}.py", doraise=True, invalidation_mode=mode
+        )
+
+
+def _assemble(built: Package, vendor: Path, version: str, say: Say) -> None:
+    """Let Chalice package a copy of the project whose dependencies are already there."""
+    say("packaging: zipping the functions and merging the template ...")
+    stage = BUILD / "stage"
+    shutil.rmtree(stage, ignore_errors=True)
+    (stage / ".chalice").mkdir(parents=True)
+    shutil.copy(ROOT / ".chalice" / "config.json", stage / ".chalice")
+    shutil.copy(ROOT / "app.py", stage)
+    shutil.copytree(ROOT / "chalicelib", stage / "chalicelib", ignore=shutil.ignore_patterns("__pycache__"))
+    _compile(stage / "chalicelib")
+    (stage / "requirements.txt").touch()
+    (stage / "vendor").symlink_to(vendor)
+    chalice = [str(Path(sys.executable).with_name("chalice")), "--project-dir", str(stage), "package", "--stage", "api"]
+    _run([*chalice, "--merge-template", str(ROOT / "infra" / "resources.yaml"), str(stage / "out")], cwd=stage)
+    (stage / "out" / "deployment.zip").replace(built.archive)
+    if built.size_mb > LIMIT_MB:
+        sys.exit(f"The package is {built.size_mb:.1f} MB; at most {LIMIT_MB} are wanted.")
+    template: dict[str, Any] = yaml.safe_load((stage / "out" / "sam.yaml").read_text())
+    template["Parameters"]["Version"]["Default"] = version[:12]
+    built.template.write_text(json.dumps(template, indent=1, ensure_ascii=False))
+    shutil.rmtree(stage)
+    say(f"packaging: {built.archive.relative_to(ROOT)} has {built.size_mb:.1f} MB")
+
+
+def _run(command: list[str], cwd: Path) -> None:
+    """Run quietly; end with what the command said if it fails."""
+    done = subprocess.run(
+        command,
+        cwd=cwd,
+        env={**os.environ, "AWS_DEFAULT_REGION": "us-east-1"},  # Chalice wants one; it does not reach the template
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    if done.returncode:
+        sys.exit(f"Packaging failed: {' '.join(command[:4])} …\n{done.stdout}{done.stderr}")
+
+
+@contextmanager
+def _alone(lock: Path) -> Iterator[None]:
+    with lock.open("w") as held:
+        fcntl.flock(held, fcntl.LOCK_EX)
+        yield
+
+
+if __name__ == "__main__":
+    package()

@@ -1,0 +1,1 @@
+"""The whole system on a laptop: the packaged template on an emulator, behind one port."""

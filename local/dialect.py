@@ -1,0 +1,66 @@
+"""The packaged template in MiniStack's dialect: the few places where MiniStack 1.5 is not AWS, and nothing else.
+
+- A laptop speaks plain HTTP: the bucket's TLS-only policy goes.
+- AWS::ApiGatewayV2::Deployment is unknown; WebSocket stages deploy themselves.
+- Gateway responses are read from resources of their own, not from the API's definition.
+- A Number parameter reaches the queue poller as text, which it cannot compare.
+- SendMessageBatch wants an IAM action of its own; on AWS sqs:SendMessage covers it.
+- A stream filter's `exists: false` does not look below an attribute that is absent.
+"""
+
+from collections.abc import Mapping
+from typing import Any
+
+UNKNOWN = {"AWS::ApiGatewayV2::Deployment", "AWS::S3::BucketPolicy"}
+
+
+def translate(given: Mapping[str, str], template: dict[str, Any]) -> dict[str, Any]:
+    """The template for a stack with the `given` parameters."""
+    resources = {name: each for name, each in template["Resources"].items() if each["Type"] not in UNKNOWN}
+    for kind, properties in [(each["Type"], each["Properties"]) for each in resources.values()]:
+        match kind:
+            case "AWS::ApiGatewayV2::Stage":
+                properties.pop("DeploymentId", None)
+                properties["AutoDeploy"] = True
+            case "AWS::Serverless::Api":
+                resources |= _gateway_responses(properties.pop("GatewayResponses"))
+            case "AWS::IAM::Role":
+                _allow_batches(properties)
+            case "AWS::Serverless::Function":
+                for event in properties.get("Events", {}).values():
+                    _trigger(event["Properties"], given)
+    return template | {"Resources": resources}
+
+
+def _gateway_responses(wanted: Mapping[str, Any]) -> dict[str, Any]:
+    """As resources whose names sort before the deployment's: that is the order MiniStack makes them in."""
+    return {
+        f"GatewayResponse{kind.title().replace('_', '')}": {
+            "Type": "AWS::ApiGateway::GatewayResponse",
+            "Properties": {
+                "RestApiId": {"Ref": "RestAPI"},
+                "ResponseType": kind,
+                "StatusCode": str(response["StatusCode"]),
+                "ResponseTemplates": response["ResponseTemplates"],
+                "ResponseParameters": {
+                    f"gatewayresponse.header.{name}": value
+                    for name, value in response["ResponseParameters"]["Headers"].items()
+                },
+            },
+        }
+        for kind, response in wanted.items()
+    }
+
+
+def _allow_batches(role: Mapping[str, Any]) -> None:
+    for policy in role["Policies"]:
+        for statement in policy["PolicyDocument"]["Statement"]:
+            if "sqs:SendMessage" in statement["Action"]:
+                statement["Action"].append("sqs:SendMessageBatch")
+
+
+def _trigger(properties: dict[str, Any], given: Mapping[str, str]) -> None:
+    if "ScalingConfig" in properties:
+        properties["ScalingConfig"] = {"MaximumConcurrency": int(given["DialerMaxConcurrency"])}
+    for each in properties.get("FilterCriteria", {}).get("Filters", []):
+        each["Pattern"] = each["Pattern"].replace('{"S":[{"exists":false}]}', '[{"exists":false}]')

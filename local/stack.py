@@ -1,0 +1,173 @@
+"""The whole system on this machine: `make run`.
+
+MiniStack, an AWS emulator, carries the very template that `make deploy` deploys; the front serves it on one port.
+`PORT` (3000), `STACK_PORT` (4566), `LOCAL_DIR` (.local), `FRESH=1` (empty state). Settings of the deployment are its
+template's parameters, in capitals: `AGENT_PROVIDER`, `AGENT_URL`, `SIMULATED_CALL_SECONDS`, …
+"""
+
+import asyncio
+import contextlib
+import functools
+import hashlib
+import json
+import os
+import platform
+import shutil
+import signal
+import socket
+import sys
+import time
+from collections.abc import Iterator, Mapping
+from typing import Any
+
+from botocore.exceptions import BotoCoreError, ClientError
+
+from infra import deploy, package
+from local import dialect, front, ministack
+from local.laptop import Laptop, Refused, laptop
+
+STACK = "autocall"
+ARTIFACTS = "autocall-artifacts"
+
+
+def say(text: str) -> None:
+    """One progress line."""
+    print(text, flush=True)
+
+
+def main() -> None:
+    """Run until SIGINT or SIGTERM."""
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(0))
+    started = time.monotonic()
+    try:
+        check_machine()
+        run(laptop(), started)
+    except (Refused, deploy.DeployFailed) as why:
+        sys.exit(f"make run: {why}")
+    except (BotoCoreError, ClientError) as why:
+        sys.exit(f"make run: the AWS emulator failed, {why}")
+    except KeyboardInterrupt:
+        return
+
+
+def check_machine() -> None:
+    """Raises Refused on a machine the stack does not run on."""
+    if sys.platform != "linux" or platform.machine() != "x86_64":
+        raise Refused("The stack runs on Linux and WSL2 on x86-64 only: its package is built for AWS Lambda there.")
+    if sys.version_info[:2] != (3, 11):
+        raise Refused(f"The stack needs Python 3.11, not {platform.python_version()}.")
+
+
+def run(at: Laptop, started: float) -> None:
+    """Bring the stack up, serve, and take it down."""
+    for name, port in {"PORT": at.port, "STACK_PORT": at.stack_port}.items():
+        _check_free(name, port)
+    if os.environ.get("FRESH") == "1":
+        say("emptying the state ...")
+        shutil.rmtree(at.state, ignore_errors=True)
+    at.home.mkdir(parents=True, exist_ok=True)
+    python = ministack.install(say)
+    built = package.package(say)
+    with _environ(ministack.sdk_environment(at)), ministack.running(at, python, say):
+        asyncio.run(_serve(at, built, started))
+
+
+async def _serve(at: Laptop, built: package.Package, started: float) -> None:
+    """Front first, since the functions reach S3 through it; then the deployment."""
+    from aiohttp import web
+
+    loop, task = asyncio.get_running_loop(), asyncio.current_task()
+    for signal_number in (signal.SIGINT, signal.SIGTERM):
+        loop.add_signal_handler(signal_number, task.cancel if task else loop.stop)
+    entrance = front.Front(at.origin, at.endpoint)
+    runner = web.AppRunner(entrance.app(), access_log=None, shutdown_timeout=1)
+    await runner.setup()
+    try:
+        await web.TCPSite(runner, "127.0.0.1", at.port).start()
+        outputs = await asyncio.to_thread(bring_up, at, built)
+        buckets = frozenset({outputs["BucketName"]})
+        entrance.lead_to(front.Upstream(at.endpoint, outputs["RestAPIId"], outputs["WebsocketAPIId"], buckets))
+        _greet(at, time.monotonic() - started)
+        await asyncio.Event().wait()
+    except asyncio.CancelledError:
+        return
+    finally:
+        await runner.cleanup()
+
+
+def bring_up(at: Laptop, built: package.Package) -> dict[str, str]:
+    """Deploy what changed since the last time and return the stack's outputs. Raises DeployFailed."""
+    import boto3
+
+    session = boto3.Session()
+    _put_secrets(session.client("ssm"), at)
+    given = parameters(at, os.environ)
+    to = deploy.Deployment(STACK, given, ARTIFACTS, functools.partial(dialect.translate, given))
+    stamp, wanted = at.state / "deployed", _digest(built, to.parameters)
+    known = deploy.outputs(session, STACK)
+    if known is None or not stamp.exists() or stamp.read_text() != wanted:
+        stamp.unlink(missing_ok=True)
+        known = deploy.deploy(session, built, to, say)
+        stamp.parent.mkdir(parents=True, exist_ok=True)
+        stamp.write_text(wanted)
+    return known
+
+
+def parameters(at: Laptop, environ: Mapping[str, str]) -> dict[str, str]:
+    """The stack's parameters: a laptop's own, and above them what the environment says."""
+    own = {
+        "Stage": "laptop",
+        "CorsOrigins": "*",
+        "DefaultCallingHours": "",
+        "SocketEndpoint": f"{at.endpoint}/_aws/execute-api",
+        "PublicUrl": at.origin,
+        "DialerMaxConcurrency": "5",
+    }
+    return own | deploy.secret_names("laptop") | deploy.from_environment(environ)
+
+
+def _put_secrets(ssm: Any, at: Laptop) -> None:
+    values = {"jwt-secret": at.secret("jwt"), "webhook-secret": at.secret("webhook")}
+    if token := os.environ.get("AGENT_TOKEN"):
+        values["agent-token"] = token
+    for name, value in values.items():
+        ssm.put_parameter(Name=f"/autocall/laptop/{name}", Value=value, Type="SecureString", Overwrite=True)
+
+
+def _digest(built: package.Package, given: Mapping[str, str]) -> str:
+    digest = hashlib.sha256(built.template.read_bytes() + built.archive.read_bytes())
+    digest.update(json.dumps(given, sort_keys=True).encode())
+    return digest.hexdigest()
+
+
+def _check_free(name: str, port: int) -> None:
+    with socket.socket() as probe:
+        probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        try:
+            probe.bind(("127.0.0.1", port))
+        except OSError:
+            raise Refused(f"Port {port} is in use; set {name} to another one.") from None
+
+
+@contextlib.contextmanager
+def _environ(more: Mapping[str, str]) -> Iterator[None]:
+    """The AWS SDK of this process talks to the emulator only."""
+    kept = dict(os.environ)
+    for name in [name for name in os.environ if name.startswith("AWS_")]:
+        del os.environ[name]
+    os.environ.update(more)
+    try:
+        yield
+    finally:
+        os.environ.clear()
+        os.environ.update(kept)
+
+
+def _greet(at: Laptop, seconds: float) -> None:
+    say(f"ready after {seconds:.1f} s on {at.origin} (Ctrl-C ends it and keeps the data; logs in {at.home})")
+    say(f'  TOKEN=$(make -s token ORG=1); curl -H "Authorization: Bearer $TOKEN" {at.origin}/auto-calling/contacts')
+    say("  make demo      plays a complete workflow")
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,306 @@
+"""What no emulator shows, asserted on the packaged template."""
+
+import json
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+Resources = dict[str, dict[str, Any]]
+
+FUNCTIONS = {
+    *("APIHandler", "Clock", "Dialer", "Importer", "Pacer", "Publisher", "Worker"),
+    *("WebsocketConnect", "WebsocketDisconnect", "WebsocketMessage"),
+}
+TABLES = {
+    "ContactsTable": ("organizationId", "contactId"),
+    "PhoneNumbersTable": ("organizationId", "phone"),
+    "CountersTable": ("organizationId", "shard"),
+    "CampaignsTable": ("organizationId", "campaignId"),
+    "CallsTable": ("campaignId", "contactId"),
+    "AttemptsTable": ("attemptId",),
+    "ImportsTable": ("owner", "id"),
+    "ConnectionsTable": ("organizationId", "connectionId"),
+}
+STREAMED = {"ContactsTable", "CampaignsTable", "CallsTable", "ImportsTable", "ConnectionsTable"}
+QUEUES = {
+    "CampaignEventsQueue": ("Pacer", "CampaignEventsDeadLetters", 10),
+    "DialQueue": ("Dialer", "DialDeadLetters", 1),
+    "JobsQueue": ("Worker", "JobsDeadLetters", 1),
+    "ImportsQueue": ("Importer", "ImportsDeadLetters", 1),
+}
+
+
+def of_type(resources: Resources, kind: str) -> Resources:
+    """Properties of all resources of a type."""
+    return {name: each["Properties"] for name, each in resources.items() if each["Type"] == kind}
+
+
+def trigger(resources: Resources, queue: str) -> dict[str, Any]:
+    """The one trigger of a queue."""
+    source = {"Fn::Sub": f"${{{queue}.Arn}}"}
+    found = [
+        each
+        for each in of_type(resources, "AWS::Lambda::EventSourceMapping").values()
+        if each["EventSourceArn"] == source
+    ]
+    assert len(found) == 1
+    return found[0]
+
+
+def stream_trigger(resources: Resources, table: str) -> dict[str, Any]:
+    """The one trigger of a table's stream."""
+    source = {"Fn::GetAtt": [table, "StreamArn"]}
+    found = [
+        each
+        for each in of_type(resources, "AWS::Lambda::EventSourceMapping").values()
+        if each["EventSourceArn"] == source
+    ]
+    assert len(found) == 1
+    return found[0]
+
+
+def test_template_passes_the_linter_also_when_transformed(
+    cloudformation: dict[str, Any], tmp_path: Path, package: Any
+) -> None:
+    transformed = tmp_path / "transformed.json"
+    transformed.write_text(json.dumps(cloudformation))
+    linter = Path(sys.executable).with_name("cfn-lint")
+    done = subprocess.run([linter, package.template, transformed], capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stdout
+
+
+def test_every_entry_point_is_a_function(resources: Resources) -> None:
+    assert set(of_type(resources, "AWS::Lambda::Function")) == FUNCTIONS
+
+
+def test_every_function_has_a_role_of_its_own(resources: Resources) -> None:
+    roles = [each["Role"]["Fn::GetAtt"][0] for each in of_type(resources, "AWS::Lambda::Function").values()]
+    assert len(set(roles)) == len(FUNCTIONS)
+    assert set(roles) == set(of_type(resources, "AWS::IAM::Role"))
+
+
+def test_roles_name_their_actions_and_resources(resources: Resources) -> None:
+    for name, role in of_type(resources, "AWS::IAM::Role").items():
+        assert "ManagedPolicyArns" not in role, name
+        for statement in role["Policies"][0]["PolicyDocument"]["Statement"]:
+            actions = statement["Action"]
+            for action in [actions] if isinstance(actions, str) else actions:
+                assert "*" not in action, (name, action)
+            if statement["Resource"] == "*":
+                assert actions == "dynamodb:ListStreams", name
+
+
+def test_chains_of_messages_are_not_taken_for_loops(resources: Resources) -> None:
+    allowed = {
+        name
+        for name, each in of_type(resources, "AWS::Lambda::Function").items()
+        if each.get("RecursiveLoop") == "Allow"
+    }
+    assert allowed == {"Pacer", "Dialer", "Importer", "Worker"}
+
+
+def test_logs_are_kept_for_a_month(resources: Resources) -> None:
+    groups = of_type(resources, "AWS::Logs::LogGroup")
+    assert {each["LogGroupName"]["Fn::Sub"] for each in groups.values()} == {
+        f"/aws/lambda/${{{name}}}" for name in FUNCTIONS
+    }
+    assert {each["RetentionInDays"] for each in groups.values()} == {30}
+
+
+@pytest.mark.parametrize("table", TABLES)
+def test_table(resources: Resources, table: str) -> None:
+    properties = resources[table]["Properties"]
+    assert tuple(key["AttributeName"] for key in properties["KeySchema"]) == TABLES[table]
+    assert properties["BillingMode"] == "PAY_PER_REQUEST"
+    assert properties["PointInTimeRecoverySpecification"] == {"PointInTimeRecoveryEnabled": True}
+    streamed = {"StreamViewType": "NEW_AND_OLD_IMAGES"} if table in STREAMED else None
+    assert properties.get("StreamSpecification") == streamed
+    expiring = {"AttributeName": "expiresAt", "Enabled": True}
+    expires = table in {"AttemptsTable", "ConnectionsTable"}
+    assert properties.get("TimeToLiveSpecification") == (expiring if expires else None)
+
+
+@pytest.mark.parametrize("table", set(TABLES) - {"ConnectionsTable"})
+def test_rows_outlive_their_stack(resources: Resources, table: str) -> None:
+    assert resources[table]["DeletionPolicy"] == resources[table]["UpdateReplacePolicy"] == "Retain"
+
+
+def test_no_table_but_the_eight(resources: Resources) -> None:
+    assert set(of_type(resources, "AWS::DynamoDB::Table")) == set(TABLES)
+
+
+@pytest.mark.parametrize("queue", QUEUES)
+def test_queue_hides_a_message_as_long_as_its_function_runs(resources: Resources, queue: str) -> None:
+    function, _, batch = QUEUES[queue]
+    found = trigger(resources, queue)
+    assert found["FunctionName"] == {"Ref": function}
+    assert found["BatchSize"] == batch
+    assert found["FunctionResponseTypes"] == ["ReportBatchItemFailures"]
+    assert resources[queue]["Properties"]["VisibilityTimeout"] >= resources[function]["Properties"]["Timeout"]
+
+
+@pytest.mark.parametrize("queue", QUEUES)
+def test_queue_gives_up_after_five_tries_and_says_so(resources: Resources, queue: str) -> None:
+    _, dead_letters, _ = QUEUES[queue]
+    properties = resources[queue]["Properties"]
+    target = {"Fn::GetAtt": [dead_letters, "Arn"]}
+    assert properties["RedrivePolicy"] == {"deadLetterTargetArn": target, "maxReceiveCount": 5}
+    assert properties["SqsManagedSseEnabled"]
+    assert resources[dead_letters]["Properties"]["SqsManagedSseEnabled"]
+    watched = [
+        alarm
+        for alarm in of_type(resources, "AWS::CloudWatch::Alarm").values()
+        if alarm["Dimensions"] == [{"Name": "QueueName", "Value": {"Fn::GetAtt": [dead_letters, "QueueName"]}}]
+    ]
+    assert len(watched) == 1
+    assert watched[0]["MetricName"] == "ApproximateNumberOfMessagesVisible"
+    assert watched[0]["Threshold"] == 0
+
+
+def test_campaign_events_are_a_mailbox_per_campaign(resources: Resources) -> None:
+    properties = resources["CampaignEventsQueue"]["Properties"]
+    assert properties["FifoQueue"] is True
+    assert properties["QueueName"]["Fn::Sub"].endswith(".fifo")
+    assert properties["ContentBasedDeduplication"] is False
+    assert properties["DeduplicationScope"] == "messageGroup"
+    assert properties["FifoThroughputLimit"] == "perMessageGroupId"
+    assert properties["VisibilityTimeout"] == 120
+    assert resources["CampaignEventsDeadLetters"]["Properties"]["FifoQueue"] is True
+
+
+def test_conversations_at_a_time_are_a_parameter(resources: Resources) -> None:
+    scaling = trigger(resources, "DialQueue")["ScalingConfig"]
+    assert scaling == {"MaximumConcurrency": {"Ref": "DialerMaxConcurrency"}}
+    for each in of_type(resources, "AWS::Lambda::Function").values():
+        assert "ReservedConcurrentExecutions" not in each
+
+
+def test_dialer_outlasts_the_slowest_agent(resources: Resources) -> None:
+    assert resources["Dialer"]["Properties"]["Timeout"] == 870
+    assert resources["DialQueue"]["Properties"]["VisibilityTimeout"] == 900
+
+
+@pytest.mark.parametrize("table", STREAMED)
+def test_stream_that_fails_is_tried_again_and_kept(resources: Resources, table: str) -> None:
+    found = stream_trigger(resources, table)
+    assert found["FunctionName"] == {"Ref": "Publisher"}
+    assert found["BisectBatchOnFunctionError"] is True
+    assert found["MaximumRetryAttempts"] == 5
+    assert found["DestinationConfig"] == {"OnFailure": {"Destination": {"Fn::GetAtt": ["Bucket", "Arn"]}}}
+
+
+def test_only_changes_worth_announcing_reach_the_publisher(resources: Resources) -> None:
+    def pattern(table: str) -> Any:
+        (only,) = stream_trigger(resources, table)["FilterCriteria"]["Filters"]
+        return json.loads(only["Pattern"])
+
+    written = ["INSERT", "MODIFY"]
+    no_import = {"NewImage": {"importId": {"S": [{"exists": False}]}}}
+    named = {"NewImage": {"fileName": {"S": [{"exists": True}]}}}
+    assert pattern("ContactsTable") == {"eventName": written, "dynamodb": no_import}
+    assert pattern("ImportsTable") == {"eventName": written, "dynamodb": named}
+    assert pattern("CallsTable") == pattern("CampaignsTable") == {"eventName": ["MODIFY"]}
+    assert pattern("ConnectionsTable") == {"eventName": ["INSERT"]}
+
+
+def test_publisher_that_fails_or_lags_raises_an_alarm(resources: Resources) -> None:
+    watched = {
+        alarm["MetricName"]
+        for alarm in of_type(resources, "AWS::CloudWatch::Alarm").values()
+        if alarm["Dimensions"] == [{"Name": "FunctionName", "Value": {"Ref": "Publisher"}}]
+    }
+    assert watched == {"Errors", "IteratorAge"}
+
+
+def test_clock_ticks_every_minute(resources: Resources) -> None:
+    (rule,) = of_type(resources, "AWS::Events::Rule").values()
+    assert rule["ScheduleExpression"] == "rate(1 minute)"
+
+
+def test_bucket_is_private_and_encrypted(resources: Resources) -> None:
+    properties = resources["Bucket"]["Properties"]
+    assert set(properties["PublicAccessBlockConfiguration"].values()) == {True}
+    assert properties["BucketEncryption"]["ServerSideEncryptionConfiguration"]
+    (denied,) = resources["BucketPolicy"]["Properties"]["PolicyDocument"]["Statement"]
+    assert (denied["Effect"], denied["Action"]) == ("Deny", "s3:*")
+    assert denied["Condition"] == {"Bool": {"aws:SecureTransport": "false"}}
+    expiring = {rule["Prefix"] for rule in properties["LifecycleConfiguration"]["Rules"] if "ExpirationInDays" in rule}
+    assert {"uploads/", "inbox/"} <= expiring
+
+
+def test_files_in_the_bucket_reach_the_importer_and_nobody_else_writes_to_its_queue(resources: Resources) -> None:
+    notified = resources["Bucket"]["Properties"]["NotificationConfiguration"]["QueueConfigurations"]
+    prefixes = [rule["Value"] for each in notified for rule in each["Filter"]["S3Key"]["Rules"]]
+    assert sorted(prefixes) == ["inbox/", "uploads/"]
+    assert all(each["Queue"] == {"Fn::GetAtt": ["ImportsQueue", "Arn"]} for each in notified)
+    (allowed,) = resources["ImportsQueuePolicy"]["Properties"]["PolicyDocument"]["Statement"]
+    assert allowed["Principal"] == {"Service": "s3.amazonaws.com"}
+    named = resources["Bucket"]["Properties"]["BucketName"]["Fn::Sub"]
+    assert allowed["Condition"]["ArnEquals"]["aws:SourceArn"]["Fn::Sub"].endswith(f":s3:::{named}")
+    assert allowed["Condition"]["StringEquals"] == {"aws:SourceAccount": {"Ref": "AWS::AccountId"}}
+
+
+GATEWAY_RESPONSES = {
+    "MISSING_AUTHENTICATION_TOKEN": (404, "not-found"),
+    "DEFAULT_4XX": (404, "not-found"),
+    "BAD_REQUEST_BODY": (400, "invalid-body"),
+    "BAD_REQUEST_PARAMETERS": (400, "invalid-parameter"),
+    "REQUEST_TOO_LARGE": (413, "too-large"),
+    "UNSUPPORTED_MEDIA_TYPE": (415, "unsupported-media-type"),
+    "THROTTLED": (429, "throttled"),
+    "QUOTA_EXCEEDED": (429, "throttled"),
+    "DEFAULT_5XX": (500, "internal"),
+}
+
+
+@pytest.mark.parametrize("kind", GATEWAY_RESPONSES)
+def test_gateway_answers_with_a_problem(resources: Resources, kind: str) -> None:
+    body = resources["RestAPI"]["Properties"]["Body"]
+    response = body["x-amazon-apigateway-gateway-responses"][kind]
+    problem = json.loads(response["responseTemplates"]["application/json"])
+    status, code = GATEWAY_RESPONSES[kind]
+    assert set(problem) == {"type", "title", "status", "detail", "code", "requestId"}
+    assert (int(response["statusCode"]), problem["status"], problem["code"]) == (status, status, code)
+    content_type = response["responseParameters"]["gatewayresponse.header.Content-Type"]
+    assert content_type == "'application/problem+json'"
+
+
+def test_workbooks_arrive_as_bytes(resources: Resources) -> None:
+    body = resources["RestAPI"]["Properties"]["Body"]
+    assert body["x-amazon-apigateway-binary-media-types"] == ["multipart/form-data"]
+
+
+def test_one_stage_only(resources: Resources) -> None:
+    stages = of_type(resources, "AWS::ApiGateway::Stage")
+    assert [each["StageName"] for each in stages.values()] == ["api"]
+    deployments = of_type(resources, "AWS::ApiGateway::Deployment")
+    assert all("StageName" not in each for each in deployments.values())
+
+
+def test_no_origin_but_our_own_unless_told(sam: dict[str, Any]) -> None:
+    assert sam["Parameters"]["CorsOrigins"]["Default"] == ""
+
+
+def test_cloud_calls_by_day_unless_told(sam: dict[str, Any]) -> None:
+    hours = json.loads(sam["Parameters"]["DefaultCallingHours"]["Default"])
+    assert (hours["timezone"], hours["from"], hours["to"]) == ("Asia/Tashkent", "09:00", "20:00")
+
+
+def test_template_sets_every_setting(resources: Resources) -> None:
+    from chalicelib.settings import Settings
+
+    for name, function in of_type(resources, "AWS::Lambda::Function").items():
+        given = set(function["Environment"]["Variables"])
+        expected = {field.upper() for field in Settings.__struct_fields__}
+        if name != "Dialer":
+            expected.discard("PUBLIC_URL")
+        assert expected <= given, (name, expected - given)
+
+
+def test_no_secret_in_the_template(sam: dict[str, Any]) -> None:
+    secrets = [name for name in sam["Parameters"] if "Secret" in name or "Token" in name]
+    assert secrets
+    assert all(name.endswith("Parameter") for name in secrets)
