@@ -2,7 +2,7 @@
 
 - A laptop speaks plain HTTP: the bucket's TLS-only policy goes.
 - AWS::ApiGatewayV2::Deployment is unknown; WebSocket stages deploy themselves.
-- Gateway responses are read from resources of their own, not from the API's definition.
+- Gateway responses are read from resources of their own, not from the API's definition; binary types from a property.
 - A Number parameter reaches the queue poller as text, which it cannot compare.
 - SendMessageBatch wants an IAM action of its own; on AWS sqs:SendMessage covers it.
 - A stream filter's `exists: false` does not look below an attribute that is absent.
@@ -24,6 +24,7 @@ def translate(given: Mapping[str, str], template: dict[str, Any]) -> dict[str, A
                 properties["AutoDeploy"] = True
             case "AWS::Serverless::Api":
                 resources |= _gateway_responses(properties.pop("GatewayResponses"))
+                properties["BinaryMediaTypes"] = properties["DefinitionBody"]["x-amazon-apigateway-binary-media-types"]
             case "AWS::IAM::Role":
                 _allow_batches(properties)
             case "AWS::Serverless::Function":

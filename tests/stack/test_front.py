@@ -9,7 +9,7 @@ import requests
 from websockets.exceptions import InvalidStatus
 from websockets.sync.client import connect
 
-from tests.stack.conftest import LocalStack, eventually
+from tests.stack.deployed import LocalStack, eventually
 
 ORGANIZATION = "front"
 

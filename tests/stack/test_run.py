@@ -9,7 +9,7 @@ import sys
 from pathlib import Path
 
 from local.laptop import ROOT
-from tests.stack.conftest import LocalStack
+from tests.stack.deployed import LocalStack
 
 ORGANIZATION = "run"
 
