@@ -1,6 +1,6 @@
 """Common ground of the stores: rows, transactions that say what cancelled them, and pages.
 
-PynamoDB serves the rows; all of them share one connection, so a process builds one DynamoDB client.
+PynamoDB serves the rows; all of them share one connection, so that a process builds one DynamoDB client.
 """
 
 from __future__ import annotations
@@ -9,7 +9,7 @@ import functools
 import random
 import time
 from collections.abc import Callable, Iterable, Sequence
-from typing import Any, ClassVar, Self, TypeVar
+from typing import Any, Self, TypeVar
 
 import msgspec
 from pynamodb.attributes import Attribute
@@ -90,6 +90,14 @@ def connection() -> Connection:
     return Connection()
 
 
+class Schema(Connection):
+    """The schema of one kind of row, over the process's one client: two kinds may live in one table."""
+
+    @property
+    def client(self) -> Any:
+        return connection().client
+
+
 class Choice(Attribute[Any]):
     """A member of a string enumeration."""
 
@@ -109,9 +117,6 @@ StructT = TypeVar("StructT", bound=msgspec.Struct)
 class Row(Model):
     """Base of every row. Its Python attributes are named as the fields of the values it is turned into."""
 
-    shares_connection: ClassVar[bool] = True
-    """False for a second kind of row in a table: a connection knows one schema per table."""
-
     def value(self, kind: type[StructT]) -> StructT:
         """This row as a value: a msgspec Struct whose fields are among the row's attributes."""
         held = self.attribute_values
@@ -125,11 +130,11 @@ class Row(Model):
 
     @classmethod
     def _get_connection(cls) -> TableConnection:
-        shared = connection()
         known = super()._get_connection()
-        if known.connection is not shared and cls.shares_connection:
-            shared.add_meta_table(known.get_meta_table())
-            known.connection = shared
+        if not isinstance(known.connection, Schema):
+            schema = Schema()
+            schema.add_meta_table(known.get_meta_table())
+            known.connection = schema
         return known
 
 

@@ -1,6 +1,6 @@
-"""What a process keeps of its environment. A Lambda keeps it for its life, a test for its own; clients are kept by all."""
+"""What a process keeps of its environment: a Lambda for its life, a test for its own. Clients are kept by all."""
 
-from aws_lambda_powertools.utilities.parameters.base import DEFAULT_PROVIDERS
+from aws_lambda_powertools.utilities.parameters import clear_caches
 
 from chalicelib import settings
 
@@ -8,5 +8,4 @@ from chalicelib import settings
 def clear() -> None:
     """Forget the settings and secrets."""
     settings.settings.cache_clear()
-    for provider in DEFAULT_PROVIDERS.values():
-        provider.clear_cache()
+    clear_caches()  # type: ignore[no-untyped-call]

@@ -109,8 +109,6 @@ class CampaignRow(Row):
 
 
 class AuditRow(Row):
-    shares_connection = False
-
     class Meta:
         table_name = table("campaigns_table")
 

@@ -67,8 +67,6 @@ class ImportRow(Row):
 
 
 class MarkerRow(Row):
-    shares_connection = False
-
     class Meta:
         table_name = table("imports_table")
 

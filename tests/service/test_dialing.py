@@ -455,7 +455,7 @@ def test_message_that_waited_while_the_hours_closed_is_not_dialed(cloud: Cloud) 
     campaign_id = started(cloud, cloud.contacts(1), callingHours=hours_around(clock.now()))
     agent = ScriptedAgent()
     agent.dial(orders(cloud), now=lambda: in_an(hours=3))
-    pace_all(cloud)
+    tick(cloud, in_an(hours=3))
     assert agent.orders == []
     assert cloud.campaign(campaign_id)["statusCounts"]["PENDING"] == 1
 

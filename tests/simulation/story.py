@@ -31,6 +31,7 @@ class Story:
         self.world = World(seed, WILD)
         self.random = random.Random(f"story {seed}")
         self.people = people
+        self.world.ordered = self._interfere
         self.contact_ids: list[str] = []
         self.campaign_ids: list[str] = []
 
@@ -54,9 +55,9 @@ class Story:
             self.campaign_ids.append(campaign.campaign_id)
             members = self.random.sample(self.contact_ids, self.random.randint(self.people // 2, self.people))
             enrolment.enrol(ORGANIZATION, campaign.campaign_id, members, now=self.world.now())
-            self._later(30, "operator", partial(self._start, campaign.campaign_id))
+            self._later(30, partial(self._start, campaign.campaign_id))
         for _ in range(self.random.randrange(12)):
-            self._later(ACTION_HOURS * 3600, "operator", self._action())
+            self._later(ACTION_HOURS * 3600, self._action(self.random.choice(self.contact_ids), self._a_campaign_id()))
 
     def _contact(self, n: int) -> str:
         at = clock.stamp(self.world.now())
@@ -94,18 +95,27 @@ class Story:
         if self.random.random() < 0.6:
             return None
         zone = self.random.choice(["Asia/Tashkent", "contact", "Europe/London"])
-        windows = [("09:00", "13:00"), ("11:30", "11:50"), ("00:00", "24:00"), ("22:00", "12:00")]
+        closing = f"11:{self.random.randrange(2, 30):02}"
+        windows = [("09:00", "13:00"), ("00:00", "24:00"), ("22:00", "12:00"), ("11:00", closing), ("22:00", closing)]
         from_, to = self.random.choice(windows)
         return CallingHours(timezone=zone, days=EVERY_DAY, from_=from_, to=to)
 
     # operators
 
-    def _later(self, within: float, name: str, do: Callable[[], None]) -> None:
+    def _later(self, within: float, do: Callable[[], None]) -> None:
         delay = self.random.uniform(0, within)
-        self.world.at(delay, lambda: self.world.start(name, do))
+        self.world.at(delay, lambda: self.world.start("operator", do))
 
-    def _action(self) -> Callable[[], None]:
-        campaign_id, contact_id = self.random.choice(self.campaign_ids), self.random.choice(self.contact_ids)
+    def _interfere(self, body: str) -> None:
+        """Now and then somebody changes something just while a call is on its way to the agent."""
+        if self.world.chance(self.world.faults.interference):
+            order = queues.decode(body, queues.Dial)
+            self._later(4, self._action(order.contact_id, order.campaign_id))
+
+    def _a_campaign_id(self) -> str:
+        return self.random.choice(self.campaign_ids)
+
+    def _action(self, contact_id: str, campaign_id: str) -> Callable[[], None]:
         return self.random.choice(
             [
                 lambda: self._stop(campaign_id),
@@ -128,6 +138,7 @@ class Story:
 
     def _stop(self, campaign_id: str) -> None:
         self._try(lambda: schedule.stop(ORGANIZATION, campaign_id, now=self.world.now()))
+        self._later(600, partial(self._start, campaign_id))
 
     def _set_status(self, contact_id: str, status: ContactStatus) -> None:
         at = clock.stamp(self.world.now())

@@ -25,6 +25,7 @@ from msgspec import Struct
 from chalicelib import clock, queues, store
 from chalicelib.campaigns import schedule, worker
 from chalicelib.dialing import dialer, pacer
+from chalicelib.dialing.policy import QUEUE_LEASE_SECONDS
 from chalicelib.settings import settings
 from tests.simulation.agent import PhoneLine
 from tests.simulation.dynamodb import DynamoDB, Refused
@@ -46,17 +47,31 @@ class Faults(Struct, kw_only=True):
     conflict: float = 0.0
     latency: tuple[float, float] = (0.005, 0.05)
     slow: float = 0.0
+    late: float = 0.0
+    """How often a dial message is held back until its lease has ended and the pacer is at work: when it hurts most."""
+
     delay: float = 0.2
     index_lag: float = 0.0
+    interference: float = 0.0
+    """How often an operator acts just while a call is on its way to the agent."""
+
     agent: float = 0.0
     """How often the agent is anything but prompt and honest."""
 
 
-WILD = Faults(kill=0.01, duplicate=0.1, lose=0.02, conflict=0.02, slow=0.05, delay=3.0, index_lag=5.0, agent=0.4)
+WILD = Faults(
+    kill=0.01,
+    duplicate=0.1,
+    lose=0.02,
+    conflict=0.02,
+    slow=0.05,
+    late=0.05,
+    delay=3.0,
+    index_lag=5.0,
+    interference=0.1,
+    agent=0.4,
+)
 CALM = Faults()
-
-KillPlan = Callable[[str, int, str], bool]
-"""Whether a process (its name, the number of the call it makes, `before` or `after`) dies there."""
 
 
 class Message(Struct):
@@ -68,16 +83,26 @@ class Message(Struct):
 
 
 class Process:
-    """A handler under way."""
+    """A handler under way; `number` counts the processes of its name."""
 
     def __init__(
-        self, name: str, run: Callable[[], Any], done: Callable[[Any], None], failed: Callable[[BaseException], None]
+        self,
+        name: str,
+        number: int,
+        run: Callable[[], Any],
+        done: Callable[[Any], None],
+        failed: Callable[[BaseException], None],
     ) -> None:
         self.name = name
+        self.number = number
         self.calls = 0
         self.done = done
         self.failed = failed
         self.greenlet = greenlet.greenlet(run)
+
+
+KillPlan = Callable[[Process, int, str], bool]
+"""Whether a process dies `before` or `after` a call it makes, counted from 0."""
 
 
 class World:
@@ -99,7 +124,11 @@ class World:
         self.groups: dict[str, list[Message]] = defaultdict(list)
         self.locked: set[str] = set()
         self.dial_messages: list[Message] = []
+        self.late: list[Message] = []
         self.dialing = 0
+        self.ordered: Callable[[str], None] = lambda body: None
+        """Told of each dial message that is sent."""
+
         self.dead_letters: list[str] = []
         self.tally: Counter[str] = Counter()
 
@@ -142,8 +171,8 @@ class World:
         failed: Callable[[BaseException], None] = lambda error: None,
     ) -> None:
         """Run a handler as a process of its own."""
-        process = Process(name, run, done, failed)
         self.tally[name] += 1
+        process = Process(name, self.tally[name], run, done, failed)
         self._switch(process, None)
 
     def _switch(self, process: Process, error: BaseException | None) -> None:
@@ -179,12 +208,13 @@ class World:
         low, high = self.faults.latency
         self._pass(self.random.uniform(1, 5) if self.chance(self.faults.slow) else self.random.uniform(low, high))
         self._perhaps_die(process, number, "before")
-        result = perform()
-        self._perhaps_die(process, number, "after")
-        return result
+        try:
+            return perform()
+        finally:
+            self._perhaps_die(process, number, "after")
 
     def _perhaps_die(self, process: Process, number: int, when: str) -> None:
-        planned = self.kill(process.name, number, when) if self.kill else self.chance(self.faults.kill / 2)
+        planned = self.kill(process, number, when) if self.kill else self.chance(self.faults.kill / 2)
         if planned:
             raise Killed
 
@@ -231,8 +261,12 @@ class World:
             if request["QueueUrl"] == settings().campaign_events_queue:
                 self._post_event(message)
             elif request["QueueUrl"] == settings().dial_queue:
+                self.ordered(message.body)
                 for _ in range(self._copies()):
-                    self.at(self._delay(), partial(self._post_dial, Message(message.body)))
+                    if self.chance(self.faults.late):
+                        self.at(QUEUE_LEASE_SECONDS, partial(self.late.append, Message(message.body)))
+                    else:
+                        self.at(self._delay(), partial(self._post_dial, Message(message.body)))
             else:
                 for _ in range(max(self._copies(), 1)):
                     self.at(self._delay(), partial(self._work, Message(message.body)))
@@ -266,6 +300,8 @@ class World:
                 self.locked.add(group)
         again = range(self.random.randrange(len(batch))) if self.chance(self.faults.duplicate) else range(0)
         records = [{"messageId": str(n), "body": message.body} for n, message in enumerate(batch)]
+        while self.late:
+            self.at(self.random.uniform(0, 0.3), partial(self._post_dial, self.late.pop()))
         self.start(
             "pacer",
             lambda: pacer.handle(records, now=self.now),

@@ -1,0 +1,22 @@
+"""What the handlers read of their environment, in a world without AWS."""
+
+from __future__ import annotations
+
+from tests.simulation.dynamodb import DynamoDB
+
+
+def variables() -> dict[str, str]:
+    """Names of tables and queues, credentials nobody checks, silence."""
+    return {
+        **DynamoDB().names(),
+        "CAMPAIGN_EVENTS_QUEUE": "https://sqs.test/campaign-events.fifo",
+        "DIAL_QUEUE": "https://sqs.test/dial-queue",
+        "JOBS_QUEUE": "https://sqs.test/jobs",
+        "IMPORTS_QUEUE": "https://sqs.test/imports",
+        "BUCKET": "bucket",
+        "SOCKET_ENDPOINT": "https://sockets.test/api",
+        "POWERTOOLS_LOG_LEVEL": "CRITICAL",
+        "AWS_ACCESS_KEY_ID": "testing",
+        "AWS_SECRET_ACCESS_KEY": "testing",
+        "AWS_DEFAULT_REGION": "eu-central-1",
+    }

@@ -1,0 +1,207 @@
+"""Every handler dies before and after every single call it makes to the outside; then its message comes again.
+
+A calm campaign goes through everything a campaign can: enrolment in the background, start, a prompt result, a result by
+webhook, a retry, an agent that is away, a redial, an audit, deletion. A first run counts every process's calls; the
+same tale is then told once for each of them and each side of it.
+"""
+
+from __future__ import annotations
+
+import functools
+from collections import defaultdict
+
+import pytest
+
+from chalicelib import clock, ids, queues
+from chalicelib.agents.contract import CallOrder
+from chalicelib.campaigns import schedule
+from chalicelib.campaigns import store as campaigns
+from chalicelib.campaigns.model import AgentChoice, Campaign, CampaignStatus, Retry
+from chalicelib.contacts import store as contacts
+from chalicelib.contacts.model import Contact
+from chalicelib.dialing.model import CallState, CallStatus, Result
+from chalicelib.errors import Failure
+from chalicelib.settings import settings
+from tests.simulation.agent import PhoneLine
+from tests.simulation.invariants import Broken
+from tests.simulation.world import CALM, Process, World
+
+HANDLERS = ("operator", "pacer", "dialer", "worker", "clock", "webhook")
+Point = tuple[str, int, int, str]
+"""A handler, which of its processes, which call of it, before or after."""
+
+
+class ScriptedLine(PhoneLine):
+    """Answers each phone its own way."""
+
+    def _kind(self) -> str:
+        return self.kinds.get(self.phone, "prompt")
+
+    def place(self, order: CallOrder) -> object:  # type: ignore[override]
+        self.phone = order.phone_number
+        self.asked[order.phone_number] += 1
+        if order.phone_number == AWAY_AT_FIRST and self.asked[order.phone_number] == 1:
+            self.kinds[AWAY_AT_FIRST] = "away"
+        else:
+            self.kinds.pop(AWAY_AT_FIRST, None)
+        return super().place(order)
+
+    def _result(self) -> Result:
+        busy = self.phone == BUSY and self.asked[BUSY] == 1
+        return Result(call_status=CallStatus.BUSY if busy else CallStatus.SUCCESS, outcome="said")
+
+    def prepare(self) -> ScriptedLine:
+        self.seconds = (5.0, 5.0)
+        self.kinds = {WEBHOOK: "webhook"}
+        self.asked: dict[str, int] = defaultdict(int)
+        return self
+
+
+PROMPT, WEBHOOK, BUSY, AWAY_AT_FIRST = (f"+99890123450{n}" for n in range(4))
+
+
+class Tale:
+    """The calm campaign, told once, with at most one death."""
+
+    def __init__(self, death: Point | None = None) -> None:
+        self.death = death
+        self.made: dict[tuple[str, int], int] = {}
+        self.world = World(0, CALM, kill=self._kill)
+        self.world.line = ScriptedLine(self.world).prepare()
+        self.died = False
+
+    def _kill(self, process: Process, number: int, when: str) -> bool:
+        key = process.name, process.number
+        self.made[key] = max(self.made.get(key, 0), number + 1)
+        dies = self.death == (*key, number, when)
+        self.died = self.died or dies
+        return dies
+
+    def tell(self) -> Tale:
+        """Raises Broken."""
+        world = self.world
+        with world.installed():
+            people = [self._contact(n, phone) for n, phone in enumerate((PROMPT, WEBHOOK, BUSY, AWAY_AT_FIRST))]
+            self.campaign = self._campaign()
+            campaigns.add(self.campaign)
+            world.at(1, world.tick_every_minute)
+            self._ask(lambda: self._enrol(people))
+            world.run(3600, until=lambda: self._now().total == len(people))
+            self._ask(lambda: schedule.start("1", self.campaign.campaign_id, now=world.now()))
+            self._until_completed(2 * 3600)
+            self._ask(self._redial)
+            world.run(600)
+            if self._now().waiting:
+                self._ask(lambda: schedule.start("1", self.campaign.campaign_id, now=world.now()))
+                self._until_completed(2 * 3600)
+            self._check_calls()
+            self._ask(lambda: campaigns.remove(campaigns.find("1", self.campaign.campaign_id), at=world.now()))
+            world.run(3600, until=self._is_gone)
+            self._check_end()
+        return self
+
+    def _ask(self, do: object) -> None:
+        """An operator's request, made again until it is answered."""
+
+        def request() -> None:
+            self.world.start("operator", lambda: self._answered(do), failed=lambda _: self.world.at(5, request))
+
+        request()
+        self.world.run(20)
+
+    def _answered(self, do: object) -> None:
+        try:
+            do()  # type: ignore[operator]
+        except Failure as refusal:
+            self.world.tally[type(refusal).__name__] += 1
+
+    def _contact(self, n: int, phone: str) -> str:
+        at = clock.stamp(self.world.now())
+        contact = Contact(
+            organization_id="1",
+            contact_id=ids.new_id(),
+            first_name=f"Person {n}",
+            phone=phone,
+            created_at=at,
+            updated_at=at,
+        )
+        return contacts.add(contact).contact_id
+
+    def _campaign(self) -> Campaign:
+        at = clock.stamp(self.world.now())
+        return Campaign(
+            organization_id="1",
+            campaign_id=ids.new_id(),
+            name="Matrix",
+            max_concurrent_calls=2,
+            retry=Retry(max_attempts=2, delay_minutes=[1], on=[CallStatus.BUSY]),
+            agent=AgentChoice("simulated"),
+            created_at=at,
+            updated_at=at,
+        )
+
+    def _now(self) -> Campaign:
+        return self.world.invariants.counters[self.campaign.campaign_id]
+
+    def _enrol(self, people: list[str]) -> None:
+        queues.work(queues.Enrol(organization_id="1", campaign_id=self.campaign.campaign_id, contact_ids=people))
+
+    def _redial(self) -> None:
+        queues.work(
+            queues.Redial(
+                organization_id="1",
+                campaign_id=self.campaign.campaign_id,
+                statuses=[CallStatus.SUCCESS],
+                before=clock.stamp(self.world.now()),
+            )
+        )
+
+    def _until_completed(self, seconds: float) -> None:
+        self.world.run(seconds, until=lambda: self._now().status is CampaignStatus.COMPLETED)
+        if self._now().status is not CampaignStatus.COMPLETED:
+            raise Broken(f"never completed: {self._now()}")
+        self.world.run(30)
+
+    def _check_calls(self) -> None:
+        rows = self.world.database.tables[settings().calls_table].items.values()
+        if any(row["state"]["S"] != CallState.DONE for row in rows):
+            raise Broken("a call never reached a final state")
+
+    def _is_gone(self) -> bool:
+        return not self.world.database.tables[settings().calls_table].items and not self.world.invariants.buried
+
+    def _check_end(self) -> None:
+        if not self._is_gone():
+            raise Broken("the deleted campaign left rows")
+        gates = self.world.database.tables[settings().phone_numbers_table].items.values()
+        if any("attemptId" in gate for gate in gates):
+            raise Broken("an attempt stayed on a phone")
+        if self.world.dead_letters:
+            raise Broken(f"dead letters: {self.world.dead_letters}")
+
+
+@functools.cache
+def matrix() -> list[Point]:
+    """Every call of every process, and both sides of it."""
+    calm = Tale().tell()
+    return [
+        (name, process, number, when)
+        for (name, process), calls in sorted(calm.made.items())
+        for number in range(calls)
+        for when in ("before", "after")
+    ]
+
+
+@pytest.mark.parametrize("handler", HANDLERS)
+def test_handler_may_die_at_any_call(handler: str, capsys: pytest.CaptureFixture[str]) -> None:
+    points = [point for point in matrix() if point[0] == handler]
+    assert points, f"{handler} made no call"
+    broken = []
+    for point in points:
+        try:
+            assert Tale(point).tell().died
+        except (Broken, AssertionError) as error:
+            broken.append(f"{point}: {error}")
+    with capsys.disabled():
+        print(f"\ncrash matrix, {handler}: {len(points)} points")  # noqa: T201
+    assert not broken, "\n".join(broken)
