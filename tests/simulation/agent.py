@@ -25,21 +25,22 @@ class Conversation(Struct):
     call_id: str
     campaign_id: str
     phone: str
-    began: float
     ends: float
 
 
 class PhoneLine:
-    """An agent. `conversations` are all there ever were; `live` those under way."""
+    """An agent."""
 
     def __init__(self, world: World) -> None:
         self.world = world
-        self.conversations: list[Conversation] = []
+        self._conversations: list[Conversation] = []
         self.down = False
         self.seconds = (1.0, 60.0)
 
     def live(self) -> list[Conversation]:
-        return [each for each in self.conversations if each.began <= self.world.seconds < each.ends]
+        """The conversations under way."""
+        self._conversations = [each for each in self._conversations if self.world.seconds < each.ends]
+        return self._conversations
 
     def place(self, order: CallOrder) -> Result | Accepted:
         if self.down:
@@ -69,15 +70,13 @@ class PhoneLine:
 
     def _ring(self, order: CallOrder) -> Conversation:
         self.world.invariants.dialed(order)
-        began = self.world.seconds
         conversation = Conversation(
             order.call_id,
             order.campaign_id,
             order.phone_number,
-            began,
-            began + self.world.random.uniform(*self.seconds),
+            self.world.seconds + self.world.random.uniform(*self.seconds),
         )
-        self.conversations.append(conversation)
+        self._conversations.append(conversation)
         return conversation
 
     def _result(self) -> Result:

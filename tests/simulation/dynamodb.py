@@ -11,7 +11,10 @@ import re
 from collections import Counter, defaultdict
 from collections.abc import Callable, Iterator
 from decimal import Decimal
+from itertools import islice
 from typing import Any
+
+from sortedcontainers import SortedList
 
 from tests.service.aws import resources, variable
 
@@ -30,6 +33,35 @@ class Refused(Exception):
         self.more = more
 
 
+class Rows(dict[Key, Item]):
+    """Items by their table's key, kept in the order of a table's or an index's own keys."""
+
+    def __init__(self, key_names: list[str]) -> None:
+        self.key_names = key_names
+        self._order = SortedList()
+
+    def __setitem__(self, key: Key, item: Item) -> None:
+        self.pop(key)
+        super().__setitem__(key, item)
+        self._order.add(self._place(key, item))
+
+    def pop(self, key: Key) -> None:  # type: ignore[override]
+        if key in self:
+            self._order.remove(self._place(key, self[key]))
+            del self[key]
+
+    def of(self, partition: str, *, after: tuple[Key, Item] | None, backwards: bool) -> Iterator[Item]:
+        """A partition's items in order, those after a place only."""
+        first, last = (partition,), (partition + "\0",)
+        if after:
+            first, last = (first, self._place(*after)) if backwards else (self._place(*after), last)
+        for *_, key in self._order.irange(first, last, inclusive=(False, False), reverse=backwards):
+            yield self[key]
+
+    def _place(self, key: Key, item: Item) -> tuple[Any, ...]:
+        return (*(_plain(item[name]) for name in self.key_names), key)
+
+
 class Index:
     """A global secondary index: the items as they were some time ago."""
 
@@ -37,7 +69,7 @@ class Index:
         self.name: str = declared["IndexName"]
         self.keys = [each["AttributeName"] for each in declared["KeySchema"]]
         self.projection: dict[str, Any] = declared["Projection"]
-        self.items: dict[Key, Item] = {}
+        self.items = Rows(self.keys)
         self.pending: dict[Key, list[tuple[float, Item | None]]] = defaultdict(list)
 
     def projected(self, item: Item | None, table_keys: list[str]) -> Item | None:
@@ -56,7 +88,7 @@ class Index:
             while changes and changes[0][0] <= now:
                 _, item = changes.pop(0)
                 if item is None:
-                    self.items.pop(key, None)
+                    self.items.pop(key)
                 else:
                     self.items[key] = item
             if not changes:
@@ -69,7 +101,7 @@ class Table:
     def __init__(self, name: str, declared: dict[str, Any]) -> None:
         self.name = name
         self.keys = [each["AttributeName"] for each in declared["KeySchema"]]
-        self.items: dict[Key, Item] = {}
+        self.items = Rows(self.keys)
         self.indexes = {each["IndexName"]: Index(each) for each in declared.get("GlobalSecondaryIndexes", ())}
 
     def key(self, item: Item) -> Key:
@@ -124,22 +156,19 @@ class DynamoDB:
         index = table.indexes.get(request.get("IndexName", ""))
         if index:
             index.catch_up(self.now())
-        items, keys = (index.items, index.keys) if index else (table.items, table.keys)
-        matches = condition(request["KeyConditionExpression"], request)
-        found = sorted(
-            (item for item in items.values() if matches(item)), key=lambda item: _sort_key(item, keys, table)
+        rows = index.items if index else table.items
+        start = request.get("ExclusiveStartKey")
+        ordered = rows.of(
+            _partition(request, rows.key_names[0]),
+            after=(table.key(start), start) if start else None,
+            backwards=not request.get("ScanIndexForward", True),
         )
-        if not request.get("ScanIndexForward", True):
-            found.reverse()
-        if start := request.get("ExclusiveStartKey"):
-            position = next((n for n, item in enumerate(found) if table.key(item) == table.key(start)), -1)
-            found = found[position + 1 :]
-        limit = request.get("Limit", len(found))
-        page, rest = found[:limit], found[limit:]
+        found = filter(condition(request["KeyConditionExpression"], request), ordered)
+        page = list(islice(found, request.get("Limit")))
         self._read(table.name, index.name if index else "", page, consistent=request.get("ConsistentRead", False))
         answer: dict[str, Any] = {"Items": page, "Count": len(page), "ScannedCount": len(page)}
-        if rest and page:
-            answer["LastEvaluatedKey"] = {name: page[-1][name] for name in {*table.keys, *keys}}
+        if next(found, None):
+            answer["LastEvaluatedKey"] = {name: page[-1][name] for name in {*table.keys, *rows.key_names}}
         return answer
 
     # writes
@@ -157,8 +186,9 @@ class DynamoDB:
         table, key, old = self._row(request)
         if not _holds(request, old):
             raise Refused("ConditionalCheckFailedException")
-        self._write(table, key, old, change(request, old), transactional=False)
-        return {}
+        new = change(request, old)
+        self._write(table, key, old, new, transactional=False)
+        return {"Attributes": new} if request.get("ReturnValues") == "ALL_NEW" and new else {}
 
     def _batch_write_item(self, request: dict[str, Any]) -> dict[str, Any]:
         for name, writes in request["RequestItems"].items():
@@ -196,7 +226,7 @@ class DynamoDB:
 
     def _write(self, table: Table, key: Key, old: Item | None, new: Item | None, *, transactional: bool) -> None:
         if new is None:
-            table.items.pop(key, None)
+            table.items.pop(key)
         else:
             table.items[key] = new
         units = math.ceil(max(size(old), size(new), 1) / 1024)
@@ -366,8 +396,13 @@ def _plain(value: dict[str, Any]) -> Any:
     return Decimal(plain) if kind == "N" else plain
 
 
-def _sort_key(item: Item, keys: list[str], table: Table) -> tuple[Any, ...]:
-    return (*(_plain(item[name]) for name in keys[1:]), table.key(item))
+def _partition(request: dict[str, Any], key: str) -> str:
+    """The partition a key condition names."""
+    names, values = request["ExpressionAttributeNames"], request["ExpressionAttributeValues"]
+    for name, value in re.findall(r"(#\w+) = (:\w+)", request["KeyConditionExpression"]):
+        if names[name] == key:
+            return str(_plain(values[value]))
+    raise Refused("ValidationException", Message=f"no equality on {key}")
 
 
 def size(item: Item | None) -> int:

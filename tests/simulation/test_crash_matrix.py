@@ -184,6 +184,7 @@ class Tale:
 def matrix() -> list[Point]:
     """Every call of every process, and both sides of it."""
     calm = Tale().tell()
+    assert not calm.world.tally["failed"], "a handler failed although nothing died"
     return [
         (name, process, number, when)
         for (name, process), calls in sorted(calm.made.items())

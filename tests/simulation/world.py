@@ -50,7 +50,7 @@ class Faults(Struct, kw_only=True):
     late: float = 0.0
     """How often a dial message is held back until its lease has ended and the pacer is at work: when it hurts most."""
 
-    delay: float = 0.2
+    delay: tuple[float, float] = (0.01, 0.2)
     index_lag: float = 0.0
     interference: float = 0.0
     """How often an operator acts just while a call is on its way to the agent."""
@@ -66,7 +66,7 @@ WILD = Faults(
     conflict=0.02,
     slow=0.05,
     late=0.05,
-    delay=3.0,
+    delay=(0.01, 3.0),
     index_lag=5.0,
     interference=0.1,
     agent=0.4,
@@ -181,6 +181,7 @@ class World:
             result = process.greenlet.throw(error) if error else process.greenlet.switch()
         except Exception as failure:  # noqa: BLE001 (as Lambda does)
             self.current = None
+            self.tally["failed"] += 1
             process.failed(failure)
             return
         self.current = None
@@ -276,7 +277,7 @@ class World:
         return 0 if self.chance(self.faults.lose) else 2 if self.chance(self.faults.duplicate) else 1
 
     def _delay(self) -> float:
-        return self.random.uniform(0.01, max(self.faults.delay, 0.02))
+        return self.random.uniform(*self.faults.delay)
 
     # the campaigns' mailboxes: FIFO per group, one batch of a group at a time, batches mix groups
 
@@ -305,12 +306,13 @@ class World:
         self.start(
             "pacer",
             lambda: pacer.handle(records, now=self.now),
-            lambda failed: self._paced(batch, {*map(int, failed), *again}),
-            lambda error: self.at(120, lambda: self._paced(batch, set(range(len(batch))))),
+            lambda failed: self._paced(batch, {*map(int, failed), *again}, len(failed)),
+            lambda error: self.at(120, lambda: self._paced(batch, set(range(len(batch))), 0)),
         )
 
-    def _paced(self, batch: list[Message], again: set[int]) -> None:
+    def _paced(self, batch: list[Message], again: set[int], failed: int) -> None:
         """Unlock the batch's groups; the messages of `again` (by their place in the batch) stay in the queue."""
+        self.tally["failed"] += failed
         for n, message in enumerate(batch):
             assert message.group is not None
             message.receives += 1
@@ -331,7 +333,7 @@ class World:
     def _dial(self) -> None:
         while self.dial_messages and self.dialing < self.dialers:
             message = self.dial_messages.pop(
-                self.random.randrange(len(self.dial_messages)) if self.faults.delay > 1 else 0
+                self.random.randrange(len(self.dial_messages)) if self.faults.delay[1] > 1 else 0
             )
             message.receives += 1
             self.dialing += 1
