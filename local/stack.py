@@ -2,7 +2,7 @@
 
 MiniStack, an AWS emulator, carries the very template that `make deploy` deploys; the front serves it on one port.
 `PORT` (3000), `STACK_PORT` (4566), `LOCAL_DIR` (.local), `FRESH=1` (empty state). Settings of the deployment are its
-template's parameters, in capitals: `AGENT_PROVIDER`, `AGENT_URL`, `SIMULATED_CALL_SECONDS`, …
+template's parameters, in capitals: `AGENT_PROVIDER`, `AGENT_URL`, `SIMULATED_CALL_SECONDS`, …; and `AGENT_TOKEN`.
 """
 
 import asyncio
@@ -23,7 +23,7 @@ from typing import Any
 from botocore.exceptions import BotoCoreError, ClientError
 
 from infra import deploy, package
-from local import dialect, front, ministack
+from local import code, dialect, front, ministack
 from local.laptop import Laptop, Refused, laptop
 
 STACK = "autocall"
@@ -67,7 +67,7 @@ def run(at: Laptop, started: float) -> None:
         shutil.rmtree(at.state, ignore_errors=True)
     at.home.mkdir(parents=True, exist_ok=True)
     python = ministack.install(say)
-    built = package.package(say)
+    built = code.unpacked(package.package(say), at.home)
     with _environ(ministack.sdk_environment(at)), ministack.running(at, python, say):
         asyncio.run(_serve(at, built, started))
 
@@ -127,9 +127,11 @@ def parameters(at: Laptop, environ: Mapping[str, str]) -> dict[str, str]:
 
 
 def _put_secrets(ssm: Any, at: Laptop) -> None:
-    values = {"jwt-secret": at.secret("jwt"), "webhook-secret": at.secret("webhook")}
-    if token := os.environ.get("AGENT_TOKEN"):
-        values["agent-token"] = token
+    values = {
+        "jwt-secret": at.secret("jwt"),
+        "webhook-secret": at.secret("webhook"),
+        "agent-token": os.environ.get("AGENT_TOKEN") or at.secret("agent"),
+    }
     for name, value in values.items():
         ssm.put_parameter(Name=f"/autocall/laptop/{name}", Value=value, Type="SecureString", Overwrite=True)
 

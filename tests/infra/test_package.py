@@ -3,11 +3,11 @@
 import subprocess
 import sys
 import zipfile
-from pathlib import Path
 
 import pytest
 
 from infra.package import LIMIT_MB, Package
+from tests import scratch
 
 IMPORTS = """
 import sys
@@ -37,11 +37,11 @@ def test_package_is_small(package: Package) -> None:
     assert package.size_mb <= LIMIT_MB == 15
 
 
-def test_package_has_what_the_functions_import(package: Package, tmp_path: Path) -> None:
-    with zipfile.ZipFile(package.archive) as archive:
-        archive.extractall(tmp_path)
-    command = [sys.executable, "-B", "-I", "-S", "-c", IMPORTS, str(tmp_path)]
-    done = subprocess.run(command, capture_output=True, text=True, check=False)
+def test_package_has_what_the_functions_import(package: Package) -> None:
+    with zipfile.ZipFile(package.archive) as archive, scratch.directory() as code:
+        archive.extractall(code)
+        command = [sys.executable, "-B", "-I", "-S", "-c", IMPORTS, str(code)]
+        done = subprocess.run(command, capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stderr
 
 

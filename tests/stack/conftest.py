@@ -6,6 +6,7 @@ from collections.abc import Iterator
 
 import pytest
 
+from tests import scratch
 from tests.stack.agent import VoiceAgent
 from tests.stack.deployed import LocalStack
 from tests.stack.office import Office
@@ -19,14 +20,13 @@ def agent() -> Iterator[VoiceAgent]:
 
 
 @pytest.fixture(scope="session")
-def stack(tmp_path_factory: pytest.TempPathFactory, agent: VoiceAgent) -> Iterator[LocalStack]:
+def stack(agent: VoiceAgent) -> Iterator[LocalStack]:
     """The one local stack of the session. Tests keep apart by using organizations of their own."""
-    running = LocalStack(
-        tmp_path_factory.mktemp("stack"), SIMULATED_CALL_SECONDS="0", AGENT_URL=agent.url, AGENT_TOKEN=agent.token
-    )
-    running.start()
-    yield running
-    running.stop()
+    with scratch.directory() as home:
+        running = LocalStack(home, SIMULATED_CALL_SECONDS="0", AGENT_URL=agent.url, AGENT_TOKEN=agent.token)
+        running.start()
+        yield running
+        running.stop()
 
 
 @pytest.fixture
