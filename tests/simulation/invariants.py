@@ -21,16 +21,18 @@ if TYPE_CHECKING:
     from tests.simulation.world import World
 
 
-class Broken(AssertionError):
-    """An invariant does not hold."""
+class Broken(BaseException):
+    """An invariant does not hold. No Exception, so that no handler takes it for a failure of its own."""
+
+
+NOT_RUNNING = "the campaign was not running"
 
 
 class Permission(Struct):
-    """What stood when an attempt's CALLING was written."""
+    """Whether an attempt could be dialed when its CALLING was written: what forbade it, or nothing."""
 
-    allowed: bool
-    why: str
-    phone: str | None
+    campaign_id: str
+    forbidden: str = ""
 
 
 class Invariants:
@@ -73,21 +75,24 @@ class Invariants:
     def _permission(self, call: Call) -> Permission:
         campaign = self.counters.get(call.campaign_id)
         if campaign is None or campaign.status is not CampaignStatus.RUNNING:
-            return Permission(False, "the campaign was not running", call.phone)
+            return Permission(call.campaign_id, NOT_RUNNING)
         now = self.world.now()
         assert call.phone is not None
         if hours.opening(campaign.calling_hours, now, hours.zone(campaign.calling_hours, call.phone)) != now:
-            return Permission(False, "outside the hours", call.phone)
+            return Permission(call.campaign_id, "outside the hours")
         gate = self.world.database.tables[settings().phone_numbers_table].items.get((call.organization_id, call.phone))
         if gate is None or gate.get("contactId", {}).get("S") != call.contact_id or gate["status"]["S"] != "ACTIVE":
-            return Permission(False, "the contact must not be called", call.phone)
-        return Permission(True, "", call.phone)
+            return Permission(call.campaign_id, "the contact must not be called")
+        return Permission(call.campaign_id)
 
     def _campaign_written(self, new: Campaign | None, campaign_id: str) -> None:
         if new is None:
             self.counters.pop(campaign_id, None)
             return
+        known = self.counters.get(campaign_id)
         self.counters[campaign_id] = new
+        if new.status is CampaignStatus.RUNNING and (known is None or known.status is not new.status):
+            self._started(campaign_id)
         self.highest_cap[campaign_id] = max(self.highest_cap.get(campaign_id, 0), new.max_concurrent_calls)
         if new.in_flight > self.highest_cap[campaign_id]:
             raise Broken(f"{new.in_flight} in flight, the cap is {new.max_concurrent_calls}")
@@ -95,6 +100,12 @@ class Invariants:
             raise Broken("a counter is below zero")
         if new.status is CampaignStatus.RUNNING and (new.waiting or new.in_flight) and not new.wake_at:
             raise Broken("nobody will wake the campaign")
+
+    def _started(self, campaign_id: str) -> None:
+        """Started again between an attempt's claim and its dialing, a campaign goes on with it."""
+        for permission in self.permissions.values():
+            if permission.campaign_id == campaign_id and permission.forbidden == NOT_RUNNING:
+                permission.forbidden = ""
 
     def wakeful(self) -> list[Campaign]:
         """Every campaign there is, those deleted whose calls are not removed yet included."""
@@ -115,8 +126,8 @@ class Invariants:
         if self.dialed_attempts[order.call_id] > 1:
             raise Broken("an attempt was dialed twice")
         permission = self.permissions.get(order.call_id)
-        if permission is None or not permission.allowed:
-            raise Broken(f"dialed although {permission.why if permission else 'never claimed'}")
+        if permission is None or permission.forbidden:
+            raise Broken(f"dialed although {permission.forbidden if permission else 'never claimed'}")
         live = self.world.line.live()
         if any(each.phone == order.phone_number for each in live):
             raise Broken("a phone has two calls")
