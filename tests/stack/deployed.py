@@ -100,6 +100,18 @@ class LocalStack:
         assert found is not None
         return found
 
+    def rows(self, table: str, **key: str) -> int:
+        """How many rows a partition of a table, by its name in the template, has."""
+        resource = self.client("cloudformation").describe_stack_resource(StackName=STACK, LogicalResourceId=table)
+        ((name, value),) = key.items()
+        found: int = self.client("dynamodb").query(
+            TableName=resource["StackResourceDetail"]["PhysicalResourceId"],
+            KeyConditionExpression="#key = :value",
+            ExpressionAttributeNames={"#key": name},
+            ExpressionAttributeValues={":value": {"S": value}},
+        )["Count"]
+        return found
+
     def environment(self) -> dict[str, str]:
         """What `make` commands need to find this stack, and what it is started with."""
         inherited = {name: value for name, value in os.environ.items() if not name.startswith(("AWS_", "COV_"))}

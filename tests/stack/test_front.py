@@ -60,6 +60,12 @@ def test_socket_answers(stack: LocalStack, slash: str) -> None:
         assert json.loads(socket.recv(20)) == {"event": "pong"}
 
 
+def test_closed_socket_is_forgotten(stack: LocalStack) -> None:
+    with connect(f"{stack.sockets}?token={stack.token('closing')}"):
+        assert stack.rows("ConnectionsTable", organizationId="closing") == 1
+    eventually(lambda: not stack.rows("ConnectionsTable", organizationId="closing"), 10)
+
+
 def test_socket_without_a_good_token_is_refused(stack: LocalStack) -> None:
     with pytest.raises(InvalidStatus) as refused, connect(f"{stack.sockets}?token=nonsense"):
         pass

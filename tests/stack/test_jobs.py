@@ -82,20 +82,8 @@ def test_deleted_campaign_leaves_nothing_behind(office: Office, stack: LocalStac
     assert office.request("DELETE", f"/campaigns/{campaign}").status_code == 204
     assert office.request("GET", f"/campaigns/{campaign}").status_code == 404
     assert office.get("/campaigns")["meta"]["total"] == 0
-    eventually(lambda: not rows(stack, "CallsTable", "campaignId", campaign))
-    eventually(lambda: not rows(stack, "CampaignsTable", "organizationId", f"{office.organization}#deleted"))
-
-
-def rows(stack: LocalStack, table: str, key: str, value: str) -> int:
-    """How many rows a partition has."""
-    name = stack.client("cloudformation").describe_stack_resource(StackName="autocall", LogicalResourceId=table)
-    found: int = stack.client("dynamodb").query(
-        TableName=name["StackResourceDetail"]["PhysicalResourceId"],
-        KeyConditionExpression="#key = :value",
-        ExpressionAttributeNames={"#key": key},
-        ExpressionAttributeValues={":value": {"S": value}},
-    )["Count"]
-    return found
+    eventually(lambda: not stack.rows("CallsTable", campaignId=campaign))
+    eventually(lambda: not stack.rows("CampaignsTable", organizationId=f"{office.organization}#deleted"))
 
 
 def test_who_must_not_be_called_is_skipped(office: Office) -> None:
