@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import io
 import json
 import threading
 from collections.abc import Iterable, Iterator
@@ -12,10 +11,8 @@ from typing import Any
 import requests
 from websockets.sync.client import ClientConnection, connect
 
+from local.demo import Row, workbook
 from tests.stack.deployed import LocalStack, eventually
-
-HEADER = ("firstName", "lastName", "phone", "dateOfBirth", "customData (JSON string)", "notes")
-"""The guide's."""
 
 
 def phone(number: int) -> str:
@@ -46,7 +43,7 @@ class Office:
         assert answer.status_code == status, answer.text
         return answer.json()
 
-    def upload(self, people: Iterable[tuple[object, ...]]) -> dict[str, Any]:
+    def upload(self, people: Iterable[Row]) -> dict[str, Any]:
         """Upload a workbook as the guide does, and return the import when it has ended."""
         file = {"file": ("contacts.xlsx", workbook(people))}
         answer = self.request("POST", "/contacts/upload-excel", files=file)
@@ -105,16 +102,3 @@ class Told:
         for frame in socket:
             message = json.loads(frame)
             self.events.append((message["event"], message["data"]))
-
-
-def workbook(people: Iterable[tuple[object, ...]]) -> bytes:
-    """An .xlsx file with the guide's columns."""
-    import openpyxl
-
-    book = openpyxl.Workbook(write_only=True)
-    sheet = book.create_sheet()
-    for row in (HEADER, *people):
-        sheet.append(row)
-    content = io.BytesIO()
-    book.save(content)
-    return content.getvalue()
