@@ -10,7 +10,7 @@ import msgspec
 from msgspec import Struct
 
 from chalicelib.dialing.health import Verdict
-from chalicelib.dialing.model import CallStatus, Result
+from chalicelib.dialing.model import CallState, CallStatus, Result
 from chalicelib.ids import new_id
 from chalicelib.log import logger
 from chalicelib.settings import settings
@@ -45,12 +45,14 @@ class Ended(CampaignEvent, frozen=True, tag="ended"):
 class Released(CampaignEvent, frozen=True, tag="released"):
     """A claim ended without a call: it goes back to waiting, dialed again `delay_seconds` from now at the earliest.
 
+    `state` is where the dialer leaves the call: QUEUED when it was turned away at the gate, CALLING when it had passed.
     `verdict` is what that says of the agent, where it was asked; `zone` where the call waits from now on, if elsewhere.
     """
 
     contact_id: str
     attempt_id: str
     lease: int
+    state: CallState
     reason: str
     delay_seconds: int = 0
     verdict: Verdict | None = None

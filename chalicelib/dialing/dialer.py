@@ -15,7 +15,7 @@ from chalicelib.contacts import store as contacts
 from chalicelib.contacts.model import Contact
 from chalicelib.dialing import store
 from chalicelib.dialing.health import Verdict
-from chalicelib.dialing.model import Result
+from chalicelib.dialing.model import CallState, Result
 from chalicelib.dialing.store import AlreadyClaimed, AttemptKey, NotCallable, PhoneBusy, PhoneChanged
 from chalicelib.errors import Failure, NotFound
 from chalicelib.log import logger
@@ -57,8 +57,10 @@ def handle(
 def dial(order: Dial, *, agent: Callable[[str], Agent], now: Callable[[], datetime]) -> None:
     """Place one call, if it still is to be placed. A message that came before does nothing."""
     key = AttemptKey(order.organization_id, order.campaign_id, order.contact_id, order.attempt_id)
+    state = CallState.QUEUED
     try:
         contact = _claim(order, key, now)
+        state = CallState.CALLING
         campaign = _allowed(order, contact, now)
         _place(key, campaign, contact, agent(campaign.agent.provider))
     except AlreadyClaimed:
@@ -71,6 +73,7 @@ def dial(order: Dial, *, agent: Callable[[str], Agent], now: Callable[[], dateti
             [
                 Released(
                     **_about(order),
+                    state=state,
                     reason=str(release),
                     delay_seconds=release.delay_seconds,
                     verdict=release.verdict,

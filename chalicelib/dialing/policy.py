@@ -105,7 +105,7 @@ def _corrected(call: Call, attempt_id: str, result: Result, now: datetime) -> Ca
 
 
 def _released(call: Call, event: Released, now: datetime) -> Call | None:
-    if not _holds(call, event):
+    if not _holds(call, event, event.state):
         return None
     elsewhere = replace(call, zone=event.zone or call.zone)
     return _waiting(elsewhere, now + timedelta(seconds=event.delay_seconds), now)
@@ -117,7 +117,7 @@ def redialed(call: Call, *, now: datetime) -> Call:
 
 
 def _skipped(call: Call, event: Skipped, now: datetime) -> Call | None:
-    if not _holds(call, event):
+    if not _holds(call, event, CallState.QUEUED):
         return None
     return replace(
         call,
@@ -130,10 +130,12 @@ def _skipped(call: Call, event: Skipped, now: datetime) -> Call | None:
     )
 
 
-def _holds(call: Call, event: Released | Skipped) -> bool:
-    """Whether the event is of the call's present claim."""
-    in_flight = call.state in (CallState.QUEUED, CallState.CALLING)
-    return in_flight and (call.attempt_id, call.lease) == (event.attempt_id, event.lease)
+def _holds(call: Call, event: Released | Skipped, state: CallState) -> bool:
+    """Whether the event is of the call's present claim, and the call is where the dialer found it.
+
+    A dial message can come twice: one dialer may be turned away at the gate just before the other passes it.
+    """
+    return (call.state, call.attempt_id, call.lease) == (state, event.attempt_id, event.lease)
 
 
 def _waiting(call: Call, due: datetime, now: datetime) -> Call:

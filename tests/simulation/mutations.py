@@ -58,10 +58,10 @@ MUTATIONS = [
         "",
     ),
     (
-        "a release of an earlier claim counts",
+        "a dialer turned away at the gate takes the call from the one that passed it",
         "dialing/policy.py",
-        "return in_flight and (call.attempt_id, call.lease) == (event.attempt_id, event.lease)",
-        "return in_flight and call.attempt_id == event.attempt_id",
+        "return (call.state, call.attempt_id, call.lease) == (state, event.attempt_id, event.lease)",
+        "return (call.attempt_id, call.lease) == (event.attempt_id, event.lease)",
     ),
     (
         "a call whose agent never reported is dialed again",

@@ -92,7 +92,7 @@ class Story:
         )
 
     def _hours(self) -> CallingHours | None:
-        if self.random.random() < 0.6:
+        if self.random.random() < 0.4:
             return None
         zone = self.random.choice(["Asia/Tashkent", "contact", "Europe/London"])
         closing = f"11:{self.random.randrange(2, 30):02}"

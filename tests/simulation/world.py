@@ -48,7 +48,7 @@ class Faults(Struct, kw_only=True):
     latency: tuple[float, float] = (0.005, 0.05)
     slow: float = 0.0
     late: float = 0.0
-    """How often a dial message is held back until its lease has ended and the pacer is at work: when it hurts most."""
+    """How often a dial message is held back, within its lease or until that has ended and the pacer is at work."""
 
     delay: tuple[float, float] = (0.01, 0.2)
     index_lag: float = 0.0
@@ -65,7 +65,7 @@ WILD = Faults(
     lose=0.02,
     conflict=0.02,
     slow=0.05,
-    late=0.05,
+    late=0.1,
     delay=(0.01, 3.0),
     index_lag=5.0,
     interference=0.1,
@@ -264,14 +264,19 @@ class World:
             elif request["QueueUrl"] == settings().dial_queue:
                 self.ordered(message.body)
                 for _ in range(self._copies()):
-                    if self.chance(self.faults.late):
-                        self.at(QUEUE_LEASE_SECONDS, partial(self.late.append, Message(message.body)))
-                    else:
-                        self.at(self._delay(), partial(self._post_dial, Message(message.body)))
+                    self._post_dial_later(Message(message.body))
             else:
                 for _ in range(max(self._copies(), 1)):
                     self.at(self._delay(), partial(self._work, Message(message.body)))
         return {"Successful": [{"Id": entry["Id"]} for entry in request["Entries"]], "Failed": []}
+
+    def _post_dial_later(self, message: Message) -> None:
+        if not self.chance(self.faults.late):
+            self.at(self._delay(), partial(self._post_dial, message))
+        elif self.random.random() < 0.5:
+            self.at(self.random.uniform(0, QUEUE_LEASE_SECONDS), partial(self._post_dial, message))
+        else:
+            self.at(QUEUE_LEASE_SECONDS, partial(self.late.append, message))
 
     def _copies(self) -> int:
         return 0 if self.chance(self.faults.lose) else 2 if self.chance(self.faults.duplicate) else 1
