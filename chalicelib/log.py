@@ -3,6 +3,8 @@
 import functools
 from typing import Any
 
+from chalicelib.settings import settings
+
 
 @functools.cache
 def logger() -> Any:
@@ -17,5 +19,5 @@ def alarm(metric: str, **details: Any) -> None:
     from aws_lambda_powertools.metrics import MetricUnit, single_metric
 
     logger().error(metric, **details)
-    with single_metric(name=metric, unit=MetricUnit.Count, value=1, namespace="autocall") as one:
+    with single_metric(name=metric, unit=MetricUnit.Count, value=1, namespace=settings().metrics_namespace) as one:
         one.add_dimension(name="service", value="autocall")

@@ -25,10 +25,12 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
     attempts_table: str
     imports_table: str
     connections_table: str
+    feed_table: str
     campaign_events_queue: str
     dial_queue: str
     jobs_queue: str
     imports_queue: str
+    live_events_queue: str
     bucket: str
     socket_endpoint: str
     jwt_algorithm: str = "HS256"
@@ -45,6 +47,7 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
     default_phone_region: str = "UZ"
     default_calling_hours: str = ""
     cors_origins: str = ""
+    metrics_namespace: str = "autocall"
     version: str = "dev"
 
 

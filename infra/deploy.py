@@ -184,17 +184,21 @@ def _in_the_cloud(session: Any, stage: str) -> Deployment:
 def main(stage: str) -> None:
     """Package and deploy a stage in the cloud."""
     import boto3
-    from botocore.exceptions import BotoCoreError, ClientError
+    from botocore.exceptions import BotoCoreError, ClientError, NoCredentialsError
 
     if not STAGE.fullmatch(stage):
         sys.exit("Give a stage of lower-case letters, digits and dashes: make deploy STAGE=dev")
-    session = boto3.Session()
+    session = boto3.Session(region_name=os.environ.get("AWS_REGION"))
+    if session.region_name is None:
+        sys.exit("Deploying needs an AWS region: set AWS_REGION or AWS_PROFILE.")
     try:
         to = _in_the_cloud(session, stage)
-        for name in ("JwtSecretParameter", "WebhookSecretParameter"):
-            random_secret(session, to.parameters[name])
+        for parameter in secret_names(stage):
+            random_secret(session, to.parameters[parameter])
         for key, value in deploy(session, package(), to).items():
             print(f"{key}: {value}")
+    except NoCredentialsError:
+        sys.exit("Deploying needs AWS credentials: set AWS_PROFILE, or AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY.")
     except (BotoCoreError, ClientError, DeployFailed) as error:
         sys.exit(f"Deploying failed: {error}")
 

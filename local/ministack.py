@@ -3,6 +3,7 @@
 import ctypes
 import fcntl
 import hashlib
+import json
 import os
 import shutil
 import signal
@@ -70,6 +71,7 @@ def running(at: Laptop, python: Path, say: Say) -> Iterator[subprocess.Popen[byt
     shutil.rmtree(scratch, ignore_errors=True)
     scratch.mkdir(parents=True)
     (at.home / "aws-config").write_text("[default]\ns3 =\n  addressing_style = path\n")
+    _rewind_streams(at)
     say(f"starting the AWS emulator on port {at.stack_port} ...")
     with (at.home / "ministack.log").open("wb") as log:
         process = subprocess.Popen(
@@ -87,6 +89,15 @@ def running(at: Laptop, python: Path, say: Say) -> Iterator[subprocess.Popen[byt
         yield process
     finally:
         _stop(process, say)
+
+
+def _rewind_streams(at: Laptop) -> None:
+    """Forget how far the streams were read: MiniStack keeps that and not the records, and would pass over as many."""
+    kept = at.state / "services" / "lambda.json"
+    if kept.exists():
+        state = json.loads(kept.read_text())
+        state["payload"]["dynamodb_stream_positions"]["data"] = {}
+        kept.write_text(json.dumps(state))
 
 
 def _environment(at: Laptop, scratch: Path) -> dict[str, str]:

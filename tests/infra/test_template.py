@@ -12,7 +12,7 @@ Resources = dict[str, dict[str, Any]]
 
 FUNCTIONS = {
     *("APIHandler", "Clock", "Dialer", "Importer", "Pacer", "Publisher", "Worker"),
-    *("WebsocketConnect", "WebsocketDisconnect", "WebsocketMessage"),
+    *("Broadcaster", "WebsocketConnect", "WebsocketDisconnect", "WebsocketMessage"),
 }
 TABLES = {
     "ContactsTable": ("organizationId", "contactId"),
@@ -23,6 +23,7 @@ TABLES = {
     "AttemptsTable": ("attemptId",),
     "ImportsTable": ("owner", "id"),
     "ConnectionsTable": ("organizationId", "connectionId"),
+    "FeedTable": ("organizationId", "id"),
 }
 STREAMED = {"ContactsTable", "CampaignsTable", "CallsTable", "ImportsTable", "ConnectionsTable"}
 QUEUES = {
@@ -30,6 +31,7 @@ QUEUES = {
     "DialQueue": ("Dialer", "DialDeadLetters", 1),
     "JobsQueue": ("Worker", "JobsDeadLetters", 1),
     "ImportsQueue": ("Importer", "ImportsDeadLetters", 1),
+    "LiveEventsQueue": ("Broadcaster", "LiveEventsDeadLetters", 10),
 }
 
 
@@ -91,6 +93,43 @@ def test_roles_name_their_actions_and_resources(resources: Resources) -> None:
                 assert "*" not in action, (name, action)
             if statement["Resource"] == "*":
                 assert actions == "dynamodb:ListStreams", name
+
+
+def test_roles_reach_their_own_tables_and_queues_only(resources: Resources) -> None:
+    reached = {
+        name: {
+            arn["Fn::GetAtt"][0] if "Fn::GetAtt" in arn else arn["Fn::Sub"].split(".")[0].removeprefix("${")
+            for statement in role["Policies"][0]["PolicyDocument"]["Statement"]
+            for arn in _listed(statement["Resource"])
+            if isinstance(arn, dict) and ("Fn::GetAtt" in arn or arn["Fn::Sub"].startswith("${"))
+        }
+        for name, role in of_type(resources, "AWS::IAM::Role").items()
+    }
+    calling = {"CampaignsTable", "CallsTable", "ContactsTable", "PhoneNumbersTable"}
+    assert reached == {
+        "ApiRole": {
+            *calling,
+            *("CountersTable", "ImportsTable", "AttemptsTable", "CampaignEventsQueue", "JobsQueue", "Bucket"),
+        },
+        "ImporterRole": {
+            *("ContactsTable", "PhoneNumbersTable", "CountersTable", "ImportsTable", "ImportsQueue", "Bucket"),
+        },
+        "WorkerRole": {
+            *("CampaignsTable", "CallsTable", "CountersTable", "ContactsTable", "ImportsTable"),
+            *("JobsQueue", "CampaignEventsQueue", "Bucket"),
+        },
+        "PacerRole": {*calling, "CountersTable", "CampaignEventsQueue", "DialQueue", "JobsQueue"},
+        "DialerRole": {*calling, "AttemptsTable", "DialQueue", "CampaignEventsQueue"},
+        "ClockRole": {"CampaignsTable", "ConnectionsTable", "CampaignEventsQueue"},
+        "PublisherRole": {*STREAMED, "Bucket"},
+        "SocketConnectRole": {"ConnectionsTable"},
+        "SocketMessageRole": {"ConnectionsTable"},
+        "SocketDisconnectRole": {"ConnectionsTable"},
+    }
+
+
+def _listed(value: Any) -> list[Any]:
+    return value if isinstance(value, list) else [value]
 
 
 def test_chains_of_messages_are_not_taken_for_loops(resources: Resources) -> None:
@@ -213,6 +252,24 @@ def test_publisher_that_fails_or_lags_raises_an_alarm(resources: Resources) -> N
         if alarm["Dimensions"] == [{"Name": "FunctionName", "Value": {"Ref": "Publisher"}}]
     }
     assert watched == {"Errors", "IteratorAge"}
+
+
+def test_counters_at_odds_with_their_calls_raise_an_alarm(
+    resources: Resources, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from chalicelib import log, settings
+
+    worker = resources["Worker"]["Properties"]["Environment"]["Variables"]
+    monkeypatch.setattr(log, "settings", lambda: settings._read(dict.fromkeys(worker, "1")))
+    log.alarm("CounterDifference", campaignId="some")
+    emitted = next(json.loads(line) for line in capsys.readouterr().out.splitlines() if "_aws" in line)
+    (directive,) = emitted["_aws"]["CloudWatchMetrics"]
+    watched = resources["CounterDifferenceAlarm"]["Properties"]
+    assert [metric["Name"] for metric in directive["Metrics"]] == [watched["MetricName"]]
+    assert [{"Name": name, "Value": emitted[name]} for name in directive["Dimensions"][0]] == watched["Dimensions"]
+    assert directive["Namespace"] == "1"
+    assert worker["METRICS_NAMESPACE"] == watched["Namespace"]
+    assert (watched["Statistic"], watched["Threshold"]) == ("Sum", 0)
 
 
 def test_clock_ticks_every_minute(resources: Resources) -> None:

@@ -9,7 +9,8 @@ import sys
 from pathlib import Path
 
 from local.laptop import ROOT
-from tests.stack.deployed import LocalStack
+from tests.stack.deployed import LocalStack, eventually
+from tests.stack.office import Office
 
 ORGANIZATION = "run"
 
@@ -22,13 +23,17 @@ def run(**environment: str) -> subprocess.CompletedProcess[str]:
     )
 
 
-def test_restart_is_quick_and_keeps_what_was_written(stack: LocalStack) -> None:
+def test_restart_is_quick_keeps_what_was_written_and_goes_on_telling(stack: LocalStack) -> None:
     person = {"firstName": "Malika", "phone": "+998901113301"}
     made = stack.call("POST", "/auto-calling/contacts", organization=ORGANIZATION, json=person)
     assert stack.stop() == 0
     stack.start()
     assert stack.started_in < 10
     assert stack.call("GET", made.headers["Location"], organization=ORGANIZATION).json() == made.json()
+    office = Office(stack, ORGANIZATION)
+    with office.listening() as told:
+        contact = office.contact(1)
+        eventually(lambda: contact in told.of("contact-update"), 20)
 
 
 def test_port_in_use_is_one_sentence(tmp_path: Path) -> None:
