@@ -12,7 +12,7 @@ from chalicelib.dialing import dialer, pacer
 from chalicelib.dialing import routes as agents
 from chalicelib.imports import importer
 from chalicelib.imports import routes as imports
-from chalicelib.realtime import publisher, sockets
+from chalicelib.realtime import broadcaster, publisher, sockets
 
 app = Chalice(app_name="auto-calling")
 app.experimental_feature_flags.update(["BLUEPRINTS", "WEBSOCKETS"])
@@ -27,7 +27,7 @@ def health() -> Response:
 
 @app.on_sqs_message(queue="campaign-events.fifo", batch_size=10, name="pacer")
 def pace(event: SQSEvent) -> dict[str, Any]:
-    return {"batchItemFailures": [{"itemIdentifier": failed} for failed in pacer.handle(event.to_dict()["Records"])]}
+    return _again(pacer.handle(event.to_dict()["Records"]))
 
 
 @app.on_sqs_message(queue="dial-queue", batch_size=1, name="dialer")
@@ -48,11 +48,22 @@ def import_file(event: SQSEvent) -> None:
 @app.schedule("rate(1 minute)", name="clock")
 def tick(_: CloudWatchEvent) -> None:
     schedule.wake_due(now=clock.now())
+    sockets.ping(now=clock.now())
 
 
 @app.lambda_function(name="publisher")
 def publish(event: dict[str, Any], _: object) -> None:
     publisher.handle(event["Records"])
+
+
+@app.on_sqs_message(queue="live-events.fifo", batch_size=10, name="broadcaster")
+def broadcast(event: SQSEvent) -> dict[str, Any]:
+    return _again(broadcaster.handle(event.to_dict()["Records"]))
+
+
+def _again(message_ids: list[str]) -> dict[str, Any]:
+    """Which of a batch's messages SQS is to deliver again."""
+    return {"batchItemFailures": [{"itemIdentifier": message_id} for message_id in message_ids]}
 
 
 @app.on_ws_connect(name="socket_connect")

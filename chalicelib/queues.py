@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import functools
+import hashlib
 from collections.abc import Iterable, Sequence
 from typing import Any
 
@@ -13,6 +14,7 @@ from chalicelib.dialing.health import Verdict
 from chalicelib.dialing.model import CallState, CallStatus, Result
 from chalicelib.ids import new_id
 from chalicelib.log import logger
+from chalicelib.realtime.model import Told
 from chalicelib.settings import settings
 
 BATCH = 10
@@ -124,7 +126,37 @@ class Audit(Struct, frozen=True, kw_only=True, rename="camel", tag_field="type",
     campaign_id: str
 
 
-Job = Enrol | Remove | Redial | Audit
+class Refuse(Struct, frozen=True, kw_only=True, rename="camel", tag_field="type", tag="refuse"):
+    """Close a socket that has not said whose it is."""
+
+    connection_id: str
+
+
+class CatchUp(Struct, frozen=True, kw_only=True, rename="camel", tag_field="type", tag="catchUp"):
+    """Tell a socket what it missed, after a pause."""
+
+    organization_id: str
+    connection_id: str
+
+
+class SumUp(Struct, frozen=True, kw_only=True, rename="camel", tag_field="type", tag="sumUp"):
+    """Tell an organization's sockets what stands in place of events that were too many."""
+
+    organization_id: str
+
+
+Job = Enrol | Remove | Redial | Audit | Refuse | CatchUp | SumUp
+
+
+class Tell(Struct, frozen=True, kw_only=True, rename="camel", tag_field="type", tag="tell"):
+    """Events for an organization's sockets."""
+
+    organization_id: str
+    events: list[Told]
+
+
+Live = Tell | CatchUp | SumUp
+"""What the broadcaster handles, in order per organization."""
 
 
 class ContinueImport(Struct, frozen=True, kw_only=True, rename="camel"):
@@ -157,9 +189,16 @@ def dial(orders: Iterable[Dial]) -> None:
     _send(settings().dial_queue, [{"MessageBody": encode(order)} for order in orders])
 
 
-def work(job: Job) -> None:
-    """Post a job for the worker."""
-    _send(settings().jobs_queue, [{"MessageBody": encode(job)}])
+def work(job: Job, *, delay_seconds: int = 0) -> None:
+    """Post a job for the worker, to be begun after a delay of at most 900 seconds."""
+    _send(settings().jobs_queue, [{"MessageBody": encode(job), "DelaySeconds": delay_seconds}])
+
+
+def broadcast(message: Live) -> None:
+    """Post something for an organization's sockets, in order with the rest."""
+    group = hashlib.sha256(message.organization_id.encode()).hexdigest()
+    entry = {"MessageBody": encode(message), "MessageGroupId": group, "MessageDeduplicationId": new_id()}
+    _send(settings().live_events_queue, [entry])
 
 
 def go_on(order: ContinueImport) -> None:
@@ -177,7 +216,7 @@ def decode(body: str, kind: Any) -> Any:
     return msgspec.json.decode(body, type=kind)
 
 
-def _send(queue: str, entries: Sequence[dict[str, str]]) -> None:
+def _send(queue: str, entries: Sequence[dict[str, Any]]) -> None:
     for start in range(0, len(entries), BATCH):
         chunk = [{"Id": str(n), **entry} for n, entry in enumerate(entries[start : start + BATCH])]
         failed = _sqs().send_message_batch(QueueUrl=queue, Entries=chunk).get("Failed", [])

@@ -10,7 +10,8 @@ from chalicelib.campaigns import audit, enrolment, store
 from chalicelib.dialing import store as calls
 from chalicelib.errors import NotFound
 from chalicelib.log import logger
-from chalicelib.queues import Audit, Enrol, Job, Redial, Remove
+from chalicelib.queues import Audit, CatchUp, Enrol, Job, Redial, Refuse, Remove, SumUp
+from chalicelib.realtime import sockets
 
 SLICE = timedelta(minutes=4)
 REMOVED_AT_ONCE = 200
@@ -25,7 +26,7 @@ def handle(bodies: Iterable[str], *, now: Now = clock.now) -> None:
         try:
             _do(job, now, now() + SLICE)
         except NotFound:
-            logger().info("the campaign is gone", campaignId=job.campaign_id)
+            logger().info("what the job is about is gone", job=body)
 
 
 def _do(job: Job, now: Now, until: datetime) -> None:
@@ -38,6 +39,10 @@ def _do(job: Job, now: Now, until: datetime) -> None:
             audit.audit(job.organization_id, job.campaign_id, now=now)
         case Remove():
             _remove(job, now, until)
+        case Refuse():
+            sockets.refuse(job.connection_id)
+        case CatchUp() | SumUp():
+            queues.broadcast(job)
 
 
 def _remove(order: Remove, now: Now, until: datetime) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any
 
 from msgspec import Struct
@@ -72,10 +73,10 @@ def of_import(new: Import) -> list[Event]:
     return [Event(new.organization_id, "import-progress", new.view(with_errors=False))]
 
 
-def condensed(events: list[Event]) -> list[Event]:
+def condensed(named: Sequence[tuple[str, Event]]) -> list[tuple[str, Event]]:
     """Of several `campaign-progress` of one campaign, and of several `import-progress` of one import, only the last."""
-    last = {_progress_of(event): n for n, event in enumerate(events)}
-    return [event for n, event in enumerate(events) if _progress_of(event) is None or last[_progress_of(event)] == n]
+    last = {_progress_of(event): n for n, (_, event) in enumerate(named)}
+    return [each for n, each in enumerate(named) if _progress_of(each[1]) is None or last[_progress_of(each[1])] == n]
 
 
 def _progress_of(event: Event) -> tuple[str, str] | None:

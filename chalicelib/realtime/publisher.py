@@ -1,48 +1,56 @@
-"""The publisher: changes of rows, as the tables' streams tell them, become events on the organization's sockets."""
+"""The publisher: changes of rows, as the tables' streams tell them, become events for the organization's sockets."""
 
 from __future__ import annotations
 
 import time
 from collections import defaultdict
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from datetime import datetime, timedelta
+from datetime import datetime
 from typing import Any
 
-from chalicelib import clock
+import msgspec
+
+from chalicelib import clock, queues
 from chalicelib.campaigns import store as campaigns
 from chalicelib.contacts import store as contacts
 from chalicelib.dialing import store as calls
 from chalicelib.imports import store as imports
 from chalicelib.log import logger
-from chalicelib.realtime import events, poster, store, wire
+from chalicelib.realtime import events, poster, socketio, store
 from chalicelib.realtime.events import Event
-from chalicelib.realtime.poster import Gone
-from chalicelib.realtime.store import Socket
+from chalicelib.realtime.model import Told
+from chalicelib.realtime.poster import Gone, Line, Slow
 from chalicelib.settings import settings
 
-YOUNG = timedelta(seconds=30)
-"""A connection younger than this may not be open yet: its 410 is tried again, and it is never forgotten for it."""
+MESSAGE_EVENTS, MESSAGE_BYTES = 100, 200_000
+"""Of one message; SQS takes 256 KB."""
 
-POSTS_AT_ONCE = 16
+OPENINGS_AT_ONCE = 16
 PAUSES = (0.1, 0.3, 1.0, 2.0)
 """Seconds between the tries of a post to a connection that is not open yet."""
 
-Post = Callable[[str, str], None]
 
-
-def handle(
-    records: Iterable[dict[str, Any]], *, post: Post = poster.post, now: Callable[[], datetime] = clock.now
-) -> None:
-    """Publish what a batch of stream records tells, each organization's to its own sockets."""
-    by_organization: dict[str, list[Event]] = defaultdict(list)
+def handle(records: Iterable[dict[str, Any]], *, line: Line = poster, now: Callable[[], datetime] = clock.now) -> None:
+    """Announce what a batch of stream records tells, and greet the sockets that are opening."""
+    told: dict[str, list[tuple[str, Event]]] = defaultdict(list)
+    opening = []
     for record in records:
-        for event in _events(record):
-            by_organization[event.organization_id].append(event)
-    for organization_id, told in by_organization.items():
-        sockets = store.of_organization(organization_id)
-        if sockets:
-            _publish(sockets, events.condensed(told), post, now)
+        if _table(record) == settings().connections_table:
+            opening += _opening(record)
+        for n, event in enumerate(_events(record)):
+            told[event.organization_id].append((f"{record['eventID']}:{n}", event))
+    for organization_id, named in told.items():
+        if store.is_followed(store.feed(organization_id), now()):
+            _announce(organization_id, events.condensed(named))
+    if opening:
+        with ThreadPoolExecutor(min(OPENINGS_AT_ONCE, len(opening))) as pool:
+            list(pool.map(lambda connection_id: _greet(connection_id, line), opening))
+
+
+def _table(record: dict[str, Any]) -> str:
+    name: str = record["eventSourceARN"].split("/")[1]
+    return name
 
 
 def _events(record: dict[str, Any]) -> list[Event]:
@@ -50,7 +58,7 @@ def _events(record: dict[str, Any]) -> list[Event]:
 
     Shape: https://docs.aws.amazon.com/amazondynamodb/latest/APIReference/API_streams_Record.html
     """
-    table = record["eventSourceARN"].split("/")[1]
+    table = _table(record)
     old, new = record["dynamodb"].get("OldImage"), record["dynamodb"].get("NewImage")
     if new is None:
         return []
@@ -65,13 +73,19 @@ def _events(record: dict[str, Any]) -> list[Event]:
     return []
 
 
-def _publish(sockets: Sequence[Socket], told: Sequence[Event], post: Post, now: Callable[[], datetime]) -> None:
-    """Post events to sockets: in order on each, many sockets at once, so that a slow one delays nobody."""
-    people = contacts.find_many(sockets[0].organization_id, {event.contact_id for event in told if event.contact_id})
-    frames = [wire.encode(event.name, _complete(event, people)) for event in told]
-    with ThreadPoolExecutor(min(POSTS_AT_ONCE, len(sockets))) as pool:
-        for _ in pool.map(lambda socket: _post_all(socket, frames, post, now), sockets):
-            pass
+def _announce(organization_id: str, named: Sequence[tuple[str, Event]]) -> None:
+    people = contacts.find_many(organization_id, {event.contact_id for _, event in named if event.contact_id})
+    told = [
+        Told(
+            record=record,
+            name=event.name,
+            data=msgspec.Raw(msgspec.json.encode(_complete(event, people))),
+            campaign_id=event.campaign_id,
+        )
+        for record, event in named
+    ]
+    for part in _parts(told):
+        queues.broadcast(queues.Tell(organization_id=organization_id, events=part))
 
 
 def _complete(event: Event, people: dict[str, Any]) -> Any:
@@ -80,24 +94,34 @@ def _complete(event: Event, people: dict[str, Any]) -> Any:
     return event.data | {"contact": people.get(event.contact_id) or {"id": event.contact_id}}
 
 
-def _post_all(socket: Socket, frames: Sequence[str], post: Post, now: Callable[[], datetime]) -> None:
-    for frame in frames:
-        if not _post(socket, frame, post, now):
-            return
+def _parts(told: Sequence[Told]) -> Iterator[list[Told]]:
+    """Events in order, as many together as a message takes."""
+    part: list[Told] = []
+    size = 0
+    for each in told:
+        size += len(each.data) + 300
+        if part and (len(part) == MESSAGE_EVENTS or size > MESSAGE_BYTES):
+            yield part
+            part, size = [], len(each.data) + 300
+        part.append(each)
+    if part:
+        yield part
 
 
-def _post(socket: Socket, frame: str, post: Post, now: Callable[[], datetime]) -> bool:
-    """Post a frame; whether the socket is there. One that is gone is forgotten, unless it may still be opening."""
+def _opening(record: dict[str, Any]) -> list[str]:
+    new = record["dynamodb"].get("NewImage")
+    connection_id = store.opening_of_image(new) if new and record["eventName"] == "INSERT" else None
+    return [connection_id] if connection_id else []
+
+
+def _greet(connection_id: str, line: Line) -> None:
+    """Send the Engine.IO open packet, as soon as API Gateway has opened the socket."""
     for pause in (*PAUSES, None):
         try:
-            post(socket.connection_id, frame)
-        except Gone:
-            if now() - clock.moment(socket.connected_at) > YOUNG:
-                store.forget(socket)
-                return False
+            line.post(connection_id, socketio.opened(connection_id))
+        except (Gone, Slow):
             if pause is not None:
                 time.sleep(pause)
         else:
-            return True
-    logger().warning("socket did not open in time", connectionId=socket.connection_id)
-    return False
+            return
+    logger().warning("socket did not open in time", connectionId=connection_id)

@@ -1,18 +1,44 @@
-"""Connections: which sockets an organization has open."""
+"""Connections: which sockets an organization has open; and the feed: its events, numbered and kept for a day.
+
+An event takes its number in one transaction with the feed's count, the part of the log it stands in, and a marker of
+the change it comes from: the same change told again finds its marker and keeps its number.
+"""
 
 from __future__ import annotations
 
+from collections.abc import Iterator, Sequence
 from datetime import datetime, timedelta
+from typing import Any
 
 from msgspec import Struct
-from pynamodb.attributes import TTLAttribute, UnicodeAttribute
-from pynamodb.indexes import GlobalSecondaryIndex, KeysOnlyProjection
+from pynamodb.attributes import NumberAttribute, TTLAttribute, UnicodeAttribute
+from pynamodb.expressions.update import Action
+from pynamodb.indexes import GlobalSecondaryIndex, IncludeProjection, KeysOnlyProjection
 
 from chalicelib import clock
-from chalicelib.store import Row, table
+from chalicelib.errors import Conflict
+from chalicelib.realtime.model import Feed, Format, Logged, Socket, Told
+from chalicelib.store import Busy, Cancelled, Choice, Json, Row, Transaction, get, table, update_if
 
 LONGEST_CONNECTION = timedelta(hours=2, minutes=15)
 """API Gateway ends a connection after two hours; a row that outlives its connection by more is swept by its TTL."""
+
+OPENING = "#opening"
+"""In place of an organization's id: connections that have not said whose they are. No organization's id has a #."""
+
+PHASES = 4
+"""Minutes between two pings of one connection; see `due_for_ping`."""
+
+KEPT = timedelta(hours=25)
+"""How long the log reaches back at least."""
+
+FOLLOWED = LONGEST_CONNECTION + timedelta(hours=24)
+"""An organization that opened no socket for so long had none for a day: nothing is logged for it."""
+
+PART_EVENTS, PART_BYTES = 90, 250_000
+"""Of one part of the log: its markers fit into a transaction, and it into an item."""
+
+RACES = 20
 
 
 class ConnectionIndex(GlobalSecondaryIndex["ConnectionRow"]):
@@ -23,6 +49,15 @@ class ConnectionIndex(GlobalSecondaryIndex["ConnectionRow"]):
     connection_id = UnicodeAttribute(hash_key=True, attr_name="connectionId")
 
 
+class PingIndex(GlobalSecondaryIndex["ConnectionRow"]):
+    class Meta:
+        index_name = "ping"
+        projection = IncludeProjection(["format", "connectedAt"])
+
+    phase = UnicodeAttribute(hash_key=True, attr_name="pingPhase")
+    connection_id = UnicodeAttribute(range_key=True, attr_name="connectionId")
+
+
 class ConnectionRow(Row):
     class Meta:
         table_name = table("connections_table")
@@ -31,22 +66,97 @@ class ConnectionRow(Row):
     connection_id = UnicodeAttribute(range_key=True, attr_name="connectionId")
     connected_at = UnicodeAttribute(attr_name="connectedAt")
     expires_at = TTLAttribute(attr_name="expiresAt")
+    format = Choice(Format)
+    phase = UnicodeAttribute(attr_name="pingPhase")
+    campaign_id = UnicodeAttribute(null=True, attr_name="campaignId")
+    since = NumberAttribute(null=True)
+    tries = NumberAttribute(null=True)
+    asked = UnicodeAttribute(null=True)
     connection_index = ConnectionIndex()
+    ping_index = PingIndex()
 
 
-class Socket(Struct, frozen=True):
-    """An open socket of an organization."""
+class FeedRow(Row):
+    class Meta:
+        table_name = table("feed_table")
 
-    organization_id: str
+    organization_id = UnicodeAttribute(hash_key=True, attr_name="organizationId")
+    id = UnicodeAttribute(range_key=True, default="feed")
+    seq = NumberAttribute(null=True)
+    followed_at = UnicodeAttribute(null=True, attr_name="followedAt")
+    allowance = NumberAttribute(null=True)
+    allowance_at = UnicodeAttribute(null=True, attr_name="allowanceAt")
+    held = Json(list[Told], null=True)
+
+
+class PartRow(Row):
+    """A part of the log; its id is its last event's number."""
+
+    class Meta:
+        table_name = table("feed_table")
+
+    owner = UnicodeAttribute(hash_key=True, attr_name="organizationId")
+    last = UnicodeAttribute(range_key=True, attr_name="id")
+    events = Json(list[Logged])
+    expires_at = TTLAttribute(attr_name="expiresAt")
+
+
+class MarkerRow(Row):
+    """The number of the event that a change was told as."""
+
+    class Meta:
+        table_name = table("feed_table")
+
+    owner = UnicodeAttribute(hash_key=True, attr_name="organizationId")
+    record = UnicodeAttribute(range_key=True, attr_name="id")
+    seq = NumberAttribute()
+    expires_at = TTLAttribute(attr_name="expiresAt")
+
+
+class Opening(Struct, frozen=True, kw_only=True):
+    """A connection that has not joined yet, and the organization and campaign its address asked for."""
+
     connection_id: str
     connected_at: str
+    campaign_id: str | None = None
+    asked: str | None = None
 
 
-def add(organization_id: str, connection_id: str, *, now: datetime) -> None:
+def add(socket: Socket) -> None:
     """Remember a socket."""
-    ConnectionRow(
-        organization_id, connection_id, connected_at=clock.stamp(now), expires_at=now + LONGEST_CONNECTION
-    ).save()
+    _row(socket).save()
+
+
+def add_opening(opening: Opening) -> None:
+    """Remember a connection until it has joined."""
+    at = clock.moment(opening.connected_at)
+    more = {"expires_at": at + LONGEST_CONNECTION, "phase": _phase(at), "format": Format.SOCKET_IO}
+    ConnectionRow.of(opening, organization_id=OPENING, **more).save()
+
+
+def opening(connection_id: str) -> Opening | None:
+    """A connection that has not joined yet."""
+    row = get(ConnectionRow, OPENING, connection_id, consistent=True)
+    return row.value(Opening) if row else None
+
+
+def join(socket: Socket) -> None:
+    """A connection has said whose it is."""
+    transaction = Transaction()
+    transaction.delete(ConnectionRow(OPENING, socket.connection_id))
+    transaction.put(_row(socket))
+    transaction.commit()
+
+
+def refuse(connection_id: str) -> bool:
+    """Forget a connection if it has not joined; whether it had not."""
+    transaction = Transaction()
+    transaction.delete(ConnectionRow(OPENING, connection_id), ConnectionRow.connection_id.exists())
+    try:
+        transaction.commit()
+    except Cancelled:
+        return False
+    return True
 
 
 def of_organization(organization_id: str) -> list[Socket]:
@@ -54,12 +164,155 @@ def of_organization(organization_id: str) -> list[Socket]:
     return [row.value(Socket) for row in ConnectionRow.query(organization_id, consistent_read=True)]
 
 
-def forget(socket: Socket) -> None:
+def socket(organization_id: str, connection_id: str) -> Socket | None:
+    """One socket of an organization."""
+    row = get(ConnectionRow, organization_id, connection_id, consistent=True)
+    return row.value(Socket) if row else None
+
+
+def hold(of: Socket, since: int, *, tries: int) -> None:
+    """Tell a socket no live events until it was told what comes after `since`."""
+    _update(of, [ConnectionRow.since.set(since), ConnectionRow.tries.set(tries)])
+
+
+def release(of: Socket) -> None:
+    """Tell a socket live events from here on."""
+    _update(of, [ConnectionRow.since.remove(), ConnectionRow.tries.remove()])
+
+
+def forget(of: Socket) -> None:
     """Forget a socket that is gone."""
-    ConnectionRow(socket.organization_id, socket.connection_id).delete()
+    ConnectionRow(of.organization_id, of.connection_id).delete()
 
 
 def forget_connection(connection_id: str) -> None:
     """Forget a socket by its connection alone."""
     for row in ConnectionRow.query(connection_id, index_name="connection"):
         row.delete()
+
+
+def due_for_ping(now: datetime) -> Iterator[tuple[str, Format]]:
+    """The connections whose turn it is in this minute: every one's comes every fourth."""
+    for row in ConnectionRow.query(_phase(now), index_name="ping"):
+        yield row.connection_id, row.format
+
+
+def opening_of_image(image: dict[str, object]) -> str | None:
+    """The connection of a stream record's image, if it has not joined yet."""
+    row = ConnectionRow.from_raw_data(image)
+    return row.connection_id if row.organization_id == OPENING else None
+
+
+def _row(socket: Socket) -> ConnectionRow:
+    at = clock.moment(socket.connected_at)
+    return ConnectionRow.of(socket, expires_at=at + LONGEST_CONNECTION, phase=_phase(at))
+
+
+def _phase(at: datetime) -> str:
+    return str(int(at.timestamp()) // 60 % PHASES)
+
+
+def _update(of: Socket, actions: Sequence[Action]) -> None:
+    row = ConnectionRow(of.organization_id, of.connection_id)
+    try:
+        update_if(row, actions, ConnectionRow.connection_id.exists())
+    except Conflict:
+        return
+
+
+def feed(organization_id: str) -> Feed:
+    """Where an organization's events stand."""
+    row = get(FeedRow, organization_id, "feed", consistent=True)
+    return row.value(Feed) if row else Feed(organization_id=organization_id)
+
+
+def follow(organization_id: str, *, now: datetime) -> None:
+    """Somebody listens to the organization from now on: its events are logged."""
+    FeedRow(organization_id, "feed").update(actions=[FeedRow.followed_at.set(clock.stamp(now))])
+
+
+def is_followed(feed: Feed, now: datetime) -> bool:
+    """Whether anybody can have listened during the last day."""
+    return feed.followed_at is not None and now - clock.moment(feed.followed_at) < FOLLOWED
+
+
+def log(feed: Feed, told: Sequence[Told], held: Sequence[Told], allowance: float, *, now: datetime) -> list[Logged]:
+    """Number events and keep them, with what else changes of the feed; those logged before keep their numbers.
+
+    Returns them in order. Raises Busy when others keep writing the feed.
+    """
+    waiting = list({each.record: each for each in told}.values())
+    logged: list[Logged] = []
+    changes: list[Action] = [
+        FeedRow.allowance.set(allowance),
+        FeedRow.allowance_at.set(clock.stamp(now)),
+        FeedRow.held.set(list(held)),
+    ]
+    if not waiting:
+        FeedRow(feed.organization_id, "feed").update(actions=changes)
+    races = RACES
+    while waiting:
+        part = _part(waiting, feed.seq)
+        try:
+            _write_part(feed, part, changes, now)
+        except Cancelled as cancelled:
+            numbers = {tag: image for tag, image in cancelled.failed.items() if tag != "feed"}
+            known = {each.record: each for each in waiting if each.record in numbers}
+            logged += [Logged(_seq(numbers[record]), each) for record, each in known.items()]
+            waiting = [each for each in waiting if each.record not in known]
+            races -= 1
+            if races == 0:
+                raise Busy from None
+            if "feed" in cancelled.failed:
+                feed = _reread(feed)
+        else:
+            logged += part
+            waiting = waiting[len(part) :]
+            feed.seq += len(part)
+    return sorted(logged, key=lambda each: each.seq)
+
+
+def _part(told: Sequence[Told], seq: int) -> list[Logged]:
+    part: list[Logged] = []
+    size = 0
+    for n, each in enumerate(told[:PART_EVENTS], seq + 1):
+        size += len(each.data) + len(each.record) + 200
+        if part and size > PART_BYTES:
+            break
+        part.append(Logged(n, each))
+    return part
+
+
+def _write_part(feed: Feed, part: Sequence[Logged], changes: Sequence[Action], now: datetime) -> None:
+    transaction = Transaction()
+    stands = FeedRow.seq == feed.seq if feed.seq else FeedRow.seq.does_not_exist()
+    transaction.update(
+        FeedRow(feed.organization_id, "feed"), [*changes, FeedRow.seq.set(part[-1].seq)], stands, tag="feed"
+    )
+    transaction.put(PartRow(_log_of(feed), _place(part[-1].seq), events=list(part), expires_at=now + KEPT))
+    for each in part:
+        marker = MarkerRow(f"{feed.organization_id}#records", each.told.record, seq=each.seq, expires_at=now + KEPT)
+        transaction.put(marker, MarkerRow.record.does_not_exist(), tag=each.told.record)
+    transaction.commit()
+
+
+def _reread(known: Feed) -> Feed:
+    return feed(known.organization_id)
+
+
+def _seq(marker: dict[str, Any]) -> int:
+    return int(MarkerRow.from_raw_data(marker).seq)
+
+
+def logged_after(feed: Feed, seq: int, *, parts: int) -> list[Logged]:
+    """Events after a number, of at most so many parts of the log; the first may be a later one than was asked for."""
+    rows = PartRow.query(_log_of(feed), PartRow.last > _place(seq), consistent_read=True, limit=parts)
+    return [each for row in rows for each in row.events if each.seq > seq]
+
+
+def _log_of(feed: Feed) -> str:
+    return f"{feed.organization_id}#log"
+
+
+def _place(seq: int) -> str:
+    return f"{seq:016}"

@@ -116,14 +116,15 @@ def test_roles_reach_their_own_tables_and_queues_only(resources: Resources) -> N
         },
         "WorkerRole": {
             *("CampaignsTable", "CallsTable", "CountersTable", "ContactsTable", "ImportsTable"),
-            *("JobsQueue", "CampaignEventsQueue", "Bucket"),
+            *("JobsQueue", "CampaignEventsQueue", "LiveEventsQueue", "ConnectionsTable", "Bucket"),
         },
         "PacerRole": {*calling, "CountersTable", "CampaignEventsQueue", "DialQueue", "JobsQueue"},
         "DialerRole": {*calling, "AttemptsTable", "DialQueue", "CampaignEventsQueue"},
         "ClockRole": {"CampaignsTable", "ConnectionsTable", "CampaignEventsQueue"},
-        "PublisherRole": {*STREAMED, "Bucket"},
-        "SocketConnectRole": {"ConnectionsTable"},
-        "SocketMessageRole": {"ConnectionsTable"},
+        "PublisherRole": {*STREAMED, "FeedTable", "LiveEventsQueue", "Bucket"},
+        "BroadcasterRole": {"ConnectionsTable", "FeedTable", "LiveEventsQueue", "JobsQueue"},
+        "SocketConnectRole": {"ConnectionsTable", "FeedTable", "JobsQueue"},
+        "SocketMessageRole": {"ConnectionsTable", "FeedTable", "LiveEventsQueue"},
         "SocketDisconnectRole": {"ConnectionsTable"},
     }
 
@@ -138,7 +139,7 @@ def test_chains_of_messages_are_not_taken_for_loops(resources: Resources) -> Non
         for name, each in of_type(resources, "AWS::Lambda::Function").items()
         if each.get("RecursiveLoop") == "Allow"
     }
-    assert allowed == {"Pacer", "Dialer", "Importer", "Worker"}
+    assert allowed == {"Pacer", "Dialer", "Importer", "Worker", "Broadcaster"}
 
 
 def test_logs_are_kept_for_a_month(resources: Resources) -> None:
@@ -158,16 +159,16 @@ def test_table(resources: Resources, table: str) -> None:
     streamed = {"StreamViewType": "NEW_AND_OLD_IMAGES"} if table in STREAMED else None
     assert properties.get("StreamSpecification") == streamed
     expiring = {"AttributeName": "expiresAt", "Enabled": True}
-    expires = table in {"AttemptsTable", "ConnectionsTable"}
+    expires = table in {"AttemptsTable", "ConnectionsTable", "FeedTable"}
     assert properties.get("TimeToLiveSpecification") == (expiring if expires else None)
 
 
-@pytest.mark.parametrize("table", set(TABLES) - {"ConnectionsTable"})
+@pytest.mark.parametrize("table", sorted(set(TABLES) - {"ConnectionsTable", "FeedTable"}))
 def test_rows_outlive_their_stack(resources: Resources, table: str) -> None:
     assert resources[table]["DeletionPolicy"] == resources[table]["UpdateReplacePolicy"] == "Retain"
 
 
-def test_no_table_but_the_eight(resources: Resources) -> None:
+def test_no_other_table(resources: Resources) -> None:
     assert set(of_type(resources, "AWS::DynamoDB::Table")) == set(TABLES)
 
 
@@ -199,15 +200,19 @@ def test_queue_gives_up_after_five_tries_and_says_so(resources: Resources, queue
     assert watched[0]["Threshold"] == 0
 
 
-def test_campaign_events_are_a_mailbox_per_campaign(resources: Resources) -> None:
-    properties = resources["CampaignEventsQueue"]["Properties"]
+@pytest.mark.parametrize("name", ["CampaignEvents", "LiveEvents"])
+def test_messages_are_a_mailbox_per_campaign_and_per_organization(resources: Resources, name: str) -> None:
+    properties = resources[f"{name}Queue"]["Properties"]
     assert properties["FifoQueue"] is True
     assert properties["QueueName"]["Fn::Sub"].endswith(".fifo")
     assert properties["ContentBasedDeduplication"] is False
     assert properties["DeduplicationScope"] == "messageGroup"
     assert properties["FifoThroughputLimit"] == "perMessageGroupId"
-    assert properties["VisibilityTimeout"] == 120
-    assert resources["CampaignEventsDeadLetters"]["Properties"]["FifoQueue"] is True
+    assert resources[f"{name}DeadLetters"]["Properties"]["FifoQueue"] is True
+
+
+def test_campaign_events_hide_for_two_minutes(resources: Resources) -> None:
+    assert resources["CampaignEventsQueue"]["Properties"]["VisibilityTimeout"] == 120
 
 
 def test_conversations_at_a_time_are_a_parameter(resources: Resources) -> None:
@@ -328,6 +333,41 @@ def test_gateway_answers_with_a_problem(resources: Resources, kind: str) -> None
 def test_workbooks_arrive_as_bytes(resources: Resources) -> None:
     body = resources["RestAPI"]["Properties"]["Body"]
     assert body["x-amazon-apigateway-binary-media-types"] == ["multipart/form-data"]
+
+
+def test_site_leads_each_path_to_its_origin(resources: Resources) -> None:
+    site = resources["Site"]["Properties"]["DistributionConfig"]
+    origins = {origin["Id"]: origin for origin in site["Origins"]}
+    assert site["DefaultCacheBehavior"]["TargetOriginId"] == "console"
+    behaviors = {each["PathPattern"]: each for each in site["CacheBehaviors"]}
+    assert {path: each["TargetOriginId"] for path, each in behaviors.items()} == {
+        "/auto-calling/*": "rest",
+        "/health": "rest",
+        "/ws*": "sockets",
+        "/socket.io/*": "sockets",
+    }
+    assert origins["rest"]["OriginPath"] == "/api"
+    assert "OriginPath" not in origins["sockets"]
+    for each in behaviors.values():
+        assert each["OriginRequestPolicyId"] == "b689b0a8-53d0-40ab-baf2-68738e2966ac"  # all but the Host header
+        assert each["CachePolicyId"] == "4135ea2d-6df8-44a3-9df3-4b5a84be39ad"  # nothing is kept
+        assert {"POST", "PATCH", "DELETE"} < set(each["AllowedMethods"])
+
+
+def test_sockets_are_led_to_their_stages_root(resources: Resources) -> None:
+    site = resources["Site"]["Properties"]["DistributionConfig"]
+    led = {each["PathPattern"] for each in site["CacheBehaviors"] if "FunctionAssociations" in each}
+    assert led == {"/ws*", "/socket.io/*"}
+    code = resources["SiteSockets"]["Properties"]["FunctionCode"]
+    assert 'event.request.uri = "/api";' in code
+    assert [each["StageName"] for each in of_type(resources, "AWS::ApiGatewayV2::Stage").values()] == ["api"]
+
+
+def test_console_is_read_by_its_site_only(resources: Resources) -> None:
+    assert set(resources["ConsoleBucket"]["Properties"]["PublicAccessBlockConfiguration"].values()) == {True}
+    (allowed,) = resources["ConsoleBucketPolicy"]["Properties"]["PolicyDocument"]["Statement"]
+    assert (allowed["Principal"], allowed["Action"]) == ({"Service": "cloudfront.amazonaws.com"}, "s3:GetObject")
+    assert "AWS:SourceArn" in allowed["Condition"]["StringEquals"]
 
 
 def test_one_stage_only(resources: Resources) -> None:

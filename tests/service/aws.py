@@ -15,6 +15,7 @@ QUEUES = {
     "CAMPAIGN_EVENTS_QUEUE": "campaign-events.fifo",
     "DIAL_QUEUE": "dial-queue",
     "JOBS_QUEUE": "jobs",
+    "LIVE_EVENTS_QUEUE": "live-events.fifo",
     "IMPORTS_QUEUE": "imports",
 }
 JWT_SECRET = "a secret of the tests, long enough for HS256"

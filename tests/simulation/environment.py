@@ -13,6 +13,7 @@ def variables() -> dict[str, str]:
         "DIAL_QUEUE": "https://sqs.test/dial-queue",
         "JOBS_QUEUE": "https://sqs.test/jobs",
         "IMPORTS_QUEUE": "https://sqs.test/imports",
+        "LIVE_EVENTS_QUEUE": "https://sqs.test/live-events.fifo",
         "BUCKET": "bucket",
         "SOCKET_ENDPOINT": "https://sockets.test/api",
         "POWERTOOLS_LOG_LEVEL": "CRITICAL",

@@ -1,0 +1,159 @@
+"""The broadcaster: one organization's events, one batch at a time, get their numbers and go to its sockets.
+
+A socket that takes nothing at the moment delays nobody: it is set aside and told later what it missed.
+"""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Callable, Iterable, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from datetime import datetime, timedelta
+from typing import Any
+
+import msgspec
+
+from chalicelib import clock, queues
+from chalicelib.log import logger
+from chalicelib.queues import CatchUp, Live, SumUp, Tell
+from chalicelib.realtime import plain, poster, rate, socketio, store
+from chalicelib.realtime.model import Feed, Format, Logged, Socket, Told
+from chalicelib.realtime.poster import Gone, Line, Slow
+
+FRAME = {Format.PLAIN: plain.event, Format.SOCKET_IO: socketio.event}
+YOUNG = timedelta(seconds=30)
+"""A connection younger than this may not be open yet: it is never forgotten for a 410."""
+
+POSTS_AT_ONCE = 32
+PARTS_AT_ONCE = 5
+"""Parts of the log told to a socket that catches up, before others have their turn."""
+
+MOST_TRIES = 6
+SUM_UP_SECONDS = 1
+
+
+def handle(
+    records: Iterable[dict[str, Any]], *, line: Line = poster, now: Callable[[], datetime] = clock.now
+) -> list[str]:
+    """Handle a batch of SQS records. Returns the ids of those to be delivered again: an organization fails as one."""
+    mailboxes: dict[str, list[tuple[str, Live]]] = defaultdict(list)
+    failed: list[str] = []
+    for record in records:
+        message = queues.decode(record["body"], Live)
+        mailboxes[message.organization_id].append((record["messageId"], message))
+    for organization_id, mail in mailboxes.items():
+        try:
+            serve(organization_id, [message for _, message in mail], line, now)
+        except Exception:  # noqa: BLE001 (it must not hold up other organizations)
+            logger().exception("events not told", organizationId=organization_id)
+            failed.extend(message_id for message_id, _ in mail)
+    return failed
+
+
+def serve(organization_id: str, messages: Sequence[Live], line: Line, now: Callable[[], datetime]) -> None:
+    """Do in order what an organization's messages ask for; doing it again tells the same events by the same numbers."""
+    told: list[Told] = []
+    for message in messages:
+        if isinstance(message, Tell):
+            told += message.events
+            continue
+        if told:
+            tell(organization_id, told, line, now)
+            told = []
+        if isinstance(message, CatchUp):
+            catch_up(organization_id, message.connection_id, line, now)
+        else:
+            sum_up(organization_id, line, now)
+    if told:
+        tell(organization_id, told, line, now)
+
+
+def tell(organization_id: str, told: Sequence[Told], line: Line, now: Callable[[], datetime]) -> None:
+    """Tell events to the organization's sockets, or hold them for a second when they are too many."""
+    feed, sockets = store.feed(organization_id), store.of_organization(organization_id)
+    plan = rate.plan(feed, told, len(sockets), now())
+    if plan.held and not feed.held:
+        queues.work(SumUp(organization_id=organization_id), delay_seconds=SUM_UP_SECONDS)
+    logged = store.log(feed, plan.tell, plan.held, plan.allowance, now=now())
+    _broadcast(sockets, logged, line, now)
+
+
+def sum_up(organization_id: str, line: Line, now: Callable[[], datetime]) -> None:
+    """Tell what was held in place of events that were too many."""
+    feed = store.feed(organization_id)
+    logged = store.log(feed, feed.held, [], feed.allowance, now=now())
+    _broadcast(store.of_organization(organization_id), logged, line, now)
+
+
+def catch_up(organization_id: str, connection_id: str, line: Line, now: Callable[[], datetime]) -> None:
+    """Tell a socket what it missed, in slices, until it stands where the others do."""
+    socket = store.socket(organization_id, connection_id)
+    if socket is None or socket.since is None:
+        return
+    feed = store.feed(organization_id)
+    missed = _missed(feed, socket.since)
+    if not _post_all(socket, missed, line, now):
+        return
+    reached = missed[-1].seq if missed else feed.seq
+    if reached >= feed.seq:
+        store.release(socket)
+        return
+    store.hold(socket, reached, tries=0)
+    queues.broadcast(CatchUp(organization_id=organization_id, connection_id=connection_id))
+
+
+def _missed(feed: Feed, since: int) -> list[Logged]:
+    """Events after a number; `resync` with the present number when the log does not reach back to it."""
+    if since == feed.seq:
+        return []
+    missed = store.logged_after(feed, since, parts=PARTS_AT_ONCE)
+    if missed and missed[0].seq == since + 1:
+        return missed
+    return [Logged(feed.seq, Told(record="resync", name="resync", data=msgspec.Raw(b"{}")))]
+
+
+def _broadcast(sockets: Sequence[Socket], logged: Sequence[Logged], line: Line, now: Callable[[], datetime]) -> None:
+    """In order on each socket, many sockets at once."""
+    live = [socket for socket in sockets if socket.since is None]
+    if not live or not logged:
+        return
+    frames = {format_: [(each, FRAME[format_](each)) for each in logged] for format_ in {s.format for s in live}}
+    with ThreadPoolExecutor(min(POSTS_AT_ONCE, len(live))) as pool:
+        for _ in pool.map(lambda socket: _post_frames(socket, frames[socket.format], line, now), live):
+            pass
+
+
+def _post_all(socket: Socket, logged: Sequence[Logged], line: Line, now: Callable[[], datetime]) -> bool:
+    return _post_frames(socket, [(each, FRAME[socket.format](each)) for each in logged], line, now)
+
+
+def _post_frames(socket: Socket, frames: Sequence[tuple[Logged, str]], line: Line, now: Callable[[], datetime]) -> bool:
+    """Post what a socket wants of the frames; whether it took them. One that does not is set aside or forgotten."""
+    for logged, frame in frames:
+        if logged.told.name != "resync" and not socket.wants(logged.told):
+            continue
+        try:
+            line.post(socket.connection_id, frame)
+        except Gone:
+            if now() - clock.moment(socket.connected_at) > YOUNG:
+                store.forget(socket)
+            else:
+                _set_aside(socket, logged.seq - 1, line)
+            return False
+        except Slow:
+            _set_aside(socket, logged.seq - 1, line)
+            return False
+    return True
+
+
+def _set_aside(socket: Socket, since: int, line: Line) -> None:
+    """Try a socket again in a while, and in the end no more. The message goes first, so that none waits for nothing."""
+    if socket.tries >= MOST_TRIES:
+        logger().info("socket takes nothing", connectionId=socket.connection_id)
+        store.forget(socket)
+        line.close(socket.connection_id)
+        return
+    message = CatchUp(organization_id=socket.organization_id, connection_id=socket.connection_id)
+    queues.work(message, delay_seconds=1 << min(socket.tries, 4))
+    since = since if socket.since is None else max(since, socket.since)
+    store.hold(socket, since, tries=socket.tries + 1)

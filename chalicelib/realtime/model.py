@@ -1,0 +1,68 @@
+"""Sockets, and events on their way to them."""
+
+from __future__ import annotations
+
+from enum import StrEnum
+
+import msgspec
+from msgspec import Struct
+
+
+class Format(StrEnum):
+    """The wire format a socket speaks."""
+
+    PLAIN = "plain"
+    SOCKET_IO = "socket.io"
+
+
+class Socket(Struct, frozen=True, kw_only=True):
+    """An open socket of an organization."""
+
+    organization_id: str
+    connection_id: str
+    connected_at: str
+    format: Format = Format.PLAIN
+    campaign_id: str | None = None
+    """The one campaign it wants to hear of, or none: all."""
+
+    since: int | None = None
+    """Where a socket stands that is being told what it missed; one that is not told live events yet."""
+
+    tries: int = 0
+    """How often in a row it took nothing."""
+
+    def wants(self, told: Told) -> bool:
+        """Whether an event is for this socket."""
+        return self.campaign_id is None or told.campaign_id == self.campaign_id
+
+
+class Told(Struct, frozen=True, kw_only=True, rename="camel", omit_defaults=True):
+    """An event to be told. `record` names the change it comes from, the same at every delivery of that change."""
+
+    record: str
+    name: str
+    data: msgspec.Raw
+    campaign_id: str | None = None
+
+
+class Logged(Struct, frozen=True, rename="camel"):
+    """An event with its place among the organization's events, counted from 1."""
+
+    seq: int
+    told: Told
+
+
+class Feed(Struct, kw_only=True):
+    """Where an organization's events stand."""
+
+    organization_id: str
+    seq: int = 0
+    followed_at: str | None = None
+    """When a socket of the organization was last opened."""
+
+    allowance: float = 0
+    """Posts it may make at once; see `rate`."""
+
+    allowance_at: str | None = None
+    held: list[Told] = []
+    """What stands in place of events that were too many, until it is told."""

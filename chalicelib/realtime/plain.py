@@ -1,0 +1,26 @@
+"""The plain wire format: a text frame is `{"event": …, "data": …, "seq": …}`."""
+
+from __future__ import annotations
+
+import msgspec
+
+from chalicelib.realtime.model import Logged
+
+PING = '{"event":"ping"}'
+PONG = '{"event":"pong"}'
+UNREADABLE = '{"event":"error","data":{"message":"Send {\\"action\\":\\"ping\\"} or nothing."}}'
+
+
+def event(logged: Logged) -> str:
+    """An event's frame."""
+    told = logged.told
+    return msgspec.json.encode({"event": told.name, "data": told.data, "seq": logged.seq}).decode()
+
+
+def is_ping(frame: str) -> bool:
+    """Whether a client's frame is `{"action":"ping"}`."""
+    try:
+        message = msgspec.json.decode(frame)
+    except msgspec.DecodeError:
+        return False
+    return isinstance(message, dict) and message.get("action") == "ping"

@@ -1,0 +1,173 @@
+"""Sockets on the deployed system: the real Socket.IO client beside a plain one, what both are told, what is refused."""
+
+from __future__ import annotations
+
+import json
+import shutil
+import subprocess
+import threading
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import jwt
+import pytest
+from websockets.exceptions import ConnectionClosed, InvalidStatus
+from websockets.sync.client import connect
+
+from local.laptop import ROOT
+from tests.stack.deployed import LocalStack, eventually
+from tests.stack.office import Office
+
+CLIENT = "socket.io-client@4.8.4"
+Heard = list[list[Any]]
+
+
+@pytest.fixture(scope="session")
+def program() -> Path:
+    """The guide's program, beside the client it imports."""
+    npm = shutil.which("npm")
+    if npm is None or shutil.which("node") is None:
+        pytest.skip("node and npm are not installed: the guide's Socket.IO program is not tried")
+    home = ROOT / ".local" / CLIENT
+    if not (home / "node_modules").exists():
+        home.mkdir(parents=True, exist_ok=True)
+        command = [npm, "install", "--prefix", str(home), "--no-package-lock", "--no-audit", "--no-fund", CLIENT]
+        subprocess.run(command, check=True, capture_output=True, timeout=120)
+    return Path(shutil.copy(Path(__file__).with_name("guide.mjs"), home))
+
+
+@contextmanager
+def browser(program: Path, stack: LocalStack, **options: Any) -> Iterator[Heard]:
+    """What the guide's program hears as long as the block lasts."""
+    command = ["node", program, f"{stack.base}/auto-calling", json.dumps(options)]
+    heard: Heard = []
+    with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as process:
+        assert process.stdout is not None
+        reader = threading.Thread(target=lambda lines: heard.extend(map(json.loads, lines)), args=(process.stdout,))
+        reader.start()
+        try:
+            yield heard
+        finally:
+            process.terminate()
+            reader.join()
+
+
+def names(heard: Heard) -> list[str]:
+    return [each[0] for each in heard]
+
+
+def test_guides_program_sees_a_campaign_through_as_a_plain_socket_does(
+    program: Path, office: Office, stack: LocalStack
+) -> None:
+    contact_ids = [office.contact(n)["id"] for n in range(10)]
+    campaign = office.campaign(contactIds=contact_ids)["id"]
+    query, auth = {"organizationId": office.organization}, {"token": stack.token(office.organization)}
+    with browser(program, stack, query=query, auth=auth) as heard, office.listening() as plain:
+        eventually(lambda: "connect" in names(heard))
+        office.contact(100)
+        eventually(lambda: "contact-update" in names(heard) and plain.of("contact-update"))
+        office.post(f"/campaigns/{campaign}/start")
+        eventually(lambda: "campaign-complete" in names(heard) and len(plain.of("campaign-update")) == 20)
+        eventually(lambda: names(heard).count("campaign-update") == 20)
+    updates = [each[1] for each in heard if each[0] == "campaign-update"]
+    assert sorted(each["contactId"] for each in updates if each["status"] == "calling") == sorted(contact_ids)
+    assert {"campaignId", "contactId", "status", "contact", "outcome", "summary"} == set(updates[0])
+    complete = {"campaignId": campaign, "message": "Campaign completed successfully"}
+    assert [each[1] for each in heard if each[0] == "campaign-complete"] == [complete]
+    listened = {"campaign-update", "campaign-complete", "contact-update"}
+    both = [(name, data) for name, data in plain.events if name in listened]
+    assert both == [(each[0], each[1]) for each in heard if each[0] in listened]
+    numbers = [each[2] for each in heard if each[0] in listened]
+    assert numbers == sorted(set(numbers))
+
+
+@pytest.mark.parametrize("case", ["no token", "expired", "of another organization", "in the address"])
+def test_socketio_client_without_a_good_token_is_told_why(
+    program: Path, office: Office, stack: LocalStack, case: str
+) -> None:
+    good = stack.token(office.organization)
+    expired = jwt.encode({"organizationId": office.organization, "exp": 1}, stack.laptop.secret("jwt"))
+    query: dict[str, str] = {"organizationId": office.organization}
+    auth: dict[str, str] = {}
+    if case == "expired":
+        auth["token"] = expired
+    if case == "of another organization":
+        auth["token"] = stack.token("stranger")
+    if case == "in the address":
+        query["token"] = good
+    with browser(program, stack, query=query, auth=auth, reconnection=False) as heard:
+        eventually(lambda: "connect_error" in names(heard))
+        office.contact(1)
+        time.sleep(1)
+    assert names(heard) == ["connect_error"]
+    assert good not in json.dumps(heard)
+
+
+def test_namespace_that_is_none_is_refused(program: Path, office: Office, stack: LocalStack) -> None:
+    with connect(f"{stack.base.replace('http', 'ws')}/socket.io/?EIO=4&transport=websocket") as socket:
+        assert str(socket.recv(20)).startswith("0{")
+        socket.send('40/other,{"token":"x"}')
+        assert socket.recv(20) == '44/other,{"message":"Invalid namespace"}'
+
+
+def test_connection_that_never_says_whose_it_is_is_closed(stack: LocalStack) -> None:
+    with connect(f"{stack.base.replace('http', 'ws')}/socket.io?EIO=4&transport=websocket") as socket:
+        assert str(socket.recv(20)).startswith("0{")
+        began = time.monotonic()
+        with pytest.raises(ConnectionClosed):
+            socket.recv(60)
+        assert time.monotonic() - began > 20
+
+
+@pytest.mark.parametrize("frame", ["9", "40/auto-calling,{", "x" * 40_000])
+def test_connection_that_speaks_nonsense_is_closed(stack: LocalStack, frame: str) -> None:
+    with connect(f"{stack.base.replace('http', 'ws')}/socket.io/?EIO=4&transport=websocket") as socket:
+        assert str(socket.recv(20)).startswith("0{")
+        socket.send(frame)
+        with pytest.raises(ConnectionClosed):
+            socket.recv(20)
+
+
+@pytest.mark.parametrize("query", ["", "&organizationId=other", "&since=yesterday"])
+def test_plain_socket_is_refused(office: Office, stack: LocalStack, query: str) -> None:
+    token = stack.token(office.organization) if query else stack.token(office.organization) + "x"
+    with pytest.raises(InvalidStatus), connect(f"{stack.sockets}?token={token}{query}"):
+        pass
+
+
+def test_socket_that_comes_back_is_told_what_it_missed(program: Path, office: Office, stack: LocalStack) -> None:
+    token = stack.token(office.organization)
+    with connect(f"{stack.sockets}?token={token}") as socket:
+        office.contact(1)
+        seen = json.loads(socket.recv(30))
+    missed = [office.contact(n)["id"] for n in (2, 3)]
+    with connect(f"{stack.sockets}?token={token}&since={seen['seq']}") as socket:
+        told = [json.loads(socket.recv(30)) for _ in missed]
+        office.contact(4)
+        later = json.loads(socket.recv(30))
+    assert [each["data"]["id"] for each in told] == missed
+    assert [each["seq"] for each in (*told, later)] == [seen["seq"] + n for n in (1, 2, 3)]
+    with browser(program, stack, auth={"token": token, "since": seen["seq"]}) as heard:
+        eventually(lambda: len(heard) == 4)
+    assert names(heard) == ["connect", *["contact-update"] * 3]
+    assert [each[2] for each in heard[1:]] == [each["seq"] for each in (*told, later)]
+
+
+def test_number_the_feed_never_had_means_resync(office: Office, stack: LocalStack) -> None:
+    with connect(f"{stack.sockets}?token={stack.token(office.organization)}&since=999") as socket:
+        assert json.loads(socket.recv(30))["event"] == "resync"
+
+
+def test_socket_of_one_campaign_hears_of_no_other(office: Office, stack: LocalStack) -> None:
+    first, second = (office.campaign(contactIds=[office.contact(n)["id"]])["id"] for n in (1, 2))
+    with connect(f"{stack.sockets}?token={stack.token(office.organization)}&campaignId={second}") as socket:
+        for campaign in (first, second):
+            office.post(f"/campaigns/{campaign}/start")
+            office.comes_to(campaign, "COMPLETED")
+        told: list[dict[str, Any]] = []
+        while not told or told[-1]["event"] != "campaign-complete":
+            told.append(json.loads(socket.recv(30)))
+    assert {each["data"]["campaignId"] for each in told} == {second}
