@@ -25,12 +25,10 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
     attempts_table: str
     imports_table: str
     connections_table: str
-    feed_table: str
     campaign_events_queue: str
     dial_queue: str
     jobs_queue: str
     imports_queue: str
-    live_events_queue: str
     bucket: str
     socket_endpoint: str
     jwt_algorithm: str = "HS256"

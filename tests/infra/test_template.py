@@ -12,7 +12,7 @@ Resources = dict[str, dict[str, Any]]
 
 FUNCTIONS = {
     *("APIHandler", "Clock", "Dialer", "Importer", "Pacer", "Publisher", "Worker"),
-    *("Broadcaster", "WebsocketConnect", "WebsocketDisconnect", "WebsocketMessage"),
+    *("WebsocketConnect", "WebsocketDisconnect", "WebsocketMessage"),
 }
 TABLES = {
     "ContactsTable": ("organizationId", "contactId"),
@@ -23,7 +23,6 @@ TABLES = {
     "AttemptsTable": ("attemptId",),
     "ImportsTable": ("owner", "id"),
     "ConnectionsTable": ("organizationId", "connectionId"),
-    "FeedTable": ("organizationId", "id"),
 }
 STREAMED = {"ContactsTable", "CampaignsTable", "CallsTable", "ImportsTable", "ConnectionsTable"}
 QUEUES = {
@@ -31,7 +30,6 @@ QUEUES = {
     "DialQueue": ("Dialer", "DialDeadLetters", 1),
     "JobsQueue": ("Worker", "JobsDeadLetters", 1),
     "ImportsQueue": ("Importer", "ImportsDeadLetters", 1),
-    "LiveEventsQueue": ("Broadcaster", "LiveEventsDeadLetters", 10),
 }
 
 
@@ -328,6 +326,41 @@ def test_gateway_answers_with_a_problem(resources: Resources, kind: str) -> None
 def test_workbooks_arrive_as_bytes(resources: Resources) -> None:
     body = resources["RestAPI"]["Properties"]["Body"]
     assert body["x-amazon-apigateway-binary-media-types"] == ["multipart/form-data"]
+
+
+def test_site_leads_each_path_to_its_origin(resources: Resources) -> None:
+    site = resources["Site"]["Properties"]["DistributionConfig"]
+    origins = {origin["Id"]: origin for origin in site["Origins"]}
+    assert site["DefaultCacheBehavior"]["TargetOriginId"] == "console"
+    behaviors = {each["PathPattern"]: each for each in site["CacheBehaviors"]}
+    assert {path: each["TargetOriginId"] for path, each in behaviors.items()} == {
+        "/auto-calling/*": "rest",
+        "/health": "rest",
+        "/ws*": "sockets",
+        "/socket.io/*": "sockets",
+    }
+    assert origins["rest"]["OriginPath"] == "/api"
+    assert "OriginPath" not in origins["sockets"]
+    for each in behaviors.values():
+        assert each["OriginRequestPolicyId"] == "b689b0a8-53d0-40ab-baf2-68738e2966ac"  # all but the Host header
+        assert each["CachePolicyId"] == "4135ea2d-6df8-44a3-9df3-4b5a84be39ad"  # nothing is kept
+        assert {"POST", "PATCH", "DELETE"} < set(each["AllowedMethods"])
+
+
+def test_sockets_are_led_to_their_stages_root(resources: Resources) -> None:
+    site = resources["Site"]["Properties"]["DistributionConfig"]
+    led = {each["PathPattern"] for each in site["CacheBehaviors"] if "FunctionAssociations" in each}
+    assert led == {"/ws*", "/socket.io/*"}
+    code = resources["SiteSockets"]["Properties"]["FunctionCode"]
+    assert 'event.request.uri = "/api";' in code
+    assert [each["StageName"] for each in of_type(resources, "AWS::ApiGatewayV2::Stage").values()] == ["api"]
+
+
+def test_console_is_read_by_its_site_only(resources: Resources) -> None:
+    assert set(resources["ConsoleBucket"]["Properties"]["PublicAccessBlockConfiguration"].values()) == {True}
+    (allowed,) = resources["ConsoleBucketPolicy"]["Properties"]["PolicyDocument"]["Statement"]
+    assert (allowed["Principal"], allowed["Action"]) == ({"Service": "cloudfront.amazonaws.com"}, "s3:GetObject")
+    assert "AWS:SourceArn" in allowed["Condition"]["StringEquals"]
 
 
 def test_one_stage_only(resources: Resources) -> None:
