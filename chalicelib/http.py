@@ -7,6 +7,7 @@ through it) and returns a chalice Response. Whatever goes wrong becomes an RFC 9
 from __future__ import annotations
 
 import re
+import zlib
 from collections.abc import Callable, Mapping
 from enum import StrEnum
 from typing import Any, TypeVar, cast
@@ -28,6 +29,7 @@ E = TypeVar("E", bound=StrEnum)
 View = Callable[["Request"], Response]
 
 BASE = "/auto-calling"
+PAGING = ("page", "limit", "cursor")
 MAX_BODY = 256 * 1024
 """Bytes of a JSON body: 10,000 contact ids are 390 KB, see `Routes.post`'s `max_body`."""
 
@@ -52,6 +54,7 @@ class Request(Struct, frozen=True):
     """What a view needs to know of a request."""
 
     identity: Identity
+    route: str
     path: Mapping[str, str]
     query: Mapping[str, str]
     headers: Mapping[str, str]
@@ -72,19 +75,27 @@ class Request(Struct, frozen=True):
 
     def paging(self, default_limit: int, allowed: tuple[str, ...] = ()) -> store.Paging:
         """`page`, `limit` and `cursor` of a list. Raises InvalidParameter; `allowed` names the list's other filters."""
-        unknown = [name for name in self.query if name not in {"page", "limit", "cursor", *allowed}]
-        if unknown:
+        if unknown := [name for name in self.query if name not in (*PAGING, *allowed)]:
             raise InvalidParameter(*(FieldError(name, "unknown parameter") for name in unknown))
         limit = self._integer("limit", default_limit, 1, 100)
-        cursor = self.query.get("cursor")
-        if cursor is not None:
-            if not is_id(cursor):
-                raise InvalidParameter(FieldError("cursor", "expected a nextCursor of an earlier page"))
-            return store.Paging(limit, None, cursor)
+        if (cursor := self.query.get("cursor")) is not None:
+            return store.Paging(limit, None, self._after(cursor))
         page = self._integer("page", 1, 1, 10_000)
         if page * limit > 10_000:
             raise InvalidParameter(FieldError("page", "page × limit goes to 10000; beyond that, use cursor"))
         return store.Paging(limit, page)
+
+    def cursor(self, after: str) -> str:
+        """The cursor that goes on after an id in this list: the id, and a checksum that tells the list from others."""
+        filters = sorted(each for each in self.query.items() if each[0] not in PAGING)
+        listed = (self.route, sorted(self.path.items()), filters)
+        return f"{after}.{zlib.crc32(repr(listed).encode()):08x}"
+
+    def _after(self, cursor: str) -> str:
+        after = cursor.partition(".")[0]
+        if not is_id(after) or cursor != self.cursor(after):
+            raise InvalidParameter(FieldError("cursor", "expected the nextCursor of an earlier page of this list"))
+        return after
 
     def choice(self, name: str, kind: type[E]) -> E | None:
         """A query parameter that is a member of an enumeration. Raises InvalidParameter listing the members."""
@@ -115,6 +126,8 @@ def decode(body: bytes, kind: type[T]) -> T:
         raise InvalidBody(_field_error(str(error))) from None
     except (msgspec.DecodeError, UnicodeDecodeError):
         raise InvalidBody(FieldError("", "the body is not valid JSON")) from None
+    except RecursionError:
+        raise InvalidBody(FieldError("", "the body is nested too deeply")) from None
 
 
 def _field_error(message: str) -> FieldError:
@@ -193,7 +206,8 @@ def perform(
         body = cast("bytes", given.raw_body or b"")
         if len(body) > max_body:
             raise errors.TooLarge(f"The body is {len(body)} bytes; at most {max_body} are taken.")
-        response = view(Request(identity, path_parameters, dict(given.query_params or {}), given.headers, body))
+        query = dict(given.query_params or {})
+        response = view(Request(identity, given.path, path_parameters, query, given.headers, body))
     except errors.Failure as failure:
         response = problem(failure, request_id)
     except Exception:  # noqa: BLE001 (the client learns nothing of it, the log everything)
@@ -272,14 +286,14 @@ def no_content() -> Response:
     return Response(body="", status_code=204)
 
 
-def listing(paging: store.Paging, page: store.Page, total: int) -> Response:
+def listing(request: Request, paging: store.Paging, page: store.Page, total: int) -> Response:
     """A list's answer: the page's values and its meta."""
     meta: dict[str, Any] = {"page": paging.page} if paging.page is not None else {}
     meta |= {
         "limit": paging.limit,
         "total": total,
         "totalPages": -(-total // paging.limit),
-        "nextCursor": page.next_cursor,
+        "nextCursor": page.next_cursor and request.cursor(page.next_cursor),
     }
     return ok({"data": page.data, "meta": meta})
 

@@ -1,6 +1,6 @@
 """The packaged template in MiniStack's dialect: the few places where MiniStack 1.5 is not AWS, and nothing else.
 
-- A laptop speaks plain HTTP: the bucket's TLS-only policy goes.
+- A laptop speaks plain HTTP: the bucket's TLS-only policy goes. The front stands for CloudFront.
 - AWS::ApiGatewayV2::Deployment is unknown; WebSocket stages deploy themselves.
 - Gateway responses are read from resources of their own, not from the API's definition; binary types from a property.
 - A Number parameter reaches the queue poller as text, which it cannot compare.
@@ -11,7 +11,10 @@
 from collections.abc import Mapping
 from typing import Any
 
-UNKNOWN = {"AWS::ApiGatewayV2::Deployment", "AWS::S3::BucketPolicy"}
+UNKNOWN = {
+    *("AWS::ApiGatewayV2::Deployment", "AWS::S3::BucketPolicy"),
+    *("AWS::CloudFront::Distribution", "AWS::CloudFront::Function", "AWS::CloudFront::OriginAccessControl"),
+}
 
 
 def translate(given: Mapping[str, str], template: dict[str, Any]) -> dict[str, Any]:
@@ -30,7 +33,8 @@ def translate(given: Mapping[str, str], template: dict[str, Any]) -> dict[str, A
             case "AWS::Serverless::Function":
                 for event in properties.get("Events", {}).values():
                     _trigger(event["Properties"], given)
-    return template | {"Resources": resources}
+    outputs = {name: each for name, each in template["Outputs"].items() if name != "SiteUrl"}
+    return template | {"Resources": resources, "Outputs": outputs}
 
 
 def _gateway_responses(wanted: Mapping[str, Any]) -> dict[str, Any]:

@@ -137,7 +137,7 @@ def show_all(request: Request) -> Response:
     status = request.choice("status", CampaignStatus)
     organization_id = request.identity.organization_id
     total = totals.total(totals.Kind.CAMPAIGNS, organization_id, status)
-    return http.listing(paging, store.page(organization_id, status, paging), total)
+    return http.listing(request, paging, store.page(organization_id, status, paging), total)
 
 
 @routes.get(f"{BASE}/campaigns/{{id}}")
@@ -246,7 +246,7 @@ def show_calls(request: Request) -> Response:
     campaign = store.find(request.identity.organization_id, request.id())
     found, cursor = calls.page(campaign.campaign_id, status, paging)
     total = campaign.total if status is None else campaign.counted(status)
-    return http.listing(paging, Page(_with_contacts(campaign.organization_id, found), cursor), total)
+    return http.listing(request, paging, Page(_with_contacts(campaign.organization_id, found), cursor), total)
 
 
 @routes.get(f"{BASE}/campaigns/{{id}}/contacts/{{contactId}}")
@@ -304,7 +304,7 @@ def show_calls_of_contact(request: Request) -> Response:
     contact = contacts.find(request.identity.organization_id, request.id())
     found, cursor = calls.page_of_contact(contact.contact_id, paging)
     page = Page(_with_contacts(contact.organization_id, found), cursor)
-    return http.listing(paging, page, calls.count_of_contact(contact.contact_id))
+    return http.listing(request, paging, page, calls.count_of_contact(contact.contact_id))
 
 
 def _with_contacts(organization_id: str, found: list[Call]) -> list[dict[str, Any]]:

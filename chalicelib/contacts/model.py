@@ -18,6 +18,9 @@ Outcome = Annotated[str, Meta(max_length=1_000)]
 CUSTOM_DATA_LIMIT = 16 * 1024
 """Bytes of a contact's `customData` as compact JSON."""
 
+CUSTOM_DATA_LEVELS = 32
+"""Objects and lists inside each other in `customData`: far less than any reader of JSON gives up at."""
+
 
 class ContactStatus(StrEnum):
     """Whether a contact may be called: only ACTIVE ones are."""
@@ -82,10 +85,22 @@ def check(values: NewContact | ContactChange) -> None:
     errors = []
     if isinstance(values.date_of_birth, str) and not is_date(values.date_of_birth):
         errors.append(FieldError("dateOfBirth", "expected a date as YYYY-MM-DD"))
-    if isinstance(values.custom_data, dict) and len(msgspec.json.encode(values.custom_data)) > CUSTOM_DATA_LIMIT:
-        errors.append(FieldError("customData", "at most 16 KB"))
+    if isinstance(values.custom_data, dict):
+        if _levels(values.custom_data) > CUSTOM_DATA_LEVELS:
+            errors.append(FieldError("customData", f"nested more than {CUSTOM_DATA_LEVELS} levels deep"))
+        elif len(msgspec.json.encode(values.custom_data)) > CUSTOM_DATA_LIMIT:
+            errors.append(FieldError("customData", "at most 16 KB"))
     if errors:
         raise InvalidBody(*errors)
+
+
+def _levels(value: Any) -> int:
+    """How many objects and lists are inside each other."""
+    levels, inside = 0, [value]
+    while inside := [each for each in inside if isinstance(each, dict | list)]:
+        levels += 1
+        inside = [below for each in inside for below in (each.values() if isinstance(each, dict) else each)]
+    return levels
 
 
 def is_date(text: str) -> bool:

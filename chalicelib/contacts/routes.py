@@ -44,7 +44,10 @@ def show_all(request: Request) -> Response:
     if "phone" in request.query:
         return _with_phone(request, paging, status)
     return http.listing(
-        paging, store.page(organization_id, status, paging), totals.total(totals.Kind.CONTACTS, organization_id, status)
+        request,
+        paging,
+        store.page(organization_id, status, paging),
+        totals.total(totals.Kind.CONTACTS, organization_id, status),
     )
 
 
@@ -56,7 +59,7 @@ def _with_phone(request: Request, paging: Paging, status: ContactStatus | None) 
     contact = store.by_phone(request.identity.organization_id, phone)
     matching = [contact] if contact and status in (None, contact.status) else []
     shown = matching if paging.page == 1 else []
-    return http.listing(paging, Page(shown, None), len(matching))
+    return http.listing(request, paging, Page(shown, None), len(matching))
 
 
 @routes.get(f"{BASE}/contacts/{{id}}")

@@ -84,7 +84,9 @@ def _duplicates(form: dict[str, object]) -> Duplicates:
 def show_all(request: Request) -> Response:
     paging = request.paging(DEFAULT_LIMIT)
     organization_id = request.identity.organization_id
-    return http.listing(paging, store.page(organization_id, paging), totals.total(totals.Kind.IMPORTS, organization_id))
+    return http.listing(
+        request, paging, store.page(organization_id, paging), totals.total(totals.Kind.IMPORTS, organization_id)
+    )
 
 
 @routes.get(f"{BASE}/imports/{{id}}")

@@ -14,6 +14,7 @@ import msgspec
 import app
 from chalicelib.settings import settings
 from tests.service.aws import JWT_SECRET, client
+from tests.service.files import form
 
 BASE = "/auto-calling"
 
@@ -106,6 +107,20 @@ class Cloud:
     def call(self, campaign_id: str, contact_id: str) -> dict[str, Any]:
         body: dict[str, Any] = self.get(f"/campaigns/{campaign_id}/contacts/{contact_id}").body
         return body
+
+    def upload(
+        self, content: bytes, file_name: str = "contacts.csv", *, organization: str | int = "1", **fields: str
+    ) -> dict[str, Any]:
+        """An import of a file sent as the guide sends it; nothing of it is read yet."""
+        reply = self.send_file(content, file_name, organization=organization, **fields)
+        assert reply.status == 202, reply
+        import_: dict[str, Any] = reply.body
+        return import_
+
+    def send_file(self, content: bytes, file_name: str, *, organization: str | int = "1", **fields: str) -> Reply:
+        """The answer to a file sent in a form."""
+        body, kind = form(content, file_name, **fields)
+        return self.post("/contacts/upload-excel", body, organization=organization, headers={"Content-Type": kind})
 
     # what the queues hold
 
