@@ -1,0 +1,276 @@
+"""From the tables' streams to the sockets: numbers, order, replay, and what happens when something dies on the way."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator
+from datetime import timedelta
+from typing import Any
+
+import pytest
+
+from chalicelib import clock
+from chalicelib.realtime import broadcaster, rate, sockets, store
+from chalicelib.settings import settings
+from tests.service.cloud import Cloud, sqs_event, token
+from tests.service.live import Live, contact_record, impatient, socket_event
+
+A, B, C = "+998901112201", "+998901112202", "+998901112203"
+
+
+AT = clock.now()
+
+
+@pytest.fixture
+def live(cloud: Cloud) -> Iterator[Live]:
+    with impatient():
+        yield Live(cloud)
+
+
+def joined(live: Live, connection_id: str, organization: str = "1", **auth: Any) -> None:
+    """A Socket.IO client that has joined."""
+    answer = sockets.connect(socket_event(connection_id, query={"EIO": "4", "transport": "websocket"}), now=live.now)
+    assert answer == {"statusCode": 200}
+    live.say(connection_id, f"40/auto-calling,{json.dumps({'token': token(organization), **auth})}")
+    live.deliver()
+
+
+def heard(live: Live, connection_id: str) -> list[list[Any]]:
+    """The events a Socket.IO connection was told."""
+    packets = [frame for frame in live.wire.posted[connection_id] if frame.startswith("42")]
+    return [json.loads(packet.removeprefix("42/auto-calling,")) for packet in packets]
+
+
+def test_all_sockets_of_the_organization_hear_the_same_in_the_same_order(live: Live) -> None:
+    live.open("plain")
+    joined(live, "io")
+    live.open("stranger", "2")
+    live.tell(A, B)
+    live.tell(C)
+    plain = [(event["event"], event["data"], event["seq"]) for event in live.wire.events("plain")]
+    assert [data["phone"] for _, data, _ in plain] == [A, B, C]
+    assert [seq for *_, seq in plain] == [1, 2, 3]
+    assert [tuple(event) for event in heard(live, "io")] == plain
+    assert live.wire.posted["stranger"] == []
+
+
+def test_change_told_twice_keeps_its_number(live: Live) -> None:
+    live.open("plain")
+    first, second = contact_record(A), contact_record(B)
+    live.changed(first)
+    live.deliver()
+    live.changed(first, second)
+    live.deliver()
+    assert live.wire.numbers("plain") == [1, 1, 2]
+
+
+def test_organization_nobody_listens_to_writes_no_log(live: Live) -> None:
+    live.changed(contact_record(A))
+    assert live.deliver() == []
+    live.open("plain")
+    live.now = lambda: clock.now() + timedelta(hours=27)
+    live.changed(contact_record(B))
+    assert live.deliver() == []
+
+
+@pytest.mark.parametrize("dies_at", range(6))
+def test_broadcaster_that_dies_loses_nothing_and_numbers_nothing_twice(live: Live, dies_at: int) -> None:
+    live.open("first")
+    live.open("second")
+    live.changed(contact_record(A), contact_record(B), contact_record(C))
+    bodies = live.cloud.take(settings().live_events_queue)
+    posts = iter(range(100))
+    post = live.wire.post
+
+    def dying(connection_id: str, text: str) -> None:
+        if next(posts) >= dies_at:
+            raise RuntimeError("the process died")
+        post(connection_id, text)
+
+    live.wire.post = dying  # type: ignore[method-assign]
+    batch = sqs_event(bodies)["Records"]
+    assert broadcaster.handle(batch, line=live.wire) == [each["messageId"] for each in batch]
+    live.wire.post = post  # type: ignore[method-assign]
+    live.deliver(bodies)
+    for connection_id in ("first", "second"):
+        told = {event["seq"]: event["data"]["phone"] for event in live.wire.events(connection_id)}
+        assert told == {1: A, 2: B, 3: C}
+
+
+def test_failure_of_one_organization_holds_up_no_other(live: Live, monkeypatch: pytest.MonkeyPatch) -> None:
+    live.open("one")
+    live.open("two", "2")
+    live.changed(contact_record(A), contact_record(B, organization="2"))
+    batch = sqs_event(live.cloud.take(settings().live_events_queue))["Records"]
+    post = live.wire.post
+
+    def refusing(connection_id: str, text: str) -> None:
+        if connection_id == "one":
+            raise RuntimeError
+        post(connection_id, text)
+
+    live.wire.post = refusing  # type: ignore[method-assign]
+    assert len(broadcaster.handle(batch, line=live.wire)) == 1
+    assert live.wire.numbers("two") == [1]
+
+
+def test_socket_whose_first_posts_answer_410_misses_nothing_and_delays_nobody(live: Live) -> None:
+    live.open("ready")
+    live.open("opening")
+    live.wire.gone["opening"] = 2
+    live.tell(A)
+    live.tell(B)
+    assert live.wire.numbers("ready") == [1, 2]
+    assert live.wire.posted["opening"] == []
+    for _ in range(2):
+        live.cloud.settle()
+        live.deliver()
+    live.tell(C)
+    assert live.wire.numbers("opening") == [1, 2, 3]
+
+
+def test_old_socket_that_is_gone_is_forgotten(live: Live) -> None:
+    live.open("old")
+    live.wire.close("old")
+    live.now = lambda: clock.now() + timedelta(minutes=1)
+    live.tell(A)
+    assert store.of_organization("1") == []
+
+
+def test_socket_that_takes_nothing_is_closed_in_the_end(live: Live) -> None:
+    live.open("slow")
+    live.wire.slow.add("slow")
+    live.tell(A)
+    for _ in range(broadcaster.MOST_TRIES + 1):
+        live.cloud.settle()
+        live.deliver()
+    assert live.wire.closed == ["slow"]
+    assert store.of_organization("1") == []
+
+
+def test_socket_that_comes_back_is_told_what_it_missed_and_then_what_happens(live: Live) -> None:
+    live.open("before")
+    live.tell(A, B, C)
+    live.open("after", since="1")
+    live.tell("+998901112204")
+    assert live.wire.posted["after"] == []
+    live.cloud.settle()
+    live.deliver()
+    live.tell("+998901112205")
+    assert live.wire.numbers("after") == [2, 3, 4, 5]
+
+
+def test_long_replay_goes_in_slices_with_live_events_in_their_place(live: Live) -> None:
+    live.open("before")
+    for n in range(12):
+        live.tell(f"+9989011{n:05}")
+    joined(live, "after", since=0)
+    assert [event[2] for event in heard(live, "after")] == list(range(1, 6))
+    live.tell(A)
+    while live.deliver():
+        pass
+    assert [event[2] for event in heard(live, "after")] == list(range(1, 14))
+
+
+@pytest.mark.parametrize("since", ["7", "0"])
+def test_number_out_of_reach_answers_resync(live: Live, since: str) -> None:
+    live.open("before")
+    live.tell(A, B)
+    for row in store.PartRow.query("1#log"):
+        row.delete()
+    live.tell(C)
+    live.open("after", since=since)
+    live.cloud.settle()
+    live.deliver()
+    assert [(event["event"], event["seq"]) for event in live.wire.events("after")] == [("resync", 3)]
+    live.tell(A)
+    assert live.wire.numbers("after") == [3, 4]
+
+
+def test_organization_above_its_rate_gets_progress_and_resync(live: Live, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(rate, "POSTS_PER_SECOND", 2)
+    live.now = lambda: AT
+    live.open("plain")
+    live.tell(A, B)
+    live.tell(C)
+    live.tell("+998901112204")
+    assert live.wire.numbers("plain") == [1, 2]
+    live.cloud.settle()
+    live.deliver()
+    assert [(event["event"], event["seq"]) for event in live.wire.events("plain")[2:]] == [("resync", 3)]
+    live.now = lambda: AT + timedelta(minutes=1)
+    live.tell(A)
+    assert live.wire.numbers("plain") == [1, 2, 3, 4]
+
+
+def test_joined_client_is_answered_before_any_event(live: Live) -> None:
+    live.open("other")
+    live.tell(A)
+    joined(live, "io")
+    live.tell(B)
+    answer, event = live.wire.posted["io"]
+    assert answer == '40/auto-calling,{"sid":"io"}'
+    assert json.loads(event.removeprefix("42/auto-calling,"))[2] == 2
+
+
+def test_client_that_has_not_joined_is_closed_after_half_a_minute(live: Live) -> None:
+    sockets.connect(socket_event("idle", query={"EIO": "4"}))
+    joined(live, "io")
+    for connection_id in ("idle", "io"):
+        sockets.refuse(connection_id, line=live.wire)
+    assert live.wire.closed == ["idle"]
+    live.say("idle", f"40/auto-calling,{json.dumps({'token': token()})}")
+    assert live.wire.posted["idle"] == []
+
+
+@pytest.mark.parametrize(
+    ("query", "status"),
+    [({"EIO": "3"}, 400), ({"EIO": "4", "transport": "polling"}, 400), ({}, 401), ({"token": "x"}, 401)],
+)
+def test_connection_of_another_kind_is_refused(live: Live, query: dict[str, str], status: int) -> None:
+    assert sockets.connect(socket_event("x", query=query)) == {"statusCode": status}
+
+
+@pytest.mark.parametrize(
+    "auth",
+    [{}, {"token": 7}, {"token": "x"}, {"token": token("2")}, {"token": token("1"), "since": "yesterday"}],
+)
+def test_join_is_refused_with_a_reason(live: Live, auth: dict[str, Any]) -> None:
+    sockets.connect(socket_event("io", query={"EIO": "4", "organizationId": "1"}))
+    live.say("io", f"40/auto-calling,{json.dumps(auth)}")
+    [answer] = live.wire.posted["io"]
+    assert answer.startswith('44/auto-calling,{"message":')
+    assert store.of_organization("1") == store.of_organization("2") == []
+
+
+def test_every_socket_is_pinged_every_fourth_minute(live: Live) -> None:
+    live.open("plain")
+    joined(live, "io")
+    at = clock.now()
+    for minute in range(8):
+        sockets.ping(now=at + timedelta(minutes=minute), line=live.wire)
+    assert live.wire.posted["plain"] == ['{"event":"ping"}'] * 2
+    assert live.wire.posted["io"][1:] == ["2"] * 2
+
+
+def test_socket_of_one_campaign_hears_of_no_other(live: Live) -> None:
+    live.open("narrow", campaignId="c1")
+    live.tell(A)
+    assert live.wire.posted["narrow"] == []
+
+
+def test_disconnected_socket_is_forgotten(live: Live) -> None:
+    live.open("plain")
+    joined(live, "io")
+    sockets.disconnect(socket_event("plain"))
+    live.say("io", "41/auto-calling,")
+    assert store.of_organization("1") == []
+    assert live.wire.closed == ["io"]
+
+
+def test_nonsense_of_a_plain_client_gets_an_answer(live: Live) -> None:
+    live.open("plain")
+    live.say("plain", '{"action":"ping"}')
+    live.say("plain", "hello")
+    assert [event["event"] for event in live.wire.events("plain")[:1]] == ["pong"]  # no number
+    assert json.loads(live.wire.posted["plain"][1])["event"] == "error"
