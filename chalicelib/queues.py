@@ -159,11 +159,29 @@ Live = Tell | CatchUp | SumUp
 """What the broadcaster handles, in order per organization."""
 
 
-class ContinueImport(Struct, frozen=True, kw_only=True, rename="camel"):
+class ContinueImport(Struct, frozen=True, kw_only=True, rename="camel", tag_field="type", tag="continue"):
     """Go on with an import whose slice of time was over."""
 
     organization_id: str
     import_id: str
+
+
+class WatchImport(Struct, frozen=True, kw_only=True, rename="camel", tag_field="type", tag="watch"):
+    """Look whether an import still comes further; repeats itself until the import has ended."""
+
+    organization_id: str
+    import_id: str
+
+
+class UndoImport(Struct, frozen=True, kw_only=True, rename="camel", tag_field="type", tag="undo"):
+    """Take back what an import created, from the chunk after `cursor` on."""
+
+    organization_id: str
+    import_id: str
+    cursor: str | None = None
+
+
+ImportOrder = ContinueImport | WatchImport | UndoImport
 
 
 @functools.cache
@@ -201,9 +219,9 @@ def broadcast(message: Live) -> None:
     _send(settings().live_events_queue, [entry])
 
 
-def go_on(order: ContinueImport) -> None:
-    """Post an import's continuation."""
-    _send(settings().imports_queue, [{"MessageBody": encode(order)}])
+def go_on(order: ImportOrder, *, delay_seconds: int = 0) -> None:
+    """Post an order for the importer, to be followed after a delay of at most 900 seconds."""
+    _send(settings().imports_queue, [{"MessageBody": encode(order), "DelaySeconds": delay_seconds}])
 
 
 def encode(message: Struct) -> str:

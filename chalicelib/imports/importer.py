@@ -1,40 +1,35 @@
-"""The importer: an uploaded workbook becomes contacts, a chunk of rows and its marker in one transaction.
+"""The importer: an uploaded workbook becomes contacts.
 
-Deliveries come twice and the process can die anywhere: the import's row and its chunks' markers say what is done.
+Deliveries come twice and the process can die anywhere: the import's row, its plan and its chunks' markers say what is
+done. First the workbook is read into a plan (`reading`), then the plan is written chunk by chunk (`writing`).
 """
 
 from __future__ import annotations
 
 import hashlib
-import time
+import tempfile
 import uuid
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator
 from datetime import datetime, timedelta
+from pathlib import Path
 from typing import Any
 from urllib.parse import unquote_plus
 
 import msgspec
 from msgspec import Struct
-from msgspec.structs import replace
 
-from chalicelib import clock, ids, queues
-from chalicelib.contacts import store as contacts
-from chalicelib.contacts.model import Contact, ContactStatus
-from chalicelib.contacts.phone import normalize
-from chalicelib.errors import Conflict, NotFound
-from chalicelib.imports import store, workbook
-from chalicelib.imports.model import ERRORS_KEPT, Counts, Duplicates, Import, ImportStatus, RowError
-from chalicelib.imports.workbook import Person, Unreadable
+from chalicelib import bucket, clock, queues
+from chalicelib.errors import NotFound
+from chalicelib.imports import reading, store, writing
+from chalicelib.imports.model import ABANDONED, Import, ImportStatus, idle, overdue
+from chalicelib.imports.reader import Unreadable
 from chalicelib.log import logger
-from chalicelib.queues import ContinueImport
-from chalicelib.settings import settings
-
-CHUNK = 48
-"""Rows in one transaction: two writes each, the marker and the organization's totals make 98."""
+from chalicelib.queues import ContinueImport, ImportOrder, WatchImport
 
 SLICE = timedelta(minutes=4)
-PROGRESS_SECONDS = 2.0
-RACES = 8
+
+WATCH_SECONDS = 900
+"""Between two looks at an import, the longest an SQS message can be delayed."""
 
 Now = Callable[[], datetime]
 
@@ -48,16 +43,28 @@ class Arrival(Struct, frozen=True):
 
 
 def handle(bodies: Iterable[str], *, now: Now = clock.now) -> None:
-    """Handle messages of the imports queue: S3 notifications, and imports to be gone on with."""
+    """Handle messages of the imports queue: S3 notifications, and orders about imports that are known."""
     for body in bodies:
         message = msgspec.json.decode(body)
-        if "importId" in message:
-            order = msgspec.convert(message, ContinueImport)
-            run(store.find(order.organization_id, order.import_id), now=now)
+        if "type" in message:
+            _follow(msgspec.convert(message, ImportOrder), now)
         for arrival in arrivals(message):
             of = _import(arrival)
             if of is not None:
                 run(of, now=now)
+
+
+def _follow(order: ImportOrder, now: Now) -> None:
+    try:
+        of = store.find(order.organization_id, order.import_id)
+    except NotFound:
+        logger().info("the import is gone", importId=order.import_id)
+        return
+    match order:
+        case ContinueImport():
+            run(of, now=now)
+        case WatchImport():
+            watch(of, now=now)
 
 
 def arrivals(notification: dict[str, Any]) -> Iterator[Arrival]:
@@ -81,7 +88,7 @@ def _import(arrival: Arrival) -> Import | None:
         except NotFound:
             logger().warning("an upload without its import", key=arrival.key)
             return None
-    if folder != store.INBOX or not organization_id or not name:
+    if folder != store.INBOX or not organization_id or not name or name.endswith("/"):
         return None
     import_id = derived_id(arrival)
     new = Import(
@@ -91,8 +98,14 @@ def _import(arrival: Arrival) -> Import | None:
         file_name=name.rpartition("/")[2],
         created_at=clock.stamp(arrival.at),
     )
-    store.add(new)
+    begin(new)
     return store.find(organization_id, import_id)
+
+
+def begin(new: Import) -> None:
+    """Store a new import, one that is there stays as it is, and see to its being watched."""
+    queues.go_on(_watch(new), delay_seconds=WATCH_SECONDS)
+    store.add(new)
 
 
 def derived_id(arrival: Arrival) -> str:
@@ -105,138 +118,61 @@ def derived_id(arrival: Arrival) -> str:
 
 def run(of: Import, *, now: Now) -> None:
     """Import a file from where it stands; in a slice of four minutes, queueing its own continuation."""
-    if of.status not in (ImportStatus.PENDING, ImportStatus.RUNNING):
+    if not of.under_way:
         return
     until = now() + SLICE
     try:
-        rows = list(_rows(of))
+        with tempfile.TemporaryDirectory(prefix="import-") as place:
+            _advance(of, Path(place), until, now)
     except (Unreadable, NotFound) as failure:
-        _end(of, ImportStatus.FAILED, now, failure_reason=str(failure))
-        return
-    errors = [row for row in rows if isinstance(row, RowError)]
-    persons, repeated = unique([row for row in rows if isinstance(row, Person)], of.duplicates)
-    of = _note(of, status=ImportStatus.RUNNING, total_rows=len(rows), failed=len(errors), errors=errors[:ERRORS_KEPT])
-    if not _write_chunks(of, persons, until, now):
+        _fail(of, str(failure), now)
+    except store.Over:
+        logger().info("the import has ended, or another goes on with it", importId=of.import_id)
+
+
+def _advance(of: Import, place: Path, until: datetime, now: Now) -> None:
+    if of.plan is None:
+        of = reading.read(of, place, now=now)
+    elif not (place / "plan").exists():
+        bucket.fetch(of.plan, place / "plan")
+    if not writing.write(of, place / "plan", until, now=now):
         queues.go_on(ContinueImport(organization_id=of.organization_id, import_id=of.import_id))
         return
-    counts = _sum(store.done_chunks(of.organization_id, of.import_id).values())
-    again = Counts(updated=repeated) if of.duplicates is Duplicates.UPDATE else Counts(skipped=repeated)
-    counts = counts.plus(again)
-    _end(
-        of,
-        ImportStatus.COMPLETED,
-        now,
-        processed_rows=len(rows),
-        created=counts.created,
-        updated=counts.updated,
-        skipped=counts.skipped,
-    )
+    _end(of, ImportStatus.COMPLETED, now)
+    if of.plan:
+        bucket.delete(of.plan)
 
 
-def _rows(of: Import) -> Iterator[Person | RowError]:
-    region = settings().default_phone_region
-    content = store.file(of.key)
-    return workbook.people(workbook.read(content, of.file_name), lambda text: normalize(text, region))
+def watch(of: Import, *, now: Now) -> None:
+    """See whether an import still comes further: one that nobody works on is gone on with, one that is overdue fails.
+
+    Repeats itself until the import has ended.
+    """
+    if not of.under_way:
+        return
+    found = bucket.stored(of.key)
+    arrived = found[0] if found else None
+    reason = overdue(of, arrived=arrived, now=now())
+    if reason:
+        _fail(of, reason, now)
+        return
+    queues.go_on(_watch(of), delay_seconds=WATCH_SECONDS)
+    if idle(of, arrived=arrived, now=now()) >= ABANDONED:
+        run(of, now=now)
 
 
-def unique(persons: Sequence[Person], duplicates: Duplicates) -> tuple[list[Person], int]:
-    """One person per phone, and how many rows repeated one: later rows add to the first, or are skipped."""
-    by_phone: dict[str, Person] = {}
-    for person in persons:
-        first = by_phone.get(person.phone)
-        if first is None:
-            by_phone[person.phone] = person
-        elif duplicates is Duplicates.UPDATE:
-            by_phone[person.phone] = replace(first, fields=merged(first.fields, person.fields))
-    return list(by_phone.values()), len(persons) - len(by_phone)
+def _watch(of: Import) -> WatchImport:
+    return WatchImport(organization_id=of.organization_id, import_id=of.import_id)
 
 
-def merged(old: dict[str, Any], new: dict[str, Any]) -> dict[str, Any]:
-    """Fields of a row over older ones; `customData` key by key."""
-    custom = (old.get("custom_data") or {}) | (new.get("custom_data") or {})
-    return old | new | ({"custom_data": custom} if custom else {})
-
-
-def _write_chunks(of: Import, persons: Sequence[Person], until: datetime, now: Now) -> bool:
-    """Write the chunks that are not written yet. Returns whether all are."""
-    done = store.done_chunks(of.organization_id, of.import_id)
-    noted = time.monotonic()
-    for number, start in enumerate(range(0, len(persons), CHUNK)):
-        if number in done:
-            continue
-        if now() >= until:
-            return False
-        done[number] = _write_chunk(of, number, persons[start : start + CHUNK], now)
-        if time.monotonic() - noted > PROGRESS_SECONDS:
-            noted = time.monotonic()
-            counts = _sum(done.values())
-            _note(
-                of,
-                processed_rows=of.failed + counts.created + counts.updated + counts.skipped,
-                created=counts.created,
-                updated=counts.updated,
-                skipped=counts.skipped,
-            )
-    return True
-
-
-def _write_chunk(of: Import, number: int, persons: Sequence[Person], now: Now) -> Counts:
-    for _ in range(RACES):
-        at = clock.stamp(now())
-        owners = contacts.owners(of.organization_id, [person.phone for person in persons])
-        new = [
-            _contact(of, person, at, barred=person.phone in owners)
-            for person in persons
-            if not owners.get(person.phone)
-        ]
-        known = [(owner, _changes(owner, person)) for person in persons if (owner := owners.get(person.phone))]
-        if of.duplicates is Duplicates.SKIP:
-            counts, known = Counts(created=len(new), skipped=len(known)), []
-        else:
-            counts = Counts(created=len(new), updated=len(known))
-        try:
-            store.write_chunk(of, number, new, known, counts, at=at)
-        except store.ChunkDone:
-            return counts
-        except Conflict:
-            continue
-        return counts
-    raise Conflict
-
-
-def _contact(of: Import, person: Person, at: str, *, barred: bool) -> Contact:
-    fields = person.fields | ({"status": ContactStatus.DO_NOT_CALL} if barred else {})
-    return Contact(
-        organization_id=of.organization_id,
-        contact_id=ids.new_id(),
-        phone=person.phone,
-        created_at=at,
-        updated_at=at,
-        **fields,
-    )
-
-
-def _changes(owner: Contact, person: Person) -> dict[str, Any]:
-    """What a row changes of a contact; an import never takes DO_NOT_CALL away."""
-    fields = merged({"custom_data": owner.custom_data} if owner.custom_data else {}, person.fields)
-    if owner.status is ContactStatus.DO_NOT_CALL:
-        fields.pop("status", None)
-    return fields
-
-
-def _note(of: Import, **changes: Any) -> Import:
+def _fail(of: Import, reason: str, now: Now) -> None:
     try:
-        return store.change(of, **changes)
-    except Conflict:
-        return of
+        _end(of, ImportStatus.FAILED, now, failure_reason=reason)
+    except store.Over:
+        return
 
 
 def _end(of: Import, status: ImportStatus, now: Now, **changes: Any) -> None:
-    _note(of, status=status, finished_at=clock.stamp(now()), **changes)
-
-
-def _sum(counts: Iterable[Counts]) -> Counts:
-    total = Counts()
-    for each in counts:
-        total = total.plus(each)
-    return total
+    """End an import with the counts of its markers. Raises Over when it has ended."""
+    counts = writing.counted(of, store.done_chunks(of.organization_id, of.import_id).values())
+    store.change(of, status=status, finished_at=clock.stamp(now()), **counts, **changes)

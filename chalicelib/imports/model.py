@@ -2,20 +2,41 @@
 
 from __future__ import annotations
 
+from datetime import datetime, timedelta
 from enum import StrEnum
 from typing import Any
 
 import msgspec
 from msgspec import Struct
 
+from chalicelib import clock
+from chalicelib.imports.languages import Language
+
 ERRORS_KEPT = 100
 """Rejected rows an import lists by itself."""
 
-EXTENSIONS = (".xlsx", ".xls", ".ods", ".csv")
+CONTENT_TYPES = {
+    ".xlsx": "application/vnd.openxmlformats-officedocument.spreadsheetml.sheet",
+    ".xls": "application/vnd.ms-excel",
+    ".ods": "application/vnd.oasis.opendocument.spreadsheet",
+    ".csv": "text/csv",
+}
+"""The files that are imported, by the ends of their names."""
+
+EXTENSIONS = tuple(CONTENT_TYPES)
+
+UPLOAD_PATIENCE = timedelta(hours=24)
+"""How long an announced file may take to come."""
+
+PATIENCE = timedelta(minutes=30)
+"""How long an import may make no progress."""
+
+ABANDONED = timedelta(minutes=7)
+"""Without progress for so long nobody works on an import any more: its message was hidden for 6 minutes at most."""
 
 
 class ImportStatus(StrEnum):
-    """Where an import stands. FAILED: the file as a whole cannot be read."""
+    """Where an import stands. FAILED: the file as a whole cannot be read, or never came."""
 
     PENDING = "PENDING"
     RUNNING = "RUNNING"
@@ -50,15 +71,24 @@ class Counts(Struct, frozen=True):
         """Both together."""
         return Counts(self.created + other.created, self.updated + other.updated, self.skipped + other.skipped)
 
+    @property
+    def rows(self) -> int:
+        return self.created + self.updated + self.skipped
+
 
 class Import(Struct, kw_only=True):
-    """An import as it is kept."""
+    """An import as it is kept.
+
+    `plan` names the plan of its contacts, once the workbook has been read (see `planning`); `progressed_at` is when it
+    last came further.
+    """
 
     organization_id: str
     import_id: str
     key: str
     file_name: str
     duplicates: Duplicates = Duplicates.UPDATE
+    language: Language = Language.EN
     status: ImportStatus = ImportStatus.PENDING
     total_rows: int = 0
     processed_rows: int = 0
@@ -67,11 +97,26 @@ class Import(Struct, kw_only=True):
     skipped: int = 0
     failed: int = 0
     errors: list[RowError] = msgspec.field(default_factory=list)
+    plan: str | None = None
     failure_reason: str | None = None
     created_at: str
+    progressed_at: str | None = None
     finished_at: str | None = None
 
-    def view(self, *, with_errors: bool = True) -> dict[str, Any]:
+    @property
+    def under_way(self) -> bool:
+        return self.status in (ImportStatus.PENDING, ImportStatus.RUNNING)
+
+    @property
+    def report(self) -> str | None:
+        """The key of the workbook of its rejected rows; None when no row was rejected."""
+        return self.report_key if self.plan and self.failed else None
+
+    @property
+    def report_key(self) -> str:
+        return f"reports/{self.organization_id}/{self.import_id}/rejected.xlsx"
+
+    def view(self, *, with_errors: bool = True, error_report_url: str | None = None) -> dict[str, Any]:
         """The import as the API shows it."""
         view = {
             "id": self.import_id,
@@ -84,7 +129,7 @@ class Import(Struct, kw_only=True):
             "skipped": self.skipped,
             "failed": self.failed,
             "errors": self.errors,
-            "errorReportUrl": None,
+            "errorReportUrl": error_report_url,
             "failureReason": self.failure_reason,
             "createdAt": self.created_at,
             "finishedAt": self.finished_at,
@@ -92,3 +137,17 @@ class Import(Struct, kw_only=True):
         if not with_errors:
             del view["errors"]
         return view
+
+
+def overdue(of: Import, *, arrived: datetime | None, now: datetime) -> str | None:
+    """Why an import must be given up; None while there is hope. `arrived` is when its file came, if it did."""
+    if arrived is None and of.status is ImportStatus.PENDING:
+        late = now - clock.moment(of.created_at) >= UPLOAD_PATIENCE
+        return "The file was not uploaded within 24 hours." if late else None
+    return "The import made no progress for 30 minutes." if idle(of, arrived=arrived, now=now) >= PATIENCE else None
+
+
+def idle(of: Import, *, arrived: datetime | None, now: datetime) -> timedelta:
+    """For how long an import has made no progress since its file came."""
+    since = clock.moment(of.progressed_at) if of.progressed_at else arrived
+    return now - since if since else timedelta()

@@ -1,4 +1,4 @@
-"""Imports, their chunks' markers, and the files themselves.
+"""Imports and their chunks' markers.
 
 A chunk of rows is written in one transaction with its marker (which contacts, which counts): a chunk that is done is
 never done again, and an import's counts are the sums of its markers.
@@ -6,18 +6,18 @@ never done again, and an import's counts are the sums of its markers.
 
 from __future__ import annotations
 
-import functools
 from collections import Counter
 from collections.abc import Sequence
 from typing import Any
 
+from msgspec.structs import replace
 from pynamodb.attributes import NumberAttribute, UnicodeAttribute
 
 from chalicelib.contacts import store as contacts
 from chalicelib.contacts.model import Contact
 from chalicelib.errors import Conflict, NotFound
+from chalicelib.imports.languages import Language
 from chalicelib.imports.model import Counts, Duplicates, Import, ImportStatus, RowError
-from chalicelib.settings import settings
 from chalicelib.store import (
     Cancelled,
     Choice,
@@ -40,7 +40,15 @@ MARKERS_PER_PAGE = 25
 
 
 class ChunkDone(Conflict):
-    """The chunk was written before."""
+    """The chunk was written before; its marker has the counts."""
+
+    def __init__(self, counts: Counts) -> None:
+        super().__init__()
+        self.counts = counts
+
+
+class Over(Conflict):
+    """The import has ended, or was planned by another."""
 
 
 class ImportRow(Row):
@@ -53,6 +61,7 @@ class ImportRow(Row):
     key = UnicodeAttribute()
     file_name = UnicodeAttribute(attr_name="fileName")
     duplicates = Choice(Duplicates)
+    language = Choice(Language)
     status = Choice(ImportStatus)
     total_rows = NumberAttribute(attr_name="totalRows")
     processed_rows = NumberAttribute(attr_name="processedRows")
@@ -61,8 +70,10 @@ class ImportRow(Row):
     skipped = NumberAttribute()
     failed = NumberAttribute()
     errors = Json(list[RowError])
+    plan = UnicodeAttribute(null=True)
     failure_reason = UnicodeAttribute(null=True, attr_name="failureReason")
     created_at = UnicodeAttribute(attr_name="createdAt")
+    progressed_at = UnicodeAttribute(null=True, attr_name="progressedAt")
     finished_at = UnicodeAttribute(null=True, attr_name="finishedAt")
 
 
@@ -76,30 +87,14 @@ class MarkerRow(Row):
     counts = Json(Counts)
 
 
-@functools.cache
-def _s3() -> Any:
-    import boto3
-
-    return boto3.client("s3")
-
-
 def upload_key(organization_id: str, import_id: str) -> str:
     """Where an import's uploaded file lies."""
     return f"{UPLOADS}/{organization_id}/{import_id}"
 
 
-def put_file(key: str, content: bytes) -> None:
-    """Store a file; its arrival starts the importer."""
-    _s3().put_object(Bucket=settings().bucket, Key=key, Body=content)
-
-
-def file(key: str) -> bytes:
-    """A file's content. Raises NotFound."""
-    try:
-        content: bytes = _s3().get_object(Bucket=settings().bucket, Key=key)["Body"].read()
-    except _s3().exceptions.NoSuchKey:
-        raise NotFound("The file is gone.") from None
-    return content
+def plan_key(of: Import, plan_id: str) -> str:
+    """Where a plan of an import is kept."""
+    return f"reports/{of.organization_id}/{of.import_id}/plan-{plan_id}"
 
 
 def add(new: Import) -> None:
@@ -124,21 +119,28 @@ def find(organization_id: str, import_id: str) -> Import:
 def page(organization_id: str, paging: Paging) -> Page:
     """A page of the organization's imports, newest first."""
     rows, cursor = newest_first(ImportRow, organization_id, ImportRow.import_id, paging)
-    return Page([row.value(Import).view() for row in rows], cursor)
+    return Page([row.value(Import) for row in rows], cursor)
 
 
 def change(old: Import, **changes: Any) -> Import:
-    """Set fields of an import that has not ended. Raises Conflict when it has."""
+    """Set fields of an import that has not ended, with a plan only if it has none. Raises Over."""
     attributes = ImportRow.get_attributes()
     actions = [attributes[name].set(value) for name, value in changes.items()]
-    under_way = ImportRow.status.is_in(ImportStatus.PENDING, ImportStatus.RUNNING)
-    update_if(ImportRow(old.organization_id, old.import_id), actions, under_way)
-    return Import(**{name: getattr(old, name) for name in Import.__struct_fields__} | changes)
+    allowed = ImportRow.status.is_in(ImportStatus.PENDING, ImportStatus.RUNNING)
+    if "plan" in changes:
+        allowed &= ImportRow.plan.does_not_exist()
+    try:
+        update_if(ImportRow(old.organization_id, old.import_id), actions, allowed)
+    except Conflict:
+        raise Over from None
+    return replace(old, **changes)
 
 
 def done_chunks(organization_id: str, import_id: str) -> dict[int, Counts]:
     """The chunks that are written, by number, with their counts."""
-    markers = MarkerRow.query(_chunks_of(organization_id, import_id), consistent_read=True)
+    markers = MarkerRow.query(
+        _chunks_of(organization_id, import_id), consistent_read=True, attributes_to_get=["owner", "id", "counts"]
+    )
     return {int(marker.chunk): marker.counts for marker in markers}
 
 
@@ -182,8 +184,8 @@ def write_chunk(
     try:
         transaction.commit()
     except Cancelled as cancelled:
-        if "marker" in cancelled.failed:
-            raise ChunkDone from None
+        if marked := cancelled.failed.get("marker"):
+            raise ChunkDone(MarkerRow.from_raw_data(marked).counts) from None
         raise
 
 

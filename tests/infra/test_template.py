@@ -109,7 +109,8 @@ def test_roles_reach_their_own_tables_and_queues_only(resources: Resources) -> N
     assert reached == {
         "ApiRole": {
             *calling,
-            *("CountersTable", "ImportsTable", "AttemptsTable", "CampaignEventsQueue", "JobsQueue", "Bucket"),
+            *("CountersTable", "ImportsTable", "AttemptsTable", "CampaignEventsQueue", "JobsQueue"),
+            *("ImportsQueue", "Bucket"),
         },
         "ImporterRole": {
             *("ContactsTable", "PhoneNumbersTable", "CountersTable", "ImportsTable", "ImportsQueue", "Bucket"),

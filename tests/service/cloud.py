@@ -6,15 +6,18 @@ import json
 import time
 import uuid
 from collections.abc import Callable
+from datetime import datetime
 from typing import Any
 
 import jwt
 import msgspec
 
 import app
+from chalicelib.campaigns import schedule
+from chalicelib.dialing import pacer
 from chalicelib.settings import settings
 from tests.service.aws import JWT_SECRET, client
-from tests.service.files import form
+from tests.service.files import form, notification
 
 BASE = "/auto-calling"
 
@@ -25,6 +28,26 @@ class Reply(msgspec.Struct):
     status: int
     headers: dict[str, str]
     body: Any
+
+    @property
+    def problem(self) -> tuple[int, str]:
+        """Status and code of a refusal, which must be a problem as RFC 9457 has it."""
+        assert self.headers["Content-Type"] == "application/problem+json", self
+        assert self.body["status"] == self.status
+        assert self.body["type"] == f"urn:autocall:{self.body['code']}"
+        assert all(self.body[each] for each in ("title", "detail", "requestId"))
+        assert ("errors" in self.body) == self.body["code"].startswith("invalid-")
+        return self.status, self.body["code"]
+
+    @property
+    def field_at_fault(self) -> str:
+        """The one field a refused body or parameter is wrong in."""
+        assert self.problem in ((400, "invalid-body"), (400, "invalid-parameter")), self
+        [error] = self.body["errors"]
+        assert error.keys() == {"field", "message"}
+        assert error["message"]
+        field: str = error["field"]
+        return field
 
 
 def token(organization_id: str | int = "1", *, key: str = JWT_SECRET, algorithm: str = "HS256", **claims: Any) -> str:
@@ -100,6 +123,13 @@ class Cloud:
         campaign: dict[str, Any] = reply.body
         return campaign
 
+    def a_running_campaign(self, contact_ids: list[str], **fields: Any) -> str:
+        """The id of a running campaign whose first calls are claimed."""
+        campaign_id: str = self.a_campaign(contact_ids, **fields)["id"]
+        assert self.post(f"/campaigns/{campaign_id}/start").status == 200
+        self.pace_all()
+        return campaign_id
+
     def campaign(self, campaign_id: str, *, organization: str | int = "1") -> dict[str, Any]:
         body: dict[str, Any] = self.get(f"/campaigns/{campaign_id}", organization=organization).body
         return body
@@ -122,6 +152,12 @@ class Cloud:
         body, kind = form(content, file_name, **fields)
         return self.post("/contacts/upload-excel", body, organization=organization, headers={"Content-Type": kind})
 
+    def arrive(self, key: str, **told: Any) -> None:
+        """Tell the importer of an object in the bucket, and let it go on until it is done."""
+        app.import_file(sqs_event([json.dumps(notification(key, **told))]), None)
+        while orders := self.take(settings().imports_queue):
+            app.import_file(sqs_event(orders[:1]), None)
+
     # what the queues hold
 
     def take(self, queue: str, most: int = 10) -> list[str]:
@@ -140,6 +176,17 @@ class Cloud:
         """Deliver campaign events to the pacer; the ids it wants again."""
         answer = app.pace(sqs_event(bodies), None)
         return [failure["itemIdentifier"] for failure in answer["batchItemFailures"]]
+
+    def pace_all(self) -> None:
+        """Deliver every campaign event there is."""
+        while bodies := self.take(settings().campaign_events_queue):
+            assert self.pace(*bodies) == []
+
+    def tick(self, at: datetime) -> None:
+        """The clock's tick at a moment, and what it wakes, at that moment."""
+        schedule.wake_due(now=at)
+        bodies = self.take(settings().campaign_events_queue)
+        assert pacer.handle(sqs_event(bodies)["Records"], now=lambda: at) == []
 
     def settle(self, rounds: int = 200) -> None:
         """Move messages between queues and functions until nothing moves."""

@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
+import functools
 import os
-from collections.abc import Iterator
+import threading
+from collections.abc import Callable, Iterator
+from typing import Any
 
 import pytest
 from moto import mock_aws
+from moto.dynamodb.responses import DynamoHandler
 
 from tests.service import aws
 from tests.service.cloud import Cloud
@@ -18,6 +22,19 @@ def cloud(monkeypatch: pytest.MonkeyPatch) -> Iterator[Cloud]:
     environ: dict[str, str] = dict(os.environ)
     with mock_aws():
         aws.setup(environ)
+        monkeypatch.setattr(DynamoHandler, "call_action", _one_at_a_time(DynamoHandler.call_action))
         for name, value in environ.items():
             monkeypatch.setenv(name, value)
         yield Cloud()
+
+
+def _one_at_a_time(action: Callable[..., Any]) -> Callable[..., Any]:
+    """DynamoDB's transactions are atomic; moto's are not while other threads write."""
+    lock = threading.RLock()
+
+    @functools.wraps(action)
+    def alone(*given: Any, **options: Any) -> Any:
+        with lock:
+            return action(*given, **options)
+
+    return alone

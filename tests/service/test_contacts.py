@@ -11,7 +11,7 @@ import pytest
 from chalicelib.ids import is_id
 from chalicelib.settings import settings
 from tests.service.aws import client
-from tests.service.cloud import Cloud, Reply
+from tests.service.cloud import Cloud
 
 STAMP = r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{3}Z"
 GUIDE = {
@@ -23,29 +23,6 @@ GUIDE = {
     "notes": "Cooperative customer",
 }
 """The guide's contact."""
-
-
-def problem(reply: Reply) -> tuple[int, str]:
-    """Status and code of a refusal, which must be a problem as RFC 9457 has it."""
-    assert reply.headers["Content-Type"] == "application/problem+json"
-    body = reply.body
-    assert body["status"] == reply.status
-    assert body["type"] == f"urn:autocall:{body['code']}"
-    assert body["title"]
-    assert body["detail"]
-    assert body["requestId"]
-    assert ("errors" in body) == body["code"].startswith("invalid-")
-    return reply.status, body["code"]
-
-
-def field_at_fault(reply: Reply) -> str:
-    """The one field a refused body or parameter is wrong in."""
-    assert problem(reply) in ((400, "invalid-body"), (400, "invalid-parameter"))
-    [error] = reply.body["errors"]
-    assert error.keys() == {"field", "message"}
-    assert error["message"]
-    field: str = error["field"]
-    return field
 
 
 def test_contact_is_kept_as_the_guide_sends_it(cloud: Cloud) -> None:
@@ -92,7 +69,7 @@ def test_phones_are_taken_as_people_write_them(cloud: Cloud) -> None:
 
 def test_impossible_phones_are_refused(cloud: Cloud) -> None:
     for phone in ("", "nobody", "+998", "+998 12", "+998901234567890", "+99990123456"):
-        assert field_at_fault(cloud.post("/contacts", GUIDE | {"phone": phone})) == "phone", phone
+        assert cloud.post("/contacts", GUIDE | {"phone": phone}).field_at_fault == "phone", phone
 
 
 def test_phone_belongs_to_one_contact_of_an_organization(cloud: Cloud) -> None:
@@ -101,7 +78,7 @@ def test_phone_belongs_to_one_contact_of_an_organization(cloud: Cloud) -> None:
         cloud.post("/contacts", GUIDE),
         cloud.patch(f"/contacts/{other['id']}", {"phone": "+998 90 1234567"}),
     ):
-        assert problem(reply) == (409, "phone-taken")
+        assert reply.problem == (409, "phone-taken")
         assert reply.body["contactId"] == owner["id"]
     assert cloud.get("/contacts").body["meta"]["total"] == 2
     assert cloud.post("/contacts", GUIDE, organization="2").status == 201
@@ -135,7 +112,7 @@ def test_null_clears_what_is_optional_and_nothing_else(cloud: Cloud) -> None:
     changed = cloud.patch(path, cleared | {"lastName": None}).body
     assert changed.items() >= (cleared | {"lastName": ""}).items()
     for field in ("firstName", "phone", "status"):
-        assert field_at_fault(cloud.patch(path, {field: None})) == field
+        assert cloud.patch(path, {field: None}).field_at_fault == field
     assert cloud.patch(path, {}).status == 200
 
 
@@ -152,7 +129,7 @@ def test_deleted_contact_is_gone_and_its_phone_free(cloud: Cloud) -> None:
     reply = cloud.delete(path)
     assert (reply.status, reply.body) == (204, None)
     for gone in (cloud.get(path), cloud.delete(path), cloud.patch(path, {"notes": "?"}), cloud.get(f"{path}/calls")):
-        assert problem(gone) == (404, "not-found")
+        assert gone.problem == (404, "not-found")
     assert cloud.get("/contacts").body["meta"]["total"] == 0
     assert cloud.a_contact()["status"] == "ACTIVE"
 
@@ -196,8 +173,8 @@ LIMITS = [
 def test_limits_of_fields_hold_for_new_and_changed_contacts(cloud: Cloud) -> None:
     path = f"/contacts/{cloud.a_contact('901234560')['id']}"
     for field, good, bad in LIMITS:
-        assert field_at_fault(cloud.post("/contacts", GUIDE | {field: bad})) == field, (field, bad)
-        assert field_at_fault(cloud.patch(path, {field: bad})) == field, (field, bad)
+        assert cloud.post("/contacts", GUIDE | {field: bad}).field_at_fault == field, (field, bad)
+        assert cloud.patch(path, {field: bad}).field_at_fault == field, (field, bad)
         assert cloud.patch(path, {field: good}).body[field] == good
 
 
@@ -216,21 +193,21 @@ def test_body_is_refused_with_what_is_wrong_in_it(cloud: Cloud) -> None:
         deep: "",
         b"": "firstName",
     }.items():
-        assert field_at_fault(cloud.post("/contacts", body)) == field, body[:60]
+        assert cloud.post("/contacts", body).field_at_fault == field, body[:60]
     assert cloud.get("/contacts").body["meta"]["total"] == 0
 
 
 def test_other_content_types_and_huge_bodies_are_refused(cloud: Cloud) -> None:
     form = cloud.post("/contacts", b"firstName=Ali", headers={"Content-Type": "application/x-www-form-urlencoded"})
-    assert problem(form) == (415, "unsupported-media-type")
-    assert problem(cloud.post("/contacts", b" " * (256 * 1024 + 1))) == (413, "too-large")
+    assert form.problem == (415, "unsupported-media-type")
+    assert cloud.post("/contacts", b" " * (256 * 1024 + 1)).problem == (413, "too-large")
     charset = {"Content-Type": "Application/JSON; charset=utf-8"}
     assert cloud.post("/contacts", json.dumps(GUIDE).encode(), headers=charset).status == 201
 
 
 @pytest.mark.parametrize("odd", ["1", "0192E4A0-0000-7000-8000-000000000000", "0192e4a0-0000-7000-8000-000000000000"])
 def test_id_of_nobody_is_not_found(cloud: Cloud, odd: str) -> None:
-    assert problem(cloud.get(f"/contacts/{odd}")) == (404, "not-found")
+    assert cloud.get(f"/contacts/{odd}").problem == (404, "not-found")
 
 
 def test_what_goes_wrong_inside_gives_nothing_away(cloud: Cloud) -> None:
@@ -242,7 +219,7 @@ def test_what_goes_wrong_inside_gives_nothing_away(cloud: Cloud) -> None:
         ExpressionAttributeValues={":broken": {"S": "no JSON"}},
     )
     reply = cloud.get(f"/contacts/{contact_id}")
-    assert problem(reply) == (500, "internal")
+    assert reply.problem == (500, "internal")
     assert reply.body["detail"] == "Something went wrong on our side."
 
 

@@ -6,7 +6,6 @@ from collections.abc import Iterator
 from typing import Any
 
 from tests.service.cloud import Cloud
-from tests.service.test_contacts import field_at_fault, problem
 
 
 def walk(cloud: Cloud, path: str, limit: int) -> Iterator[list[str]]:
@@ -64,7 +63,7 @@ def test_contact_is_found_by_its_phone(cloud: Cloud) -> None:
         assert (found["data"], found["meta"]["total"]) == ([contact], 1)
     assert cloud.get("/contacts?phone=901234567&status=INACTIVE").body["data"] == []
     assert cloud.get("/contacts?phone=901234569").body["meta"]["total"] == 0
-    assert field_at_fault(cloud.get("/contacts?phone=12")) == "phone"
+    assert cloud.get("/contacts?phone=12").field_at_fault == "phone"
 
 
 def test_campaigns_and_imports_are_lists_too(cloud: Cloud) -> None:
@@ -96,7 +95,7 @@ def test_calls_of_a_campaign_are_listed_by_status(cloud: Cloud) -> None:
     assert calls(cloud, f"{path}callStatus=PENDING") == []
     assert cloud.get(f"{path}callStatus=SUCCESS").body["meta"]["total"] == 2
     assert cloud.get(path).body["meta"]["limit"] == 50
-    assert field_at_fault(cloud.get(f"{path}callStatus=LOST")) == "callStatus"
+    assert cloud.get(f"{path}callStatus=LOST").field_at_fault == "callStatus"
 
 
 def calls(cloud: Cloud, path: str) -> list[str]:
@@ -124,9 +123,9 @@ def test_cursor_belongs_to_its_list(cloud: Cloud) -> None:
             if other == path:
                 assert reply.status == 200
             else:
-                assert field_at_fault(reply) == "cursor"
+                assert reply.field_at_fault == "cursor"
     for odd in ("", "2", ids[0], cursors["/contacts?"][:-1]):
-        assert field_at_fault(cloud.get(f"/contacts?cursor={odd}")) == "cursor"
+        assert cloud.get(f"/contacts?cursor={odd}").field_at_fault == "cursor"
 
 
 def test_parameters_out_of_their_range_are_named(cloud: Cloud) -> None:
@@ -141,7 +140,7 @@ def test_parameters_out_of_their_range_are_named(cloud: Cloud) -> None:
         "status=RUNNING": "status",
         "sort=phone": "sort",
     }.items():
-        assert field_at_fault(cloud.get(f"/contacts?{query}")) == field, query
-    assert field_at_fault(cloud.get("/campaigns?status=ACTIVE")) == "status"
+        assert cloud.get(f"/contacts?{query}").field_at_fault == field, query
+    assert cloud.get("/campaigns?status=ACTIVE").field_at_fault == "status"
     assert cloud.get("/contacts?page=100&limit=100").body["data"] == []
-    assert problem(cloud.get("/imports?status=PENDING")) == (400, "invalid-parameter")
+    assert cloud.get("/imports?status=PENDING").problem == (400, "invalid-parameter")

@@ -1,0 +1,92 @@
+"""The bucket: files in, files out, and addresses by which browsers fetch and send them."""
+
+from __future__ import annotations
+
+import functools
+from datetime import datetime
+from pathlib import Path
+from typing import Any
+from urllib.parse import quote
+
+from chalicelib.errors import NotFound
+from chalicelib.settings import settings
+
+LINK_SECONDS = 3600
+"""How long a presigned address works."""
+
+
+@functools.cache
+def _s3() -> Any:
+    import boto3
+
+    return boto3.client("s3")
+
+
+@functools.cache
+def _signer() -> Any:
+    """A client whose addresses are the region's own: the global one answers with redirects while a bucket is young."""
+    import boto3
+    from botocore.config import Config
+
+    client = boto3.client("s3", config=Config(signature_version="s3v4"))
+    if ".amazonaws." not in client.meta.endpoint_url:
+        return client
+    regional = {"addressing_style": "virtual", "us_east_1_regional_endpoint": "regional"}
+    return boto3.client("s3", config=Config(signature_version="s3v4", s3=regional))
+
+
+def put(key: str, content: bytes | Path, **metadata: str) -> None:
+    """Store a file of content or of a file's content."""
+    if isinstance(content, bytes):
+        _s3().put_object(Bucket=settings().bucket, Key=key, Body=content, Metadata=metadata)
+        return
+    with content.open("rb") as body:
+        _s3().put_object(Bucket=settings().bucket, Key=key, Body=body, Metadata=metadata)
+
+
+def fetch(key: str, to: Path) -> None:
+    """Copy a stored file to a local one. Raises NotFound."""
+    try:
+        body = _s3().get_object(Bucket=settings().bucket, Key=key)["Body"]
+    except _s3().exceptions.NoSuchKey:
+        raise NotFound("The file is gone.") from None
+    with to.open("wb") as file:
+        for block in body.iter_chunks(1 << 20):
+            file.write(block)
+
+
+def stored(key: str) -> tuple[datetime, dict[str, str]] | None:
+    """When a file was stored, and its metadata; None when there is none."""
+    try:
+        head = _s3().head_object(Bucket=settings().bucket, Key=key)
+    except _s3().exceptions.ClientError as error:
+        if error.response["ResponseMetadata"]["HTTPStatusCode"] != 404:
+            raise
+        return None
+    return head["LastModified"], head["Metadata"]
+
+
+def delete(key: str) -> None:
+    """Remove a file, if it is there."""
+    _s3().delete_object(Bucket=settings().bucket, Key=key)
+
+
+def link(key: str, file_name: str) -> str:
+    """An address from which a browser downloads a file under a name, for an hour."""
+    disposition = f"attachment; filename*=UTF-8''{quote(file_name)}"
+    parameters = {"Bucket": settings().bucket, "Key": key, "ResponseContentDisposition": disposition}
+    address: str = _signer().generate_presigned_url("get_object", Params=parameters, ExpiresIn=LINK_SECONDS)
+    return address
+
+
+def form(key: str, content_type: str, largest: int) -> dict[str, Any]:
+    """`url` and `fields` of a form by which a browser sends a file of a type and size, within an hour."""
+    kind = {"Content-Type": content_type}
+    post: dict[str, Any] = _signer().generate_presigned_post(
+        settings().bucket,
+        key,
+        Fields=kind,
+        Conditions=[kind, ["content-length-range", 1, largest]],
+        ExpiresIn=LINK_SECONDS,
+    )
+    return post

@@ -1,0 +1,175 @@
+"""The child process that reads a workbook, and may die of it: `python -m chalicelib.imports.child FILE MEMORY`.
+
+It writes frames to its output, four bytes of length (big-endian) and MessagePack: lists of `[row number, cell, …]`, the
+header first; or a text, why the file cannot be read, which is the last. Cells are text, numbers and booleans; moments
+are ISO 8601 text, empty cells empty text. It exits with 0 after its last frame. Whoever started it must expect it to be
+killed by its memory limit, or to need killing for its time.
+"""
+
+from __future__ import annotations
+
+import codecs
+import csv
+import resource
+import sys
+from collections.abc import Iterator
+from itertools import chain, islice
+from pathlib import Path
+from typing import Any
+from zipfile import BadZipFile, ZipFile
+
+import msgspec
+
+from chalicelib.imports import headers
+
+Numbered = tuple[int, list[Any]]
+
+FRAME_ROWS = 500
+BLOCK = 1 << 20
+ZIP, OLE = b"PK\x03\x04", b"\xd0\xcf\x11\xe0"
+"""First bytes of .xlsx and .ods, of .xls."""
+
+UNPACKED_LIMIT = 1 << 30
+"""Bytes an archive may declare for all its parts together; a million rows have about 400 MB."""
+
+PART_LIMIT = 10_000
+"""Parts an archive may have."""
+
+OUT_OF_MEMORY = 137
+"""How the child ends when Python, not calamine, comes to the memory limit."""
+
+LONGEST_ROW = 1_000
+"""Cells of a row that are looked at."""
+
+NO_HEADER = f"No header with a phone column in the first {headers.SEARCHED} rows of any sheet."
+
+
+class Refused(Exception):
+    """Why the file cannot be read."""
+
+
+def rows(path: Path) -> Iterator[Numbered]:
+    """The header and every row below it that is not empty, with their numbers. Raises Refused."""
+    with path.open("rb") as file:
+        start = file.read(4096)
+    if start.startswith((ZIP, OLE)):
+        if start.startswith(ZIP):
+            _check_archive(path)
+        sheets = _sheets(path)
+    elif not start:
+        raise Refused("The file is empty.")
+    else:
+        sheets = _texts(path, start)
+    for sheet in sheets:
+        found = _from_header(sheet)
+        if found is not None:
+            yield from found
+            return
+    raise Refused(NO_HEADER)
+
+
+def _from_header(sheet: Iterator[Numbered]) -> Iterator[Numbered] | None:
+    """A sheet from its header on; None when it has none in its first rows."""
+    for number, cells in sheet:
+        if number > headers.SEARCHED:
+            return None
+        if headers.is_header(cells):
+            filled = (row for row in sheet if row[1].count("") < len(row[1]))
+            return chain([(number, cells)], filled)
+    return None
+
+
+def _check_archive(path: Path) -> None:
+    """Refuse an archive that says itself that it is too large; what it conceals, the memory limit finds."""
+    try:
+        with ZipFile(path) as archive:
+            parts = archive.infolist()
+    except (BadZipFile, OSError, NotImplementedError):
+        raise Refused("The file is damaged or was not sent completely.") from None
+    size = sum(part.file_size for part in parts)
+    if size > UNPACKED_LIMIT or len(parts) > PART_LIMIT:
+        raise Refused(
+            f"Unpacked, the workbook has {size / 1e6:,.0f} MB in {len(parts):,} parts; at most"
+            f" {UNPACKED_LIMIT / 1e6:,.0f} MB in {PART_LIMIT:,} parts are read."
+        )
+
+
+def _sheets(path: Path) -> Iterator[Iterator[Numbered]]:
+    import python_calamine as calamine
+
+    try:
+        book = calamine.load_workbook(str(path))
+        for index, about in enumerate(book.sheets_metadata):
+            if about.typ is calamine.SheetTypeEnum.WorkSheet:
+                yield _numbered(book.get_sheet_by_index(index))
+    except calamine.PasswordError:
+        raise Refused("The workbook is protected by a password.") from None
+    except calamine.CalamineError as error:
+        raise Refused(f"The file cannot be read as a workbook: {error}") from None
+
+
+def _numbered(sheet: Any) -> Iterator[Numbered]:
+    if sheet.start is None:
+        return iter(())
+    return ((number, row[:LONGEST_ROW]) for number, row in enumerate(sheet.iter_rows(), 1))
+
+
+def _texts(path: Path, start: bytes) -> Iterator[Iterator[Numbered]]:
+    """A text file read with each of the delimiters: the one whose header is found is the file's."""
+    encoding = _encoding(path, start)
+    for delimiter in ",;\t":
+        with path.open(encoding=encoding, errors="replace", newline="") as file:
+            try:
+                yield enumerate((row[:LONGEST_ROW] for row in csv.reader(file, delimiter=delimiter)), 1)
+            except csv.Error as error:
+                raise Refused(f"The file cannot be read as CSV: {error}") from None
+
+
+def _encoding(path: Path, start: bytes) -> str:
+    """UTF-8, UTF-16, or else Windows-1251. Raises Refused for what is no text."""
+    if start.startswith((codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)):
+        return "utf-16"
+    if b"\0" in start:
+        raise Refused("The file is neither a workbook nor text.")
+    decoder = codecs.getincrementaldecoder("utf-8")()
+    try:
+        with path.open("rb") as file:
+            while block := file.read(BLOCK):
+                decoder.decode(block)
+        decoder.decode(b"", final=True)
+    except UnicodeDecodeError:
+        return "cp1251"
+    return "utf-8-sig"
+
+
+def frames(path: Path) -> Iterator[bytes]:
+    """What is to be written, frame by frame."""
+    try:
+        found = rows(path)
+        while some := [[number, *cells] for number, cells in islice(found, FRAME_ROWS)]:
+            yield _frame(some)
+    except Refused as refused:
+        yield _frame(str(refused))
+    except csv.Error as error:
+        yield _frame(f"The file cannot be read as CSV: {error}")
+
+
+def _frame(value: Any) -> bytes:
+    body = msgspec.msgpack.encode(value)
+    return len(body).to_bytes(4, "big") + body
+
+
+def write(path: Path, memory: int, out: Any) -> None:
+    """Read a file within `memory` bytes of address space, writing frames to a binary stream."""
+    resource.setrlimit(resource.RLIMIT_AS, (memory, memory))
+    resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
+    for frame in frames(path):
+        out.write(frame)
+    out.flush()
+
+
+if __name__ == "__main__":
+    try:
+        write(Path(sys.argv[1]), int(sys.argv[2]), sys.stdout.buffer)
+    except MemoryError:
+        sys.exit(OUT_OF_MEMORY)

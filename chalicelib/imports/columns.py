@@ -1,0 +1,137 @@
+"""What a cell says of a contact's field: readers that take a cell and return the field's value, or refuse it."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable
+from datetime import date, timedelta
+from typing import Any
+
+import msgspec
+
+from chalicelib.contacts.model import CUSTOM_DATA_LIMIT, ContactStatus, is_date
+from chalicelib.errors import FieldError
+from chalicelib.imports import headers
+
+API_NAMES = {
+    "first_name": "firstName",
+    "last_name": "lastName",
+    "date_of_birth": "dateOfBirth",
+    "custom_data": "customData",
+}
+"""Fields whose name in the API differs."""
+
+DAY_ZERO = date(1899, 12, 30)
+FIRST_SERIAL = 3654
+"""1910-01-01 as Excel counts days; smaller numbers are as likely a year."""
+
+PHONE_EXPECTED = "expected a phone number such as +998901234567"
+DIGITS_LOST = "digits were lost: format the column as text and type the number again"
+DATE_EXPECTED = "expected a date such as 1985-03-15 or 15.03.1985"
+OBJECT_EXPECTED = 'expected a JSON object such as {"totalDebt": 5000}'
+OBJECT_LIMIT = "at most 16 KB"
+
+_SCIENTIFIC = re.compile(r"([0-9])[.,]?([0-9]*)[eE]\+?([0-9]{1,2})")
+_DOTTED = re.compile(r"(\d{1,2})[./-](\d{1,2})[./-](\d{4})")
+
+Reader = Callable[[Any], Any]
+
+
+def text(cell: Any) -> str:
+    """A cell as text: whole numbers without a point, spare spaces at the ends gone."""
+    if isinstance(cell, str):
+        return cell.strip()
+    return str(int(cell)) if isinstance(cell, float) and cell.is_integer() else str(cell)
+
+
+def phone(cell: Any) -> str:
+    """A phone cell, also one that Excel made a number; one whose digits it lost is refused."""
+    if isinstance(cell, float) and not cell.is_integer():
+        raise FieldError("phone", PHONE_EXPECTED)
+    written = text(cell)
+    rounded = _SCIENTIFIC.fullmatch(written)
+    if rounded:
+        digits = rounded[1] + rounded[2]
+        if len(digits) != int(rounded[3]) + 1:
+            raise FieldError("phone", DIGITS_LOST)
+        return digits
+    return written.removesuffix(".0").lstrip("'")
+
+
+def date_of_birth(cell: Any) -> str:
+    """A date cell, ISO text, day.month.year, or the number of days that Excel keeps a date as."""
+    if isinstance(cell, int | float) and FIRST_SERIAL <= cell < 100_000:
+        return (DAY_ZERO + timedelta(days=int(cell))).isoformat()
+    written = text(cell)
+    dotted = _DOTTED.fullmatch(written)
+    iso = f"{dotted[3]}-{int(dotted[2]):02}-{int(dotted[1]):02}" if dotted else written.removesuffix("T00:00:00")
+    iso = re.sub(r"(?<=\d)[ T]\d\d:\d\d(:\d\d)?(\.0+)?$", "", iso)
+    if not is_date(iso):
+        raise FieldError("dateOfBirth", DATE_EXPECTED)
+    return iso
+
+
+def custom_data(cell: Any) -> dict[str, Any]:
+    """A cell that holds a JSON object."""
+    try:
+        value = msgspec.json.decode(text(cell))
+    except (msgspec.DecodeError, UnicodeEncodeError, RecursionError):
+        value = None
+    if not isinstance(value, dict):
+        raise FieldError("customData", OBJECT_EXPECTED)
+    return value
+
+
+def status(cell: Any) -> ContactStatus:
+    try:
+        return ContactStatus(text(cell).upper())
+    except ValueError:
+        raise FieldError("status", f"expected one of {', '.join(ContactStatus)}") from None
+
+
+def limited(field: str, limit: int) -> Reader:
+    """A reader of text of at most `limit` characters."""
+
+    def read(cell: Any) -> str:
+        written = text(cell)
+        if len(written) > limit:
+            raise FieldError(API_NAMES.get(field, field), f"at most {limit} characters")
+        return written
+
+    return read
+
+
+def value(cell: Any) -> Any:
+    """A cell of a column of one's own, as JSON: numbers stay numbers."""
+    if isinstance(cell, str):
+        return cell.strip().removesuffix("T00:00:00")
+    return int(cell) if isinstance(cell, float) and cell.is_integer() else cell
+
+
+def check_size(data: dict[str, Any]) -> None:
+    """Raises FieldError when `customData` is larger than a contact may have."""
+    if len(msgspec.json.encode(data)) > CUSTOM_DATA_LIMIT:
+        raise FieldError("customData", OBJECT_LIMIT)
+
+
+READERS: dict[str, Reader] = {
+    "first_name": limited("first_name", 100),
+    "last_name": limited("last_name", 100),
+    "phone": phone,
+    "date_of_birth": date_of_birth,
+    "custom_data": custom_data,
+    "notes": limited("notes", 10_000),
+    "status": status,
+}
+
+
+def readers(header: list[Any]) -> list[tuple[str, bool, Reader] | None]:
+    """For each column of a header: name of field or key, whether it is a field, and its reader; None for no column."""
+    return [_column(text(cell)) for cell in header]
+
+
+def _column(header: str) -> tuple[str, bool, Reader] | None:
+    field = headers.field(header)
+    if not header or field == headers.REASON:
+        return None
+    return (field, True, READERS[field]) if field else (header[:255], False, value)

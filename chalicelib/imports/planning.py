@@ -1,0 +1,102 @@
+"""The plan of an import: whom its rows are about, one person per phone, in chunks that never change.
+
+Which rows are the last of their phone is known only when all are read, and a reader of a million rows must not keep
+them in memory: persons go to a file as they are read, memory keeps where each phone's lies. The finished plan is kept
+in the bucket, so that an import that goes on later, on another machine or by newer code, goes on with the same chunks.
+"""
+
+from __future__ import annotations
+
+import zlib
+from collections.abc import Iterator
+from pathlib import Path
+from typing import IO
+
+import msgspec
+from msgspec.structs import replace
+
+from chalicelib.imports.model import Duplicates
+from chalicelib.imports.workbook import Person, merged
+
+CHUNK = 48
+"""Persons in one transaction: two writes each, the marker and the organization's totals make 98."""
+
+SIZE = 4
+"""Bytes of the size before each record."""
+
+_encode = msgspec.json.Encoder().encode
+_decode_person = msgspec.json.Decoder(Person).decode
+_decode_chunk = msgspec.json.Decoder(list[Person]).decode
+
+
+class Draft:
+    """A plan while rows come in."""
+
+    def __init__(self, file: IO[bytes], duplicates: Duplicates) -> None:
+        self._file = file
+        self._end = 0
+        self._places: dict[int, int] = {}
+        self._duplicates = duplicates
+
+    def add(self, person: Person) -> None:
+        """Take a row: the first of its phone, or one that adds to it (or, with `skip`, only counts)."""
+        digits = int(person.phone[1:])
+        place = self._places.get(digits)
+        if place is not None:
+            person = again(self._read(place), person, self._duplicates)
+        self._places[digits] = self._append(person)
+
+    def finish(self, path: Path) -> None:
+        """Write the plan: chunks in the order in which their phones came first."""
+        with path.open("wb") as plan:
+            for chunk in self._chunks():
+                plan.write(_sized(zlib.compress(_encode(chunk), 1)))
+
+    def _chunks(self) -> Iterator[list[Person]]:
+        places = list(self._places.values())
+        for start in range(0, len(places), CHUNK):
+            yield [self._read(place) for place in places[start : start + CHUNK]]
+
+    def _append(self, person: Person) -> int:
+        place = self._end
+        if self._file.tell() != place:
+            self._file.seek(place)
+        self._end += self._file.write(_sized(_encode(person)))
+        return place
+
+    def _read(self, place: int) -> Person:
+        self._file.seek(place)
+        record = _record(self._file)
+        assert record is not None  # noqa: S101 (we wrote it)
+        return _decode_person(record)
+
+
+def again(first: Person, later: Person, duplicates: Duplicates) -> Person:
+    """A person of whom another row came."""
+    rows = first.rows + later.rows
+    if duplicates is Duplicates.SKIP:
+        return replace(first, rows=rows)
+    return replace(later, fields=merged(first.fields, later.fields), rows=rows)
+
+
+def chunks(path: Path) -> Iterator[tuple[int, bytes]]:
+    """A plan's chunks with their numbers, each to be opened with `people`."""
+    with path.open("rb") as plan:
+        number = 0
+        while (record := _record(plan)) is not None:
+            yield number, record
+            number += 1
+
+
+def people(chunk: bytes) -> list[Person]:
+    """The persons of a chunk."""
+    return _decode_chunk(zlib.decompress(chunk))
+
+
+def _sized(record: bytes) -> bytes:
+    return len(record).to_bytes(SIZE, "big") + record
+
+
+def _record(file: IO[bytes]) -> bytes | None:
+    size = file.read(SIZE)
+    return file.read(int.from_bytes(size, "big")) if size else None

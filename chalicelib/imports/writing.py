@@ -1,0 +1,123 @@
+"""From the plan to contacts: a chunk and its marker in one transaction, several at once."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable
+from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
+from datetime import datetime
+from pathlib import Path
+from typing import Any
+
+from chalicelib import clock, ids
+from chalicelib.contacts import store as contacts
+from chalicelib.contacts.model import Contact, ContactStatus
+from chalicelib.errors import Conflict
+from chalicelib.imports import planning, store
+from chalicelib.imports.model import Counts, Duplicates, Import
+from chalicelib.imports.progress import Progress
+from chalicelib.imports.workbook import Person, merged
+
+WRITERS = 8
+"""Transactions under way at a time."""
+
+WAIT_SECONDS = 0.5
+RACES = 8
+
+Now = Callable[[], datetime]
+
+
+def write(of: Import, plan: Path, until: datetime, *, now: Now) -> bool:
+    """Write the chunks of a plan that are not written yet; whether all are. Raises Over when the import has ended."""
+    done = store.done_chunks(of.organization_id, of.import_id)
+    progress = Progress(of)
+    pending: dict[Future[Counts], int] = {}
+
+    def gather(most: int) -> None:
+        while len(pending) > most:
+            ended, _ = wait(pending, WAIT_SECONDS, FIRST_COMPLETED)
+            done.update({pending.pop(future): future.result() for future in ended})
+            progress.tell(now(), **counted(of, done.values()))
+
+    with ThreadPoolExecutor(WRITERS) as pool:
+        for number, chunk in planning.chunks(plan):
+            if number in done:
+                continue
+            if now() >= until:
+                return False
+            pending[pool.submit(write_chunk, of, number, chunk, now)] = number
+            gather(most=WRITERS)
+        gather(most=0)
+    return True
+
+
+def counted(of: Import, counts: Iterable[Counts]) -> dict[str, int]:
+    """What an import's row says of its chunks: the sums of their markers."""
+    total = sum_up(counts)
+    return {
+        "processed_rows": of.failed + total.rows,
+        "created": total.created,
+        "updated": total.updated,
+        "skipped": total.skipped,
+    }
+
+
+def sum_up(counts: Iterable[Counts]) -> Counts:
+    """All of them together."""
+    total = Counts()
+    for each in counts:
+        total = total.plus(each)
+    return total
+
+
+def write_chunk(of: Import, number: int, chunk: bytes, now: Now) -> Counts:
+    """Write a chunk of a plan, unless it is written. Raises Conflict when others keep changing its contacts."""
+    people = planning.people(chunk)
+    for _ in range(RACES):
+        at = clock.stamp(now())
+        owners = contacts.owners(of.organization_id, [person.phone for person in people])
+        known = [person for person in people if owners.get(person.phone)]
+        new = [
+            _contact(of, person, at, barred=person.phone in owners) for person in people if not owners.get(person.phone)
+        ]
+        changes = [(owner, _changes(owner, person)) for person in known if (owner := owners[person.phone])]
+        counts = _counts(of.duplicates, rows=sum(person.rows for person in people), created=len(new))
+        try:
+            store.write_chunk(of, number, new, changes if of.duplicates is Duplicates.UPDATE else [], counts, at=at)
+        except store.ChunkDone as done:
+            return done.counts
+        except Conflict:
+            continue
+        return counts
+    raise Conflict
+
+
+def _counts(duplicates: Duplicates, *, rows: int, created: int) -> Counts:
+    """Each contact is created by one row; every other row of the chunk repeats a phone."""
+    if duplicates is Duplicates.SKIP:
+        return Counts(created=created, skipped=rows - created)
+    return Counts(created=created, updated=rows - created)
+
+
+def _contact(of: Import, person: Person, at: str, *, barred: bool) -> Contact:
+    fields = _fields(person) | ({"status": ContactStatus.DO_NOT_CALL} if barred else {})
+    return Contact(
+        organization_id=of.organization_id,
+        contact_id=ids.new_id(),
+        phone=person.phone,
+        created_at=at,
+        updated_at=at,
+        **fields,
+    )
+
+
+def _changes(owner: Contact, person: Person) -> dict[str, Any]:
+    """What a row changes of a contact; an import never takes DO_NOT_CALL away."""
+    fields = merged({"custom_data": owner.custom_data} if owner.custom_data else {}, _fields(person))
+    if owner.status is ContactStatus.DO_NOT_CALL:
+        fields.pop("status", None)
+    return fields
+
+
+def _fields(person: Person) -> dict[str, Any]:
+    fields = person.fields
+    return fields | {"status": ContactStatus(fields["status"])} if "status" in fields else fields

@@ -1,0 +1,194 @@
+"""Contacts become calls of a campaign: by list, by import, by filter; and what a call shows while it waits."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import app
+from chalicelib.agents.contract import Accepted
+from chalicelib.dialing.model import CallStatus, Result
+from chalicelib.settings import settings
+from tests.service.agents import ScriptedAgent
+from tests.service.cloud import Cloud, sqs_event
+
+NOWHERE = "0192e4a0-0000-7000-8000-000000000000"
+
+
+def enrol(cloud: Cloud, campaign_id: str, body: dict[str, Any]) -> dict[str, Any]:
+    """What adding contacts at once comes to."""
+    reply = cloud.post(f"/campaigns/{campaign_id}/contacts", body)
+    assert reply.status == 200, reply
+    done: dict[str, Any] = reply.body
+    return done
+
+
+def enrol_later(cloud: Cloud, campaign_id: str, body: dict[str, Any]) -> list[str]:
+    """The jobs that add contacts in the background; they lie in no queue any more."""
+    assert cloud.post(f"/campaigns/{campaign_id}/contacts", body).status == 202
+    assert cloud.campaign(campaign_id)["totalContacts"] == 0
+    return cloud.take(settings().jobs_queue)
+
+
+def do_twice(jobs: list[str]) -> None:
+    """Deliver every job to the worker twice, as SQS may."""
+    for job in [*jobs, *jobs]:
+        app.work(sqs_event([job]), None)
+
+
+def test_enrolment_tells_who_was_added_and_who_was_not(cloud: Cloud) -> None:
+    ids = cloud.contacts(3)
+    campaign_id = cloud.a_campaign(ids[:1])["id"]
+    wanted = {"contactIds": [*ids, ids[1], NOWHERE, "uuid-1"]}
+    assert enrol(cloud, campaign_id, wanted) == {
+        "added": 2,
+        "alreadyInCampaign": 1,
+        "notFound": [NOWHERE, "uuid-1"],
+        "totalContacts": 3,
+    }
+    assert enrol(cloud, campaign_id, wanted)["added"] == 0
+    assert enrol(cloud, campaign_id, {"contactIds": []})["totalContacts"] == 3
+    assert cloud.get(f"/campaigns/{campaign_id}/contacts").body["meta"]["total"] == 3
+
+
+def test_more_than_a_thousand_contacts_are_enrolled_in_the_background(cloud: Cloud) -> None:
+    ids = cloud.contacts(3)
+    campaign_id = cloud.a_campaign()["id"]
+    nobody = [f"0192e4a0-0000-7000-8000-{n:012x}" for n in range(998)]
+    jobs = enrol_later(cloud, campaign_id, {"contactIds": [*ids[:2], *nobody, *ids[2:]]})
+    assert len(jobs) == 2
+    do_twice(jobs)
+    assert cloud.campaign(campaign_id)["totalContacts"] == 3
+    too_many = cloud.post(f"/campaigns/{campaign_id}/contacts", {"contactIds": [NOWHERE] * 10_001})
+    assert too_many.field_at_fault == "contactIds"
+
+
+def test_contacts_of_an_import_are_enrolled(cloud: Cloud) -> None:
+    cloud.a_contact("+998901234560")
+    known = cloud.a_contact("+998901234561")
+    csv = "firstName,phone\nAli,+998901234561\nVali,+998901234562\nNobody,12\n"
+    import_id = cloud.upload(csv.encode())["id"]
+    cloud.arrive(f"uploads/1/{import_id}")
+    campaign_id = cloud.a_campaign()["id"]
+    do_twice(enrol_later(cloud, campaign_id, {"importId": import_id}))
+    listed = cloud.get(f"/campaigns/{campaign_id}/contacts").body["data"]
+    assert {call["contact"]["phone"] for call in listed} == {"+998901234561", "+998901234562"}
+    assert known["id"] in {call["contactId"] for call in listed}
+    for odd in (NOWHERE, "uuid-1"):
+        assert cloud.post(f"/campaigns/{campaign_id}/contacts", {"importId": odd}).problem == (404, "not-found")
+
+
+def test_contacts_of_a_status_are_enrolled(cloud: Cloud) -> None:
+    ids = cloud.contacts(3)
+    cloud.patch(f"/contacts/{ids[1]}", {"status": "INACTIVE"})
+    campaign_id = cloud.a_campaign()["id"]
+    do_twice(enrol_later(cloud, campaign_id, {"filter": {"status": "ACTIVE"}}))
+    listed = cloud.get(f"/campaigns/{campaign_id}/contacts").body["data"]
+    assert [call["contactId"] for call in listed] == [ids[2], ids[0]]
+
+
+def test_enrolment_names_exactly_one_source(cloud: Cloud) -> None:
+    path = f"/campaigns/{cloud.a_campaign()['id']}/contacts"
+    for body, field in (
+        ({}, "contactIds"),
+        ({"contactIds": [], "importId": NOWHERE}, "contactIds"),
+        ({"contactIds": "uuid-1"}, "contactIds"),
+        ({"filter": {"status": "CALLED"}}, "filter.status"),
+        ({"filter": {"phone": "901234567"}}, "filter.phone"),
+        ({"contacts": []}, "contacts"),
+    ):
+        assert cloud.post(path, body).field_at_fault == field, body
+
+
+def test_contact_added_to_a_running_campaign_is_called(cloud: Cloud) -> None:
+    ids = cloud.contacts(2)
+    campaign_id = cloud.a_running_campaign(ids[:1])
+    enrol(cloud, campaign_id, {"contactIds": ids[1:]})
+    cloud.settle()
+    assert cloud.campaign(campaign_id)["successfulCalls"] == 2
+
+
+def test_enrolment_after_the_campaign_was_deleted_does_nothing(cloud: Cloud) -> None:
+    ids = cloud.contacts(1)
+    campaign_id = cloud.a_campaign()["id"]
+    jobs = enrol_later(cloud, campaign_id, {"filter": {"status": "ACTIVE"}})
+    cloud.delete(f"/campaigns/{campaign_id}")
+    do_twice(jobs)
+    assert cloud.get(f"/contacts/{ids[0]}/calls").body["data"] == []
+
+
+def test_call_shows_whom_it_is_to_and_why_it_waits(cloud: Cloud) -> None:
+    people = [cloud.a_contact(f"+99890123456{n}", lastName="Karimov") for n in range(2)]
+    first, second = (person["id"] for person in people)
+    campaign_id = cloud.a_campaign([first, second], maxConcurrentCalls=1)["id"]
+    call = cloud.call(campaign_id, first)
+    assert call == {
+        "campaignId": campaign_id,
+        "contactId": first,
+        "callStatus": "PENDING",
+        "conversationOutcome": None,
+        "conversationSummary": None,
+        "callDuration": None,
+        "recordingUrl": None,
+        "attempts": [],
+        "nextAttemptAt": None,
+        "calledAt": None,
+        "contact": {"id": first, "firstName": "Ali", "lastName": "Karimov", "phone": "+998901234560"},
+        "whyNotCalled": "campaign-not-running",
+    }
+    cloud.post(f"/campaigns/{campaign_id}/start")
+    cloud.pace_all()
+    waiting = [call for each in (first, second) if (call := cloud.call(campaign_id, each))["callStatus"] == "PENDING"]
+    assert [call.get("whyNotCalled") for call in waiting if "whyNotCalled" in call] == ["waiting-for-slot"]
+    cloud.settle()
+    called = cloud.call(campaign_id, first)
+    assert "whyNotCalled" not in called
+    [attempt] = called["attempts"]
+    assert attempt.keys() == {
+        "attemptId", "startedAt", "endedAt", "callStatus", "outcome", "summary", "duration", "recordingUrl",
+    }  # fmt: skip
+    assert called["callStatus"] == attempt["callStatus"] == "SUCCESS"
+    assert called["conversationSummary"] == attempt["summary"]
+    assert called["calledAt"] == attempt["endedAt"]
+
+
+def test_contact_outside_the_campaign_has_no_call(cloud: Cloud) -> None:
+    ids = cloud.contacts(2)
+    path = f"/campaigns/{cloud.a_campaign(ids[:1])['id']}/contacts"
+    for reply in (cloud.get(f"{path}/{ids[1]}"), cloud.delete(f"{path}/{ids[1]}"), cloud.get(f"{path}/uuid-1")):
+        assert reply.problem == (404, "not-found")
+    assert cloud.delete(f"{path}/{ids[0]}").status == 204
+    assert cloud.delete(f"{path}/{ids[0]}").problem == (404, "not-found")
+
+
+def test_deleted_contact_stays_in_the_list_by_its_id(cloud: Cloud) -> None:
+    [contact_id] = cloud.contacts(1)
+    campaign_id = cloud.a_campaign([contact_id])["id"]
+    cloud.delete(f"/contacts/{contact_id}")
+    call = cloud.call(campaign_id, contact_id)
+    assert call["contact"] == {"id": contact_id, "firstName": None, "lastName": None, "phone": None}
+
+
+def test_redial_of_a_running_campaign_is_called_at_once(cloud: Cloud) -> None:
+    campaign_id = cloud.a_running_campaign(cloud.contacts(2))
+    agent = ScriptedAgent(Result(call_status=CallStatus.BUSY), Accepted())
+    agent.dial(cloud.take(settings().dial_queue))
+    cloud.pace_all()
+    reply = cloud.post(f"/campaigns/{campaign_id}/redial", {"callStatus": ["BUSY", "NO_ANSWER", "BUSY"]})
+    assert (reply.status, reply.body) == (202, {"requeued": 1})
+    cloud.settle()
+    first, second = (cloud.call(campaign_id, order.contact_id) for order in agent.orders)
+    assert [attempt["callStatus"] for attempt in first["attempts"]] == ["BUSY", "SUCCESS"]
+    assert (second["callStatus"], second["attempts"]) == ("CALLING", [])
+    assert cloud.campaign(campaign_id)["status"] == "RUNNING"
+
+
+def test_redial_takes_only_statuses_a_call_ends_with(cloud: Cloud) -> None:
+    path = f"/campaigns/{cloud.a_campaign(cloud.contacts(1))['id']}/redial"
+    for body, field in (
+        ({}, "callStatus"),
+        ({"callStatus": []}, "callStatus"),
+        ({"callStatus": ["PENDING"]}, "callStatus[0]"),
+        ({"callStatus": ["CALLING"]}, "callStatus[0]"),
+    ):
+        assert cloud.post(path, body).field_at_fault == field, body
+    assert cloud.post(path, {"callStatus": ["BUSY"]}).body == {"requeued": 0}

@@ -1,0 +1,203 @@
+"""What cells say: phones, dates, custom data, headers, in the many ways people write them."""
+
+from __future__ import annotations
+
+import random
+from typing import Any
+
+import pytest
+
+from chalicelib.contacts.phone import normalize
+from chalicelib.errors import FieldError
+from chalicelib.imports import columns, headers, languages, workbook
+from chalicelib.imports.languages import Language
+from chalicelib.imports.phones import normalizer
+from chalicelib.imports.workbook import Person, Rejected
+
+
+def read(header: list[Any], *rows: list[Any]) -> list[Person | Rejected]:
+    return list(workbook.people(enumerate([header, *rows], 1), normalizer("UZ")))
+
+
+def a_person(**cells: Any) -> Person:
+    (found,) = read(["firstName", "phone", *cells], ["Ali", "901234567", *cells.values()])
+    assert isinstance(found, Person), found
+    return found
+
+
+def an_error(**cells: Any) -> Rejected:
+    given = {"firstName": "Ali", "phone": "901234567"} | cells
+    (found,) = read([*given], [*given.values()])
+    assert isinstance(found, Rejected), found
+    return found
+
+
+@pytest.mark.parametrize(
+    ("header", "field"),
+    [
+        ("firstName", "first_name"),
+        (" FIRSTNAME ", "first_name"),
+        ("First_Name", "first_name"),
+        ("Ism", "first_name"),
+        ("Исм", "first_name"),
+        ("Имя", "first_name"),
+        ("Familiya", "last_name"),
+        ("Фамилия", "last_name"),
+        ("Telefon", "phone"),
+        ("Телефон:", "phone"),
+        ("Номер телефона *", "phone"),
+        ("Телефон рақами", "phone"),
+        ("dateOfBirth", "date_of_birth"),
+        ("Tug'ilgan sana", "date_of_birth"),
+        ("Tugʻilgan sana", "date_of_birth"),
+        ("Tug‘ilgan  sana", "date_of_birth"),
+        ("Туғилган сана", "date_of_birth"),
+        ("Дата рождения (дд.мм.гггг)", "date_of_birth"),
+        ("customData (JSON string)", "custom_data"),
+        ("Izoh", "notes"),
+        ("Заметки", "notes"),
+        ("Holat", "status"),
+        ("Статус", "status"),
+        ("Qarz", None),
+    ],
+)
+def test_headers(header: str, field: str | None) -> None:
+    assert headers.field(header) == field
+
+
+@pytest.mark.parametrize(
+    "cell",
+    [
+        "+998901234567",
+        "998901234567",
+        "901234567",
+        "90 123-45-67",
+        "(90) 123 45 67",
+        "+998 (90) 123-45-67",
+        "00998901234567",
+        998901234567,
+        998901234567.0,
+        901234567.0,
+        "9.98901234567E+11",
+        "9,98901234567E+11",
+        "998901234567.0",
+        "'+998901234567",
+    ],
+)
+def test_phones(cell: Any) -> None:
+    (person,) = read(["firstName", "phone"], ["Ali", cell])
+    assert isinstance(person, Person)
+    assert person.phone == "+998901234567"
+
+
+@pytest.mark.parametrize("cell", ["9.98901E+11", "9,98901E+11", "9.98E+11"])
+def test_phone_whose_digits_are_lost_is_rejected(cell: str) -> None:
+    assert an_error(phone=cell).error.message == columns.DIGITS_LOST
+
+
+@pytest.mark.parametrize("cell", [0.5, True, "call me", "12345", "+998001234567", "1985-03-15"])
+def test_what_is_no_phone_is_rejected(cell: Any) -> None:
+    assert an_error(phone=cell).error.field == "phone"
+
+
+def test_fast_phones_agree_with_the_library() -> None:
+    def outcome(function: Any, *given: str) -> str:
+        try:
+            return str(function(*given))
+        except FieldError as error:
+            return f"{type(error).__name__}: {error}"
+
+    chance = random.Random(7)
+    for region, code in (("UZ", "998"), ("KG", "996"), ("TJ", "992"), ("RU", "7"), ("DE", "49")):
+        fast = normalizer(region)
+        for _ in range(1_500):
+            digits = "".join(chance.choices("0123456789", k=chance.choice([5, 7, 8, 9, 9, 9, 9, 10, 12])))
+            text = chance.choice(["", "", "+", code, f"+{code}", f"+{code} ", f"00{code}", "8"]) + digits
+            if chance.random() < 0.3:
+                text = f"{text[:4]} {text[4:6]}-{text[6:]}"
+            assert outcome(fast, text) == outcome(normalize, text, region), (region, text)
+
+
+@pytest.mark.parametrize(
+    "cell",
+    [
+        "1985-03-15",
+        "15.03.1985",
+        "15/03/1985",
+        "15-03-1985",
+        "1985-03-15T00:00:00",
+        "1985-03-15 00:00:00",
+        31121,
+        31121.0,
+    ],
+)
+def test_dates(cell: Any) -> None:
+    assert a_person(dateOfBirth=cell).fields["date_of_birth"] == "1985-03-15"
+
+
+@pytest.mark.parametrize("cell", ["31.02.1990", "1985", 1985, "yesterday", "15.13.1985", True])
+def test_what_is_no_date_is_rejected(cell: Any) -> None:
+    assert an_error(dateOfBirth=cell).error.message == columns.DATE_EXPECTED
+
+
+@pytest.mark.parametrize("cell", ["{", "[1]", "5", "NaN", '{"a": NaN}', "[" * 100_000, '{"a":' * 50_000])
+def test_what_is_no_json_object_is_rejected(cell: str) -> None:
+    assert an_error(customData=cell).error.message == columns.OBJECT_EXPECTED
+
+
+def test_custom_data_larger_than_a_contact_may_have_is_rejected() -> None:
+    assert an_error(branch="x" * 17_000).error.message == columns.OBJECT_LIMIT
+
+
+def test_long_name_is_rejected() -> None:
+    assert an_error(firstName="x" * 101).error.message == "at most 100 characters"
+
+
+def test_own_columns_keep_numbers_and_give_way_to_the_json_column() -> None:
+    person = a_person(
+        debt=5420.5, branch=5.0, paid=True, since="2026-01-15T00:00:00", customData='{"branch": "Buxoro"}'
+    )
+    assert person.fields["custom_data"] == {"debt": 5420.5, "branch": "Buxoro", "paid": True, "since": "2026-01-15"}
+
+
+def test_blank_cells_say_nothing() -> None:
+    assert a_person(lastName="  ", notes="").fields == {"first_name": "Ali"}
+
+
+def test_reason_column_of_a_report_is_no_data() -> None:
+    assert a_person(reason="required").fields == {"first_name": "Ali"}
+
+
+def test_merging_never_outgrows_a_contact() -> None:
+    old, new = {"custom_data": {"a": "x" * 10_000}}, {"custom_data": {"b": "y" * 10_000}}
+    assert workbook.merged(old, new) == new
+
+
+@pytest.mark.parametrize(
+    ("header", "language"),
+    [
+        ("", "en"),
+        ("uz", "uz"),
+        ("ru-RU,ru;q=0.9,en;q=0.8", "ru"),
+        ("de, uz;q=0.5, en;q=0.7", "en"),
+        ("uz;q=0, ru;q=0.1", "ru"),
+        ("fr", "en"),
+        ("*;q=x,;,", "en"),
+    ],
+)
+def test_language_of_a_report(header: str, language: str) -> None:
+    assert languages.of(header) == language
+
+
+MESSAGES = [
+    *("required", columns.PHONE_EXPECTED, columns.DIGITS_LOST, columns.DATE_EXPECTED, columns.OBJECT_EXPECTED),
+    *(columns.OBJECT_LIMIT, "at most 100 characters", "expected one of ACTIVE, INACTIVE, COMPLETED, DO_NOT_CALL"),
+    *("there is no such phone number; expected one such as +998901234567",),
+]
+
+
+@pytest.mark.parametrize("message", MESSAGES)
+def test_every_reason_is_told_in_the_three_languages(message: str) -> None:
+    told = {languages.reason(message, language) for language in Language}
+    assert len(told) == 3
+    assert message in told

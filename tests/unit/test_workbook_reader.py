@@ -1,0 +1,164 @@
+"""The reader that can die: hostile and broken files end with a reason, within memory and time."""
+
+from __future__ import annotations
+
+import io
+import os
+import time
+import zipfile
+from pathlib import Path
+
+import openpyxl
+import pytest
+
+from chalicelib.imports import child, reader
+from chalicelib.imports.reader import Limits, Unreadable
+from tests.service.files import workbook
+
+SHEET = "xl/worksheets/sheet1.xml"
+MB = 1 << 20
+
+
+def a_file(tmp_path: Path, content: bytes) -> Path:
+    path = tmp_path / "file"
+    path.write_bytes(content)
+    return path
+
+
+def with_parts(parts: dict[str, bytes | int]) -> bytes:
+    """A good workbook with parts replaced; a number stands for so many megabytes of the letter x in a shared string."""
+    written = io.BytesIO()
+    with (
+        zipfile.ZipFile(io.BytesIO(workbook(("Ali", "", "+998901234567")))) as good,
+        zipfile.ZipFile(written, "w", zipfile.ZIP_DEFLATED) as bad,
+    ):
+        for name in good.namelist():
+            if name not in parts:
+                bad.writestr(name, good.read(name))
+        for name, content in parts.items():
+            with bad.open(name, "w", force_zip64=True) as part:
+                if isinstance(content, bytes):
+                    part.write(content)
+                else:
+                    part.write(b'<?xml version="1.0"?><sst><si><t>')
+                    for _ in range(content):
+                        part.write(b"x" * MB)
+                    part.write(b"</t></si></sst>")
+    return written.getvalue()
+
+
+def sheet_xml(rows: bytes) -> bytes:
+    main = b"http://schemas.openxmlformats.org/spreadsheetml/2006/main"
+    return b'<?xml version="1.0"?><worksheet xmlns="' + main + b'"><sheetData>' + rows + b"</sheetData></worksheet>"
+
+
+def cell(where: str, text: str) -> bytes:
+    return f'<c r="{where}" t="inlineStr"><is><t>{text}</t></is></c>'.encode()
+
+
+HEADER = b'<row r="1">' + cell("A1", "phone") + b"</row>"
+
+
+def why(path: Path, limits: Limits | None = None) -> str:
+    """The reason for which a file is not read."""
+    with pytest.raises(Unreadable) as refused:
+        list(reader.rows(path, limits or Limits()))
+    return str(refused.value)
+
+
+def test_cell_in_the_far_corner(tmp_path: Path) -> None:
+    corner = sheet_xml(HEADER + b'<row r="1048576">' + cell("XFD1048576", "x") + b"</row>")
+    assert "far from the list" in why(a_file(tmp_path, with_parts({SHEET: corner})))
+
+
+def test_archive_that_says_it_is_too_large(tmp_path: Path) -> None:
+    content = with_parts({"xl/sharedStrings.xml": 1100})
+    assert len(content) < 3 * MB
+    began = time.monotonic()
+    assert "at most" in why(a_file(tmp_path, content))
+    assert time.monotonic() - began < 5
+
+
+def test_archive_that_conceals_its_size(tmp_path: Path) -> None:
+    content = bytearray(with_parts({"xl/sharedStrings.xml": 700}))
+    real = (700 * MB + len('<?xml version="1.0"?><sst><si><t></t></si></sst>')).to_bytes(4, "little")
+    assert content.count(real) >= 1
+    lying = bytes(content.replace(real, (1000).to_bytes(4, "little")))
+    assert why(a_file(tmp_path, lying), Limits(memory=256 * MB))
+
+
+def test_string_that_takes_all_memory(tmp_path: Path) -> None:
+    content = with_parts({"xl/sharedStrings.xml": 700})
+    assert "more than 256 MB" in why(a_file(tmp_path, content), Limits(memory=256 * MB))
+
+
+def test_million_empty_rows_are_no_rows(tmp_path: Path) -> None:
+    rows = b"".join(b'<row r="%d"><c r="A%d" s="1"/></row>' % (n, n) for n in range(2, 1_000_001))
+    content = with_parts(
+        {SHEET: sheet_xml(HEADER + rows + b'<row r="1000001">' + cell("A1000001", "901234567") + b"</row>")}
+    )
+    assert list(reader.rows(a_file(tmp_path, content))) == [(1, ["phone"]), (1_000_001, ["901234567"])]
+
+
+@pytest.mark.parametrize("part", [0.1, 0.5, 0.9, 0.999])
+def test_truncated_archive(tmp_path: Path, part: float) -> None:
+    content = workbook(*[("Ali", "", f"+99890{n:07}") for n in range(500)])
+    assert why(a_file(tmp_path, content[: int(len(content) * part)])) == (
+        "The file is damaged or was not sent completely."
+    )
+
+
+@pytest.mark.parametrize("start", [child.OLE, child.ZIP, b"", b"\x09\x08"], ids=["xls", "zip", "noise", "old xls"])
+def test_garbage(tmp_path: Path, start: bytes) -> None:
+    assert why(a_file(tmp_path, start + os.urandom(20_000)))
+
+
+def test_truncated_xls(tmp_path: Path) -> None:
+    whole = (Path(__file__).parents[1] / "data" / "workbooks" / "libreoffice-latin.xls").read_bytes()
+    assert why(a_file(tmp_path, whole[:3000]))
+
+
+def test_file_that_takes_too_long(tmp_path: Path) -> None:
+    content = workbook(*[("Ali", "", f"+99890{n:07}") for n in range(20_000)])
+    assert "could not be read in 0 seconds" in why(a_file(tmp_path, content), Limits(seconds=0.01))
+
+
+def test_reader_that_is_left_midway_is_gone(tmp_path: Path) -> None:
+    content = workbook(*[("Ali", "", f"+99890{n:07}") for n in range(20_000)])
+    rows = reader.rows(a_file(tmp_path, content))
+    next(rows)
+    rows.close()
+
+
+def test_list_without_a_header(tmp_path: Path) -> None:
+    assert why(a_file(tmp_path, b"name;city\nAli;Buxoro\n")) == child.NO_HEADER
+    assert why(a_file(tmp_path, workbook(("Ali", "", "1"), header=("a", "b", "c")))) == child.NO_HEADER
+
+
+def test_empty_file(tmp_path: Path) -> None:
+    assert why(a_file(tmp_path, b"")) == "The file is empty."
+
+
+def test_header_below_the_twentieth_row_is_not_looked_for(tmp_path: Path) -> None:
+    above: list[tuple[str, ...]] = [("",)] * 19
+    assert next(reader.rows(a_file(tmp_path, workbook(*above[1:], ("phone",), header=("List",))))) == (20, ["phone"])
+    assert why(a_file(tmp_path, workbook(*above, ("phone",), header=("List",)))) == child.NO_HEADER
+
+
+def test_first_sheet_with_a_header_is_the_list(tmp_path: Path) -> None:
+    book = openpyxl.Workbook()
+    book.active.append(["Report of November"])  # type: ignore[union-attr]
+    people = book.create_sheet("People")
+    people.append(["phone"])
+    people.append(["901234567"])
+    book.save(tmp_path / "file")
+    assert list(reader.rows(tmp_path / "file")) == [(1, ["phone"]), (2, ["901234567"])]
+
+
+@pytest.mark.parametrize("encoding", ["utf-8", "utf-8-sig", "utf-16", "cp1251"])
+@pytest.mark.parametrize("delimiter", [",", ";", "\t"])
+def test_csv(tmp_path: Path, delimiter: str, encoding: str) -> None:
+    rows = (("Имя", "Телефон", "Заметки"), ("Анна", "901234567", f'"первая{delimiter}\r\nвторая"'))
+    text = "".join(delimiter.join(row) + "\r\n" for row in rows)
+    found = list(reader.rows(a_file(tmp_path, text.encode(encoding))))
+    assert found == [(1, ["Имя", "Телефон", "Заметки"]), (2, ["Анна", "901234567", f"первая{delimiter}\r\nвторая"])]
