@@ -2,7 +2,7 @@
 
 SHELL := /bin/bash
 .DEFAULT_GOAL := help
-.PHONY: help run test check format token logs demo package deploy
+.PHONY: help run test check format token logs demo simulate bench package deploy
 
 VENV := .venv
 PY := $(VENV)/bin/python
@@ -37,6 +37,12 @@ logs: $(READY) ## what the local stack's functions logged (ARGS=Pacer)
 
 demo: $(READY) ## the guide's workflow, played against a running stack
 	@$(PY) -m local.demo
+
+simulate: $(READY) ## the dialing under faults, in virtual time (SEEDS=2000 CONTACTS=30)
+	@$(PY) -m tests.simulation --seeds $(or $(SEEDS),500) --contacts $(or $(CONTACTS),30)
+
+bench: $(READY) ## what is fast, measured against peers (ARGS="http pacing")
+	@$(PY) -m bench $(ARGS)
 
 package: $(READY) ## build/deployment.zip and build/template.json
 	@$(PY) -m infra.package
