@@ -138,8 +138,13 @@ def test_socket_without_a_good_token_is_refused(cloud: Cloud, query: dict[str, s
 
 
 def connections() -> list[dict[str, Any]]:
-    """The rows of all sockets."""
-    found: list[dict[str, Any]] = client("dynamodb").scan(TableName=settings().connections_table)["Items"]
+    """The rows of the organization's sockets."""
+    answer = client("dynamodb").query(
+        TableName=settings().connections_table,
+        KeyConditionExpression="organizationId = :own",
+        ExpressionAttributeValues={":own": {"S": "1"}},
+    )
+    found: list[dict[str, Any]] = answer["Items"]
     return found
 
 
