@@ -6,7 +6,6 @@ import io
 from typing import Any
 
 import openpyxl
-import pytest
 import requests
 
 from local.demo import Row, workbook
@@ -83,9 +82,22 @@ def test_template_and_report_are_fetched_from_this_origin(office: Office) -> Non
     assert download(office, done["errorReportUrl"]).worksheets[0]["G1"].value == "reason"
 
 
-@pytest.mark.parametrize("name", ["people.csv"])
-def test_csv_in_windows_1251(office: Office, name: str) -> None:
+def test_results_are_fetched_from_this_origin(office: Office) -> None:
+    campaign = office.campaign(contactIds=[office.contact(number)["id"] for number in range(3)])["id"]
+    office.post(f"/campaigns/{campaign}/start")
+    office.comes_to(campaign, "COMPLETED")
+
+    def written() -> str | None:
+        answer = office.request("GET", f"/campaigns/{campaign}/results")
+        assert answer.status_code in {200, 202}, answer.text
+        return str(answer.json()["url"]) if answer.status_code == 200 else None
+
+    book = download(office, eventually(written))
+    assert [row[3] for row in book["Results"].iter_rows(min_row=2, values_only=True)] == ["SUCCESS"] * 3
+
+
+def test_csv_in_windows_1251(office: Office) -> None:
     content = "Имя;Телефон\r\nАнна;90 123-45-67\r\n".encode("cp1251")
-    done = ended(office, send(office, content, name))
+    done = ended(office, send(office, content, "people.csv"))
     assert counted(done) == ("COMPLETED", 1, 1, 0, 0), done
     assert office.get("/contacts")["data"][0]["firstName"] == "Анна"
