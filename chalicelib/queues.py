@@ -126,6 +126,21 @@ class Audit(Struct, frozen=True, kw_only=True, rename="camel", tag_field="type",
     campaign_id: str
 
 
+class WriteResults(Struct, frozen=True, kw_only=True, rename="camel", tag_field="type", tag="results"):
+    """Write a campaign's results as a workbook, from the contact after `cursor` on.
+
+    `version` is how the campaign stood at the beginning, `parts` how many parts are gathered, `keys` the keys of
+    `customData` found in them.
+    """
+
+    organization_id: str
+    campaign_id: str
+    version: str = ""
+    cursor: str | None = None
+    parts: int = 0
+    keys: list[str] = []
+
+
 class Refuse(Struct, frozen=True, kw_only=True, rename="camel", tag_field="type", tag="refuse"):
     """Close a socket that has not said whose it is."""
 
@@ -145,7 +160,7 @@ class SumUp(Struct, frozen=True, kw_only=True, rename="camel", tag_field="type",
     organization_id: str
 
 
-Job = Enrol | Remove | Redial | Audit | Refuse | CatchUp | SumUp
+Job = Enrol | Remove | Redial | Audit | WriteResults | Refuse | CatchUp | SumUp
 
 
 class Tell(Struct, frozen=True, kw_only=True, rename="camel", tag_field="type", tag="tell"):

@@ -10,7 +10,7 @@ from chalice.app import Response
 from msgspec import Meta, Struct
 
 from chalicelib import agents, clock, http, ids, queues
-from chalicelib.campaigns import enrolment, hours, model, schedule, store, waiting
+from chalicelib.campaigns import enrolment, hours, model, results, schedule, store, waiting
 from chalicelib.campaigns.model import (
     WHILE_RUNNING,
     AgentChoice,
@@ -296,6 +296,13 @@ def start_audit(request: Request) -> Response:
 def show_audit(request: Request) -> Response:
     campaign = store.find(request.identity.organization_id, request.id())
     return http.ok(store.audit_of(campaign.organization_id, campaign.campaign_id))
+
+
+@routes.get(f"{BASE}/campaigns/{{id}}/results")
+def show_results(request: Request) -> Response:
+    campaign = store.find(request.identity.organization_id, request.id(), consistent=True)
+    url = results.link(campaign, now=clock.now())
+    return http.ok({"url": url}) if url else http.ok({"campaignId": campaign.campaign_id}, 202)
 
 
 @routes.get(f"{BASE}/contacts/{{id}}/calls")

@@ -6,11 +6,11 @@ from collections.abc import Callable, Iterable
 from datetime import datetime, timedelta
 
 from chalicelib import clock, queues
-from chalicelib.campaigns import audit, enrolment, store
+from chalicelib.campaigns import audit, enrolment, results, store
 from chalicelib.dialing import store as calls
 from chalicelib.errors import NotFound
 from chalicelib.log import logger
-from chalicelib.queues import Audit, CatchUp, Enrol, Job, Redial, Refuse, Remove, SumUp
+from chalicelib.queues import Audit, CatchUp, Enrol, Job, Redial, Refuse, Remove, SumUp, WriteResults
 from chalicelib.realtime import sockets
 
 SLICE = timedelta(minutes=4)
@@ -37,6 +37,8 @@ def _do(job: Job, now: Now, until: datetime) -> None:
             enrolment.redial(job, now=now, until=until)
         case Audit():
             audit.audit(job.organization_id, job.campaign_id, now=now)
+        case WriteResults():
+            results.write(job, now=now, until=until)
         case Remove():
             _remove(job, now, until)
         case Refuse():
@@ -50,4 +52,5 @@ def _remove(order: Remove, now: Now, until: datetime) -> None:
         if now() >= until:
             queues.work(order)
             return
+    results.forget(order.organization_id, order.campaign_id)
     store.forget(order.organization_id, order.campaign_id)

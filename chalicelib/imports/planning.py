@@ -7,7 +7,6 @@ in the bucket, so that an import that goes on later, on another machine or by ne
 
 from __future__ import annotations
 
-import zlib
 from collections.abc import Iterator
 from pathlib import Path
 from typing import IO
@@ -15,14 +14,12 @@ from typing import IO
 import msgspec
 from msgspec.structs import replace
 
+from chalicelib import records
 from chalicelib.imports.model import Duplicates
 from chalicelib.imports.workbook import Person, merged
 
 CHUNK = 48
 """Persons in one transaction: two writes each, the marker and the organization's totals make 98."""
-
-SIZE = 4
-"""Bytes of the size before each record."""
 
 _encode = msgspec.json.Encoder().encode
 _decode_person = msgspec.json.Decoder(Person).decode
@@ -50,7 +47,7 @@ class Draft:
         """Write the plan: chunks in the order in which their phones came first."""
         with path.open("wb") as plan:
             for chunk in self._chunks():
-                plan.write(_sized(zlib.compress(_encode(chunk), 1)))
+                plan.write(records.packed(_encode(chunk)))
 
     def _chunks(self) -> Iterator[list[Person]]:
         places = list(self._places.values())
@@ -61,12 +58,12 @@ class Draft:
         place = self._end
         if self._file.tell() != place:
             self._file.seek(place)
-        self._end += self._file.write(_sized(_encode(person)))
+        self._end += self._file.write(records.sized(_encode(person)))
         return place
 
     def _read(self, place: int) -> Person:
         self._file.seek(place)
-        record = _record(self._file)
+        record = records.next_of(self._file)
         assert record is not None  # noqa: S101 (we wrote it)
         return _decode_person(record)
 
@@ -81,22 +78,9 @@ def again(first: Person, later: Person, duplicates: Duplicates) -> Person:
 
 def chunks(path: Path) -> Iterator[tuple[int, bytes]]:
     """A plan's chunks with their numbers, each to be opened with `people`."""
-    with path.open("rb") as plan:
-        number = 0
-        while (record := _record(plan)) is not None:
-            yield number, record
-            number += 1
+    return enumerate(records.of(path))
 
 
 def people(chunk: bytes) -> list[Person]:
     """The persons of a chunk."""
-    return _decode_chunk(zlib.decompress(chunk))
-
-
-def _sized(record: bytes) -> bytes:
-    return len(record).to_bytes(SIZE, "big") + record
-
-
-def _record(file: IO[bytes]) -> bytes | None:
-    size = file.read(SIZE)
-    return file.read(int.from_bytes(size, "big")) if size else None
+    return _decode_chunk(records.opened(chunk))

@@ -14,6 +14,7 @@ from moto.dynamodb.responses import DynamoHandler
 
 from tests.service import aws
 from tests.service.cloud import Cloud
+from tests.service.meter import metered
 
 
 @pytest.fixture
@@ -25,7 +26,9 @@ def cloud(monkeypatch: pytest.MonkeyPatch) -> Iterator[Cloud]:
         monkeypatch.setattr(DynamoHandler, "call_action", _one_at_a_time(DynamoHandler.call_action))
         for name, value in environ.items():
             monkeypatch.setenv(name, value)
-        yield Cloud()
+        with metered() as meter:
+            yield Cloud()
+        assert not meter.requests["Scan"], "lists are read by query"
 
 
 def _one_at_a_time(action: Callable[..., Any]) -> Callable[..., Any]:

@@ -1,153 +1,215 @@
-"""What the streams tell, what goes through the live queue, and sockets as a test wants them."""
+"""What browsers see: streams read as Lambda reads them, API Gateway's sockets, and the frames that reach each."""
 
 from __future__ import annotations
 
+import functools
 import json
-import uuid
+import threading
 from collections import defaultdict
 from collections.abc import Iterator
 from contextlib import contextmanager
 from datetime import datetime
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any
+from urllib.parse import unquote
 
-from boto3.dynamodb.types import TypeSerializer
+import boto3
 
-from chalicelib import clock, queues
-from chalicelib.realtime import broadcaster, publisher, sockets
-from chalicelib.realtime.poster import Gone, Slow
+import app
+from chalicelib.realtime import sockets
 from chalicelib.settings import settings
+from tests.service.aws import client, resources
 from tests.service.cloud import Cloud, sqs_event, token
 
+Frame = dict[str, Any]
 
-class Wire:
-    """The management API: what was posted to each connection, and which of them misbehave."""
+
+class Gateway:
+    """API Gateway's management API: it keeps what was posted to whom, and refuses whom it is told to."""
 
     def __init__(self) -> None:
         self.posted: dict[str, list[str]] = defaultdict(list)
         self.closed: list[str] = []
-        self.gone: dict[str, int] = {}
-        """Connection → how many posts answer 410 before it opens."""
+        self.refuses: dict[str, int] = {}
 
-        self.slow: set[str] = set()
-
-    def post(self, connection_id: str, text: str) -> None:
-        if connection_id in self.closed:
-            raise Gone
-        if self.gone.get(connection_id, 0):
-            self.gone[connection_id] -= 1
-            raise Gone
-        if connection_id in self.slow:
-            raise Slow
-        self.posted[connection_id].append(text)
-
-    def close(self, connection_id: str) -> None:
-        self.closed.append(connection_id)
-
-    def events(self, connection_id: str) -> list[dict[str, Any]]:
-        """What a plain connection was told."""
-        return [json.loads(frame) for frame in self.posted[connection_id]]
-
-    def numbers(self, connection_id: str) -> list[int]:
-        return [event["seq"] for event in self.events(connection_id)]
+    def take(self, connection_id: str) -> list[str]:
+        """What was posted to a connection since the last look."""
+        return self.posted.pop(connection_id, [])
 
 
-class Live:
-    """The functions between the tables' streams and the sockets."""
+class _Handler(BaseHTTPRequestHandler):
+    protocol_version = "HTTP/1.1"
 
-    def __init__(self, cloud: Cloud) -> None:
-        self.cloud = cloud
-        self.wire = Wire()
-        self.now = clock.now
+    def __init__(self, gateway: Gateway, *given: Any) -> None:
+        self.gateway = gateway
+        super().__init__(*given)
 
-    def open(self, connection_id: str, organization: str = "1", *, status: int = 200, **query: str) -> None:
-        """A plain socket connects."""
-        event = socket_event(connection_id, query={"token": token(organization), **query})
-        assert sockets.connect(event, now=self.now)["statusCode"] == status
+    def do_POST(self) -> None:
+        body = self.rfile.read(int(self.headers["Content-Length"])).decode()
+        connection_id = unquote(self.path.rpartition("/@connections/")[2])
+        status = self.gateway.refuses.get(connection_id, 200)
+        if status == 200:
+            self.gateway.posted[connection_id].append(body)
+        self._answer(status)
 
-    def say(self, connection_id: str, frame: str) -> None:
-        """A client says something."""
-        event = socket_event(connection_id, body=frame)
-        assert sockets.message(event, line=self.wire, now=self.now)["statusCode"] == 200
+    def do_DELETE(self) -> None:
+        self.gateway.closed.append(unquote(self.path.rpartition("/@connections/")[2]))
+        self._answer(204)
 
-    def changed(self, *records: dict[str, Any]) -> None:
-        """A stream's batch reaches the publisher."""
-        publisher.handle(records, line=self.wire, now=self.now)
+    def _answer(self, status: int) -> None:
+        self.send_response(status)
+        self.send_header("Content-Length", "0")
+        self.end_headers()
 
-    def deliver(self, bodies: list[str] | None = None) -> list[str]:
-        """The live queue's messages reach the broadcaster, ten at a time; what they were."""
-        bodies = self.cloud.take(settings().live_events_queue, 1_000) if bodies is None else bodies
-        for start in range(0, len(bodies), 10):
-            batch = sqs_event(bodies[start : start + 10])["Records"]
-            assert broadcaster.handle(batch, line=self.wire, now=self.now) == []
-        return bodies
-
-    def tell(self, *phones: str, organization: str = "1") -> None:
-        """So many contacts are made, and announced."""
-        self.changed(*(contact_record(phone, organization=organization) for phone in phones))
-        self.deliver()
+    def log_message(self, *_: object) -> None:
+        return
 
 
 @contextmanager
-def impatient() -> Iterator[None]:
-    """Delayed messages come at once."""
-
-    def hasten(params: dict[str, Any], **_: Any) -> None:
-        for entry in params["Entries"]:
-            entry.pop("DelaySeconds", None)
-
-    events = queues._sqs().meta.events
-    events.register("provide-client-params.sqs.SendMessageBatch", hasten, unique_id="impatient")
-    try:
-        yield
-    finally:
-        events.unregister("provide-client-params.sqs.SendMessageBatch", unique_id="impatient")
+def served(gateway: Gateway) -> Iterator[str]:
+    """The endpoint of a gateway."""
+    with ThreadingHTTPServer(("127.0.0.1", 0), functools.partial(_Handler, gateway)) as server:
+        thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.01})
+        thread.start()
+        try:
+            yield f"http://127.0.0.1:{server.server_port}/api"
+        finally:
+            server.shutdown()
+            thread.join()
 
 
-def socket_event(connection_id: str, *, query: dict[str, str] | None = None, body: str | None = None) -> dict[str, Any]:
+class Live:
+    """A deployment whose changes are announced."""
+
+    def __init__(self, cloud: Cloud, gateway: Gateway) -> None:
+        self.cloud = cloud
+        self.gateway = gateway
+        self._streams = {table: (place, 0) for table, place in _streams()}
+
+    def open(
+        self, connection_id: str, organization: str | int = "1", *, at: datetime | None = None, **query: str
+    ) -> int:
+        """Open a socket with an organization's token; the status API Gateway is told."""
+        event = connect_event(connection_id, {"token": token(organization), **query})
+        answer: dict[str, int] = sockets.connect(event, now=lambda: at) if at else app.connect(event, None)
+        return answer["statusCode"]
+
+    def say(self, connection_id: str, text: str) -> int:
+        """Send a frame as a client does."""
+        answer: dict[str, int] = app.receive(socket_event("MESSAGE", connection_id, text), None)
+        return answer["statusCode"]
+
+    def changes(self) -> list[list[Frame]]:
+        """The batches of stream records that the publisher has not seen, as its triggers filter them."""
+        return [batch for table in self._streams if (batch := self._read(table))]
+
+    def settle(self) -> None:
+        """Announce every change there is."""
+        while batches := self.changes():
+            for batch in batches:
+                assert app.publish({"Records": batch}, None) is None
+            self.broadcast()
+
+    def broadcast(self) -> None:
+        """Tell the sockets what lies in the queue of live events."""
+        while messages := self.cloud.take(settings().live_events_queue):
+            assert app.broadcast(sqs_event(messages), None) == {"batchItemFailures": []}
+
+    def heard(self, connection_id: str) -> list[Frame]:
+        """The frames a plain socket got since the last look."""
+        return [json.loads(frame) for frame in self.gateway.take(connection_id)]
+
+    def _read(self, table: str) -> list[Frame]:
+        """A stream's records since the last look; an iterator of the mock does not outlive a cancelled transaction."""
+        place, seen = self._streams[table]
+        iterator = _reader().get_shard_iterator(**place)["ShardIterator"]
+        records = _reader().get_records(ShardIterator=iterator)["Records"]
+        self._streams[table] = place, len(records)
+        told = [_as_lambda_sees(record, table) for record in records[seen:]]
+        return [record for record in told if any(_matches(pattern, record) for pattern in _triggers()[table])]
+
+
+@functools.cache
+def _reader() -> Any:
+    """A client of the streams, at the one of their addresses that the mock serves."""
+    region = client("dynamodb").meta.region_name
+    return boto3.client("dynamodbstreams", endpoint_url=f"https://streams.dynamodb.{region}.amazonaws.com")
+
+
+def _streams() -> Iterator[tuple[str, dict[str, str]]]:
+    """Turn the streams on; each table of the template, and where its stream begins."""
+    for table in _triggers():
+        specification = {"StreamEnabled": True, "StreamViewType": "NEW_AND_OLD_IMAGES"}
+        told = client("dynamodb").update_table(TableName=f"test-{table}", StreamSpecification=specification)
+        arn = told["TableDescription"]["LatestStreamArn"]
+        shard = _reader().describe_stream(StreamArn=arn)["StreamDescription"]["Shards"][0]["ShardId"]
+        yield table, {"StreamArn": arn, "ShardId": shard, "ShardIteratorType": "TRIM_HORIZON"}
+
+
+@functools.cache
+def _triggers() -> dict[str, list[Any]]:
+    """The publisher's triggers in the template: table → patterns of what it wants to see."""
+    return {
+        event["Properties"]["Stream"].removesuffix(".StreamArn"): [
+            json.loads(each["Pattern"]) for each in event["Properties"]["FilterCriteria"]["Filters"]
+        ]
+        for event in resources()["Publisher"]["Properties"]["Events"].values()
+    }
+
+
+def _matches(pattern: Any, value: Any) -> bool:
+    """Whether a value matches an event pattern.
+
+    https://docs.aws.amazon.com/lambda/latest/dg/invocation-eventfiltering.html
+    """
+    if isinstance(pattern, dict):
+        return all(_matches(each, (value or {}).get(name)) for name, each in pattern.items())
+    return any((value is not None) == each["exists"] if isinstance(each, dict) else value == each for each in pattern)
+
+
+def _as_lambda_sees(record: dict[str, Any], table: str) -> Frame:
+    change = record["dynamodb"]
+    return {
+        **record,
+        "eventVersion": "1.1",
+        "awsRegion": "eu-central-1",
+        "dynamodb": change | {"ApproximateCreationDateTime": change["ApproximateCreationDateTime"].timestamp()},
+        "eventSourceARN": f"arn:aws:dynamodb:eu-central-1:123456789012:table/test-{table}/stream/2026-11-23T06:15",
+    }
+
+
+def connect_event(connection_id: str, query: dict[str, str] | None) -> dict[str, Any]:
+    """What a socket's opening is to `$connect`; without a query there is no such member."""
+    event = socket_event("CONNECT", connection_id)
+    event |= {"headers": {"Host": "sockets.test", "Sec-WebSocket-Version": "13"}}
+    if query:
+        many = {name: [value] for name, value in query.items()}
+        event |= {"queryStringParameters": query, "multiValueQueryStringParameters": many}
+    return event
+
+
+def socket_event(kind: str, connection_id: str, body: str | None = None) -> dict[str, Any]:
     """An event of API Gateway's WebSocket API.
 
     Shape: https://docs.aws.amazon.com/apigateway/latest/developerguide/apigateway-websocket-api-mapping-template-reference.html
     """
-    return {
-        "requestContext": {"connectionId": connection_id, "routeKey": "$default", "stage": "api", "requestId": "r"},
-        "queryStringParameters": query,
-        "body": body,
-        "isBase64Encoded": False,
+    routes = {"CONNECT": "$connect", "MESSAGE": "$default", "DISCONNECT": "$disconnect"}
+    context = {
+        "routeKey": routes[kind],
+        "eventType": kind,
+        "extendedRequestId": "Uv0d6FfrliAFqtA=",
+        "requestTime": "23/Nov/2026:06:15:00 +0000",
+        "messageDirection": "IN",
+        "stage": "api",
+        "connectedAt": 1795414500000,
+        "requestTimeEpoch": 1795414500123,
+        "identity": {"sourceIp": "203.0.113.7"},
+        "requestId": "Uv0d6FfrliAFqtA=",
+        "domainName": "abcdef.execute-api.eu-central-1.amazonaws.com",
+        "connectionId": connection_id,
+        "apiId": "abcdef",
     }
-
-
-def contact_record(phone: str, *, organization: str = "1", at: datetime | None = None) -> dict[str, Any]:
-    """The stream record of a new contact."""
-    stamp = clock.stamp(at or clock.now())
-    image = {
-        "organizationId": organization,
-        "contactId": str(uuid.uuid4()),
-        "firstName": "Ali",
-        "lastName": "",
-        "phone": phone,
-        "status": "ACTIVE",
-        "statusKey": f"{organization}#ACTIVE",
-        "isCalled": False,
-        "createdAt": stamp,
-        "updatedAt": stamp,
-    }
-    return record("contacts_table", image)
-
-
-def record(setting: str, new: dict[str, Any], old: dict[str, Any] | None = None) -> dict[str, Any]:
-    """A record of a table's stream."""
-    table = getattr(settings(), setting)
-    serialize = TypeSerializer().serialize
-    images = {"NewImage": new} | ({"OldImage": old} if old else {})
-    return {
-        "eventID": uuid.uuid4().hex,
-        "eventName": "MODIFY" if old else "INSERT",
-        "eventVersion": "1.1",
-        "eventSource": "aws:dynamodb",
-        "awsRegion": "eu-central-1",
-        "eventSourceARN": f"arn:aws:dynamodb:eu-central-1:123456789012:table/{table}/stream/2026-11-23T00:00:00.000",
-        "dynamodb": {
-            "StreamViewType": "NEW_AND_OLD_IMAGES",
-            **{name: {key: serialize(value) for key, value in image.items()} for name, image in images.items()},
-        },
-    }
+    if kind == "DISCONNECT":
+        context |= {"disconnectStatusCode": 1001, "disconnectReason": "Going away"}
+    event: dict[str, Any] = {"requestContext": context, "isBase64Encoded": False}
+    return event if body is None else event | {"body": body}

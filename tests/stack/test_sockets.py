@@ -42,7 +42,7 @@ def program() -> Path:
 @contextmanager
 def browser(program: Path, stack: LocalStack, **options: Any) -> Iterator[Heard]:
     """What the guide's program hears as long as the block lasts."""
-    command = ["node", program, f"{stack.base}/auto-calling", json.dumps(options)]
+    command = ["node", str(program), f"{stack.base}/auto-calling", json.dumps(options)]
     heard: Heard = []
     with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as process:
         assert process.stdout is not None

@@ -13,7 +13,7 @@ from chalicelib import clock
 from chalicelib.realtime import broadcaster, rate, sockets, store
 from chalicelib.settings import settings
 from tests.service.cloud import Cloud, sqs_event, token
-from tests.service.live import Live, contact_record, impatient, socket_event
+from tests.service.feed import Live, contact_record, impatient, socket_event
 
 A, B, C = "+998901112201", "+998901112202", "+998901112203"
 

@@ -1,0 +1,217 @@
+"""The results of a campaign as a workbook: a row per contact, and a summary with a chart.
+
+The worker gathers the rows in slices (which keys `customData` has is known only at the end), then writes the workbook
+from them, row by row. The workbook stays until the campaign changes.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import tempfile
+from collections import Counter
+from collections.abc import Callable, Iterable, Iterator
+from datetime import datetime, timedelta
+from pathlib import Path
+from typing import Any
+
+import msgspec
+from msgspec import Struct
+from msgspec.structs import replace
+
+from chalicelib import bucket, queues, records, spreadsheet
+from chalicelib.campaigns import store
+from chalicelib.campaigns.model import Campaign
+from chalicelib.contacts import store as contacts
+from chalicelib.contacts.model import Contact
+from chalicelib.dialing import store as calls
+from chalicelib.dialing.model import Call, CallStatus
+from chalicelib.queues import WriteResults
+
+COLUMNS = {
+    "firstName": 16,
+    "lastName": 18,
+    "phone": 17,
+    "callStatus": 20,
+    "conversationOutcome": 30,
+    "conversationSummary": 60,
+    "callDuration": 13,
+    "attempts": 10,
+    "calledAt": 25,
+    "recordingUrl": 40,
+}
+"""The columns that every result has, and their widths; those of `customData` follow."""
+
+PAGE = 500
+KEYS_KEPT = 200
+"""Columns of `customData`; a campaign has seldom more than ten."""
+
+FRESH = timedelta(minutes=1)
+"""A workbook this young is given although the campaign changed since: while it runs, it always has."""
+
+LONGEST = timedelta(minutes=15)
+"""After so long whoever began a workbook will not finish it."""
+
+EXACT_INTEGER = 10**15
+"""Excel keeps 15 digits of a number; longer ones are written as text."""
+
+Now = Callable[[], datetime]
+
+
+class Result(Struct, frozen=True, array_like=True):
+    """A row of the workbook: the columns' values and `customData`."""
+
+    values: list[Any]
+    custom_data: dict[str, Any]
+
+
+def link(campaign: Campaign, *, now: datetime) -> str | None:
+    """Where a campaign's results can be downloaded; None while they are being written, which this may begin."""
+    key = _key(campaign.organization_id, campaign.campaign_id, "results.xlsx")
+    found = bucket.stored(key)
+    if found and (found[1].get("version") == version(campaign) or now - found[0] < FRESH):
+        return bucket.link(key, f"{campaign.name}.xlsx")
+    begun = bucket.stored(_key(campaign.organization_id, campaign.campaign_id, "begun"))
+    if begun is None or now - begun[0] > LONGEST:
+        _begin(campaign)
+        queues.work(WriteResults(organization_id=campaign.organization_id, campaign_id=campaign.campaign_id))
+    return None
+
+
+def _begin(campaign: Campaign) -> None:
+    bucket.put(_key(campaign.organization_id, campaign.campaign_id, "begun"), b"")
+
+
+def version(campaign: Campaign) -> str:
+    """Equal for a campaign as long as nothing in it changed."""
+    state = msgspec.json.encode([campaign.updated_at, campaign.name, campaign.counters()])
+    return hashlib.sha256(state).hexdigest()[:16]
+
+
+def write(order: WriteResults, *, now: Now, until: datetime) -> None:
+    """Gather a slice of a campaign's results; after the last one write the workbook. Raises NotFound."""
+    campaign = store.find(order.organization_id, order.campaign_id, consistent=True)
+    if not order.version:
+        order = replace(order, version=version(campaign))
+    with tempfile.TemporaryDirectory(prefix="results-") as place:
+        part = Path(place) / str(order.parts)
+        keys, cursor = _gather(order, part, now, until)
+        if cursor is None:
+            _finish(campaign, replace(order, keys=keys), Path(place))
+            return
+        bucket.put(_part(order, order.parts), part)
+    _begin(campaign)
+    queues.work(replace(order, keys=keys, cursor=cursor, parts=order.parts + 1))
+
+
+def forget(organization_id: str, campaign_id: str) -> None:
+    """Remove a campaign's workbook."""
+    bucket.delete(_key(organization_id, campaign_id, "results.xlsx"))
+
+
+def _gather(order: WriteResults, part: Path, now: Now, until: datetime) -> tuple[list[str], str | None]:
+    """Results in the order of their contacts into a file, and where to go on when the time is up; and all keys."""
+    keys, cursor = dict.fromkeys(order.keys), order.cursor
+    with part.open("wb") as file:
+        while found := calls.some(order.campaign_id, PAGE, after=cursor):
+            people = contacts.find_many(order.organization_id, [call.contact_id for call in found])
+            rows = [result(call, people.get(call.contact_id)) for call in found]
+            keys.update(dict.fromkeys(key for row in rows for key in row.custom_data))
+            file.write(records.packed(msgspec.json.encode(rows)))
+            cursor = found[-1].contact_id
+            if now() >= until:
+                return list(keys)[:KEYS_KEPT], cursor
+    return list(keys)[:KEYS_KEPT], None
+
+
+def result(call: Call, contact: Contact | None) -> Result:
+    """The row of a call; a contact that was deleted leaves only the phone that was called."""
+    view = call.view()
+    values = {
+        **view,
+        "firstName": contact and contact.first_name,
+        "lastName": contact and contact.last_name,
+        "phone": contact.phone if contact else call.phone,
+        "attempts": len(call.attempts),
+    }
+    return Result([values[name] for name in COLUMNS], (contact and contact.custom_data) or {})
+
+
+def _finish(campaign: Campaign, order: WriteResults, place: Path) -> None:
+    """Write the workbook from all parts, of which the last lies in `place`, and put it where it is found."""
+    for number in range(order.parts):
+        bucket.fetch(_part(order, number), place / str(number))
+    parts = [place / str(number) for number in range(order.parts + 1)]
+    workbook(place / "results.xlsx", campaign, _results(parts), order.keys)
+    key = _key(campaign.organization_id, campaign.campaign_id, "results.xlsx")
+    bucket.put(key, place / "results.xlsx", version=order.version)
+    for number in range(order.parts):
+        bucket.delete(_part(order, number))
+    bucket.delete(_key(campaign.organization_id, campaign.campaign_id, "begun"))
+
+
+def _results(parts: Iterable[Path]) -> Iterator[Result]:
+    decode = msgspec.json.Decoder(list[Result]).decode
+    for part in parts:
+        for record in records.of(part):
+            yield from decode(records.opened(record))
+
+
+def workbook(path: Path, campaign: Campaign, results: Iterable[Result], keys: list[str]) -> None:
+    """Write results to a file; the rows may be any number, memory holds one."""
+    book = spreadsheet.Workbook()
+    summary = book.sheet("Summary", ["status", "contacts"], [26, 12])
+    counts: Counter[str] = Counter()
+    status = list(COLUMNS).index("callStatus")
+    sheet: Any = None
+    for number, each in enumerate(results):
+        if number % spreadsheet.ROWS_PER_SHEET == 0:
+            sheet = _sheet(book, 1 + number // spreadsheet.ROWS_PER_SHEET, keys)
+        counts[each.values[status]] += 1
+        custom = [_plain(each.custom_data.get(key)) for key in keys]
+        sheet.append(spreadsheet.row(sheet, [*each.values, *custom]))
+    if sheet is None:
+        _sheet(book, 1, keys)
+    _summarize(summary, campaign, counts)
+    book.save(path)
+
+
+def _sheet(book: spreadsheet.Workbook, number: int, keys: list[str]) -> Any:
+    name = "Results" if number == 1 else f"Results {number}"
+    return book.sheet(name, [*COLUMNS, *keys], COLUMNS.values())
+
+
+def _summarize(sheet: Any, campaign: Campaign, counts: Counter[str]) -> None:
+    """The number of contacts by status, with a chart; below it the campaign's dates."""
+    from openpyxl.chart import BarChart, Reference
+
+    for status in CallStatus:
+        sheet.append([status.value, counts[status]])
+    last = 1 + len(CallStatus)
+    sheet.append(["total", counts.total()])
+    sheet.append([])
+    for name, value in (("campaign", campaign.name), ("status", campaign.status.value)):
+        sheet.append([name, spreadsheet.safe(sheet, value)])
+    for name, at in (("startedAt", campaign.started_at), ("completedAt", campaign.completed_at)):
+        sheet.append([name, at])
+    chart = BarChart()
+    chart.type, chart.legend, chart.title = "bar", None, "Contacts by status"
+    chart.add_data(Reference(sheet, min_col=2, min_row=2, max_row=last))
+    chart.set_categories(Reference(sheet, min_col=1, min_row=2, max_row=last))
+    sheet.add_chart(chart, "D2")
+
+
+def _plain(value: Any) -> Any:
+    """A value of `customData` as a cell: text, a number or a truth; what is nested as JSON."""
+    if isinstance(value, dict | list):
+        return msgspec.json.encode(value).decode()
+    if isinstance(value, int) and not isinstance(value, bool) and abs(value) >= EXACT_INTEGER:
+        return str(value)
+    return value
+
+
+def _part(order: WriteResults, number: int) -> str:
+    return _key(order.organization_id, order.campaign_id, f"part-{number}")
+
+
+def _key(organization_id: str, campaign_id: str, name: str) -> str:
+    return f"reports/{organization_id}/{campaign_id}/{name}"
