@@ -64,6 +64,10 @@ class CampaignFinished(Failure):
     """The campaign has finished: everybody in it was called."""
 
 
+class ImportRunning(Failure):
+    """The import is still running: wait until it has ended."""
+
+
 class CallUnderWay(Failure):
     """The contact is being called right now: try again when the call has ended."""
 

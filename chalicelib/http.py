@@ -43,6 +43,7 @@ PROBLEMS: dict[type[errors.Failure], tuple[int, str, str]] = {
     errors.CampaignRunning: (409, "campaign-running", "The campaign is running"),
     errors.CampaignNotRunning: (409, "campaign-not-running", "The campaign is not running"),
     errors.CampaignFinished: (409, "campaign-finished", "The campaign has finished"),
+    errors.ImportRunning: (409, "import-running", "The import is running"),
     errors.CallUnderWay: (409, "call-under-way", "A call is under way"),
     errors.TooLarge: (413, "too-large", "Too large"),
     errors.UnsupportedMediaType: (415, "unsupported-media-type", "Unsupported media type"),

@@ -13,6 +13,7 @@ from msgspec import Struct
 from chalicelib.dialing.health import Verdict
 from chalicelib.dialing.model import CallState, CallStatus, Result
 from chalicelib.ids import new_id
+from chalicelib.imports.model import Undone
 from chalicelib.log import logger
 from chalicelib.realtime.model import Told
 from chalicelib.settings import settings
@@ -189,11 +190,12 @@ class WatchImport(Struct, frozen=True, kw_only=True, rename="camel", tag_field="
 
 
 class UndoImport(Struct, frozen=True, kw_only=True, rename="camel", tag_field="type", tag="undo"):
-    """Take back what an import created, from the chunk after `cursor` on."""
+    """Take back what an import created, from the chunk after `cursor` on; `undone` is what came of those before."""
 
     organization_id: str
     import_id: str
     cursor: str | None = None
+    undone: Undone = Undone()
 
 
 ImportOrder = ContinueImport | WatchImport | UndoImport

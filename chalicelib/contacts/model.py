@@ -86,7 +86,7 @@ def check(values: NewContact | ContactChange) -> None:
     if isinstance(values.date_of_birth, str) and not is_date(values.date_of_birth):
         errors.append(FieldError("dateOfBirth", "expected a date as YYYY-MM-DD"))
     if isinstance(values.custom_data, dict):
-        if _levels(values.custom_data) > CUSTOM_DATA_LEVELS:
+        if levels(values.custom_data) > CUSTOM_DATA_LEVELS:
             errors.append(FieldError("customData", f"nested more than {CUSTOM_DATA_LEVELS} levels deep"))
         elif len(msgspec.json.encode(values.custom_data)) > CUSTOM_DATA_LIMIT:
             errors.append(FieldError("customData", "at most 16 KB"))
@@ -94,13 +94,13 @@ def check(values: NewContact | ContactChange) -> None:
         raise InvalidBody(*errors)
 
 
-def _levels(value: Any) -> int:
+def levels(value: Any) -> int:
     """How many objects and lists are inside each other."""
-    levels, inside = 0, [value]
+    depth, inside = 0, [value]
     while inside := [each for each in inside if isinstance(each, dict | list)]:
-        levels += 1
+        depth += 1
         inside = [below for each in inside for below in (each.values() if isinstance(each, dict) else each)]
-    return levels
+    return depth
 
 
 def is_date(text: str) -> bool:

@@ -10,6 +10,7 @@ from collections import Counter
 from collections.abc import Iterable
 from typing import Any
 
+from msgspec import Struct
 from pynamodb.attributes import BooleanAttribute, UnicodeAttribute
 from pynamodb.expressions.condition import Condition
 from pynamodb.expressions.update import Action
@@ -294,6 +295,33 @@ def remove(organization_id: str, contact_id: str) -> None:
             if not isinstance(refusal, Cancelled):
                 raise refusal from None
     raise Conflict
+
+
+class Written(Struct, frozen=True):
+    """A contact, whether an import was the last that wrote it, and whether a call is under way on its phone."""
+
+    contact: Contact
+    last: bool
+    in_call: bool
+
+
+def written_by(organization_id: str, contact_ids: Iterable[str], *, import_id: str) -> list[Written]:
+    """Those of the contacts that exist, as they are right now, with what an import still has to do with them."""
+    rows = batch(ContactRow, [(organization_id, contact_id) for contact_id in contact_ids], consistent=True)
+    gates = batch(PhoneRow, [(organization_id, row.phone) for row in rows], consistent=True)
+    busy = {gate.phone for gate in gates if gate.attempt_id}
+    return [Written(row.value(Contact), row.import_id == import_id, row.phone in busy) for row in rows]
+
+
+def take_back(transaction: Transaction, contact: Contact, *, import_id: str) -> None:
+    """Add to a transaction the deletion of a contact that nobody is calling and that the import was the last to write.
+
+    Counting it is the caller's.
+    """
+    row = ContactRow(contact.organization_id, contact.contact_id)
+    unchanged = (ContactRow.import_id == import_id) & (ContactRow.status == contact.status)
+    transaction.delete(row, unchanged, tag=contact.contact_id)
+    _let_go(transaction, contact)
 
 
 def note_call(organization_id: str, contact_id: str, attempt_id: str, *, outcome: str | None, at: str) -> None:

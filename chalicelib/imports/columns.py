@@ -9,7 +9,7 @@ from typing import Any
 
 import msgspec
 
-from chalicelib.contacts.model import CUSTOM_DATA_LIMIT, ContactStatus, is_date
+from chalicelib.contacts.model import CUSTOM_DATA_LEVELS, CUSTOM_DATA_LIMIT, ContactStatus, is_date, levels
 from chalicelib.errors import FieldError
 from chalicelib.imports import headers
 
@@ -77,7 +77,7 @@ def custom_data(cell: Any) -> dict[str, Any]:
         value = msgspec.json.decode(text(cell))
     except (msgspec.DecodeError, UnicodeEncodeError, RecursionError):
         value = None
-    if not isinstance(value, dict):
+    if not isinstance(value, dict) or levels(value) > CUSTOM_DATA_LEVELS:
         raise FieldError("customData", OBJECT_EXPECTED)
     return value
 

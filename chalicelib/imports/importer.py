@@ -20,11 +20,11 @@ from msgspec import Struct
 
 from chalicelib import bucket, clock, queues
 from chalicelib.errors import NotFound
-from chalicelib.imports import reading, store, writing
+from chalicelib.imports import reading, store, undoing, writing
 from chalicelib.imports.model import ABANDONED, Import, ImportStatus, idle, overdue
 from chalicelib.imports.reader import Unreadable
 from chalicelib.log import logger
-from chalicelib.queues import ContinueImport, ImportOrder, WatchImport
+from chalicelib.queues import ContinueImport, ImportOrder, UndoImport, WatchImport
 
 SLICE = timedelta(minutes=4)
 
@@ -65,6 +65,8 @@ def _follow(order: ImportOrder, now: Now) -> None:
             run(of, now=now)
         case WatchImport():
             watch(of, now=now)
+        case UndoImport():
+            undoing.undo(of, order, now=now, until=now() + SLICE)
 
 
 def arrivals(notification: dict[str, Any]) -> Iterator[Arrival]:

@@ -76,6 +76,34 @@ class Counts(Struct, frozen=True):
         return self.created + self.updated + self.skipped
 
 
+class Undone(Struct, frozen=True):
+    """What became of the contacts an import created, when it was undone.
+
+    `called` ones stay because a campaign has called them, `changed` ones because somebody or another import has
+    changed them since; those deleted before are not counted.
+    """
+
+    removed: int = 0
+    called: int = 0
+    changed: int = 0
+
+    def plus(self, other: Undone) -> Undone:
+        """Both together."""
+        return Undone(self.removed + other.removed, self.called + other.called, self.changed + other.changed)
+
+
+class Undo(Struct, frozen=True):
+    """How far the undoing of an import has come."""
+
+    status: ImportStatus
+    undone: Undone = Undone()
+
+    def view(self) -> dict[str, Any]:
+        """The undoing as the API shows it."""
+        stayed = {"called": self.undone.called, "changed": self.undone.changed}
+        return {"status": self.status, "removed": self.undone.removed, "stayed": stayed}
+
+
 class Import(Struct, kw_only=True):
     """An import as it is kept.
 
@@ -98,6 +126,7 @@ class Import(Struct, kw_only=True):
     failed: int = 0
     errors: list[RowError] = msgspec.field(default_factory=list)
     plan: str | None = None
+    undo: Undo | None = None
     failure_reason: str | None = None
     created_at: str
     progressed_at: str | None = None
@@ -134,6 +163,8 @@ class Import(Struct, kw_only=True):
             "createdAt": self.created_at,
             "finishedAt": self.finished_at,
         }
+        if self.undo:
+            view["undo"] = self.undo.view()
         if not with_errors:
             del view["errors"]
         return view

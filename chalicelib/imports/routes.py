@@ -11,7 +11,7 @@ from chalice.app import Response
 from chalicelib import bucket, clock, http, ids
 from chalicelib.errors import FieldError, InvalidBody, TooLarge, UnsupportedMediaType
 from chalicelib.http import BASE, Request
-from chalicelib.imports import importer, languages, store, template
+from chalicelib.imports import importer, languages, store, template, undoing
 from chalicelib.imports.model import CONTENT_TYPES, EXTENSIONS, Duplicates, Import
 from chalicelib.store import Page
 from chalicelib.totals import store as totals
@@ -134,6 +134,12 @@ def show_template(request: Request) -> Response:
 @routes.get(f"{BASE}/imports/{{id}}")
 def show(request: Request) -> Response:
     return http.ok(_view(store.find(request.identity.organization_id, request.id())))
+
+
+@routes.delete(f"{BASE}/imports/{{id}}")
+def undo(request: Request) -> Response:
+    of = undoing.begin(store.find(request.identity.organization_id, request.id()))
+    return http.ok(_view(of), 202)
 
 
 def _view(of: Import) -> dict[str, Any]:

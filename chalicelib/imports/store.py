@@ -10,14 +10,15 @@ from collections import Counter
 from collections.abc import Sequence
 from typing import Any
 
+from msgspec import Struct
 from msgspec.structs import replace
 from pynamodb.attributes import NumberAttribute, UnicodeAttribute
 
 from chalicelib.contacts import store as contacts
 from chalicelib.contacts.model import Contact
-from chalicelib.errors import Conflict, NotFound
+from chalicelib.errors import Conflict, ImportRunning, NotFound
 from chalicelib.imports.languages import Language
-from chalicelib.imports.model import Counts, Duplicates, Import, ImportStatus, RowError
+from chalicelib.imports.model import Counts, Duplicates, Import, ImportStatus, RowError, Undo, Undone
 from chalicelib.store import (
     Cancelled,
     Choice,
@@ -71,6 +72,7 @@ class ImportRow(Row):
     failed = NumberAttribute()
     errors = Json(list[RowError])
     plan = UnicodeAttribute(null=True)
+    undo = Json(Undo, null=True)
     failure_reason = UnicodeAttribute(null=True, attr_name="failureReason")
     created_at = UnicodeAttribute(attr_name="createdAt")
     progressed_at = UnicodeAttribute(null=True, attr_name="progressedAt")
@@ -85,6 +87,20 @@ class MarkerRow(Row):
     chunk = UnicodeAttribute(range_key=True, attr_name="id")
     contact_ids = Json(list[str], attr_name="contactIds")
     counts = Json(Counts)
+    undone = Json(Undone, null=True)
+
+
+class Marker(Struct, frozen=True):
+    """A chunk that was written: its contacts, those first that it created."""
+
+    chunk: str
+    contact_ids: list[str]
+    counts: Counts
+    undone: Undone | None = None
+
+    @property
+    def created(self) -> list[str]:
+        return self.contact_ids[: self.counts.created]
 
 
 def upload_key(organization_id: str, import_id: str) -> str:
@@ -142,6 +158,54 @@ def done_chunks(organization_id: str, import_id: str) -> dict[int, Counts]:
         _chunks_of(organization_id, import_id), consistent_read=True, attributes_to_get=["owner", "id", "counts"]
     )
     return {int(marker.chunk): marker.counts for marker in markers}
+
+
+def note_undo(of: Import, undo: Undo) -> Import:
+    """Keep how far the undoing of an import has come. Raises ImportRunning when the import has not ended."""
+    ended = ImportRow.status.is_in(ImportStatus.COMPLETED, ImportStatus.FAILED)
+    try:
+        update_if(ImportRow(of.organization_id, of.import_id), [ImportRow.undo.set(undo)], ended)
+    except Conflict:
+        raise ImportRunning from None
+    return replace(of, undo=undo)
+
+
+def markers(of: Import, *, after: str | None) -> list[Marker]:
+    """Some of an import's markers in the order of their chunks."""
+    later = MarkerRow.chunk > after if after else None
+    rows = MarkerRow.query(
+        _chunks_of(of.organization_id, of.import_id), later, limit=MARKERS_PER_PAGE, consistent_read=True
+    )
+    return [row.value(Marker) for row in rows]
+
+
+def marker(of: Import, chunk: str) -> Marker:
+    """A chunk's marker as it is right now. Raises NotFound."""
+    row = get(MarkerRow, _chunks_of(of.organization_id, of.import_id), chunk, consistent=True)
+    if row is None:
+        raise NotFound
+    return row.value(Marker)
+
+
+def undo_chunk(of: Import, marker: Marker, removed: Sequence[Contact], undone: Undone) -> None:
+    """Delete contacts that a chunk created, together with its marker's note of it.
+
+    Raises ChunkDone when the chunk was undone before, Conflict when a contact or phone changed meanwhile.
+    """
+    transaction = Transaction()
+    row = MarkerRow(_chunks_of(of.organization_id, of.import_id), marker.chunk)
+    transaction.update(row, [MarkerRow.undone.set(undone)], MarkerRow.undone.does_not_exist(), tag="marker")
+    for contact in removed:
+        contacts.take_back(transaction, contact, import_id=of.import_id)
+    tally: Counter[str] = Counter()
+    tally.subtract(contact.status for contact in removed)
+    count(transaction, Kind.CONTACTS, of.organization_id, row.owner + row.chunk, tally)
+    try:
+        transaction.commit()
+    except Cancelled as cancelled:
+        if "marker" in cancelled.failed:
+            raise ChunkDone(marker.counts) from None
+        raise
 
 
 def contacts_of(organization_id: str, import_id: str, *, after: str | None) -> tuple[list[str], str | None]:

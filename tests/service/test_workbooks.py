@@ -14,6 +14,8 @@ import pytest
 
 import app
 from chalicelib import clock, queues
+from chalicelib.contacts import store as contacts
+from chalicelib.dialing import store as calls
 from chalicelib.imports import importer, planning, store, writing
 from chalicelib.queues import ContinueImport, WatchImport
 from chalicelib.settings import settings
@@ -405,3 +407,91 @@ def test_import_lists_the_first_hundred_errors_and_reports_all(cloud: Cloud) -> 
     done = imported(cloud, workbook(*[("", "", phone(n)) for n in range(150)]))
     assert (done["failed"], len(done["errors"])) == (150, 100)
     assert len(rows_of(download(done["errorReportUrl"]))) == 151
+
+
+# undo
+
+
+def undone(cloud: Cloud, made: dict[str, Any]) -> dict[str, Any]:
+    """What came of undoing an import."""
+    reply = cloud.delete(f"/imports/{made['id']}")
+    assert reply.status == 202, reply
+    cloud.settle()
+    undo: dict[str, Any] = shown(cloud, made)["undo"]
+    return undo
+
+
+def test_undone_import_leaves_nobody(cloud: Cloud) -> None:
+    made = imported(cloud, workbook(*people(100)))
+    assert undone(cloud, made) == {"status": "COMPLETED", "removed": 100, "stayed": {"called": 0, "changed": 0}}
+    assert total(cloud) == 0
+    assert counts(imported(cloud, workbook(*people(100)))) == ("COMPLETED", 100, 100, 100, 0, 0, 0)
+
+
+def test_undo_leaves_who_was_there_before_or_changed_since(cloud: Cloud) -> None:
+    cloud.a_contact(phone(0), firstName="Before")
+    made = imported(cloud, workbook(*people(10)))
+    cloud.patch(f"/contacts/{contact(cloud, 1)['id']}", {"notes": "by hand"})
+    imported(cloud, workbook(*people(1, first=2)))
+    cloud.delete(f"/contacts/{contact(cloud, 3)['id']}")
+    assert undone(cloud, made) == {"status": "COMPLETED", "removed": 6, "stayed": {"called": 0, "changed": 2}}
+    assert total(cloud) == 3
+
+
+def test_undo_leaves_who_was_called(cloud: Cloud) -> None:
+    made = imported(cloud, workbook(*people(10)))
+    called = [contact(cloud, number)["id"] for number in (0, 1)]
+    campaign = cloud.a_campaign(called)["id"]
+    cloud.post(f"/campaigns/{campaign}/start")
+    cloud.settle()
+    assert undone(cloud, made) == {"status": "COMPLETED", "removed": 8, "stayed": {"called": 2, "changed": 0}}
+    assert {each["id"] for each in cloud.get("/contacts").body["data"]} == set(called)
+
+
+def test_undo_leaves_who_is_being_called(cloud: Cloud) -> None:
+    made = imported(cloud, workbook(*people(2)))
+    campaign = cloud.a_campaign([contact(cloud, 0)["id"]], agent={"provider": "http"})["id"]
+    cloud.post(f"/campaigns/{campaign}/start")
+    cloud.pace(*cloud.take(settings().campaign_events_queue))
+    claim(cloud, campaign)
+    assert undone(cloud, made)["stayed"] == {"called": 1, "changed": 0}
+
+
+def claim(cloud: Cloud, campaign: str) -> None:
+    """Put the campaign's one queued call onto its phone, as the dialer does before it asks the agent."""
+    (order,) = [queues.decode(body, queues.Dial) for body in cloud.take(settings().dial_queue)]
+    person = contacts.find("1", order.contact_id)
+    attempt = calls.AttemptKey("1", campaign, order.contact_id, order.attempt_id)
+    calls.claim(attempt, order.lease, person, clock.now() + timedelta(minutes=15), now=clock.now())
+
+
+def test_undo_goes_on_in_slices_and_counts_nothing_twice(cloud: Cloud, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(store, "MARKERS_PER_PAGE", 1)
+    made = imported(cloud, workbook(*people(200)))
+    assert cloud.delete(f"/imports/{made['id']}").status == 202
+    slices, bodies = 0, list(messages(cloud))
+    while bodies:
+        slices += 1
+        importer.handle([*bodies, *bodies], now=ticking(seconds=300))
+        bodies = list(messages(cloud))[:1]
+    assert slices > 3
+    assert shown(cloud, made)["undo"]["removed"] == 200
+    assert total(cloud) == 0
+
+
+def test_undoing_again_changes_nothing(cloud: Cloud) -> None:
+    made = imported(cloud, workbook(*people(5)))
+    first = undone(cloud, made)
+    imported(cloud, workbook(*people(5)))
+    assert undone(cloud, made) == first
+    assert total(cloud) == 5
+
+
+def test_running_import_is_not_undone(cloud: Cloud) -> None:
+    reply = cloud.delete(f"/imports/{upload(cloud, workbook(*people(1)))['id']}")
+    assert (reply.status, reply.body["code"]) == (409, "import-running")
+
+
+def test_undo_of_an_import_that_is_not_there(cloud: Cloud) -> None:
+    made = imported(cloud, workbook(*people(1)))
+    assert cloud.delete(f"/imports/{made['id']}", organization="2").status == 404
