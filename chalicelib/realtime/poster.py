@@ -1,6 +1,6 @@
 """Posting to sockets through API Gateway's management API.
 
-A signed request of our own: boto3 spends several times the time on a post, and a busy publisher does nothing else.
+A signed request of our own: boto3 takes 1.6 times the time for a post, and a busy broadcaster does little else.
 """
 
 from __future__ import annotations
