@@ -1,175 +1,198 @@
-"""The same two requests as a FastAPI author writes them: pydantic models, boto3, PyJWT, Mangum."""
+"""The peer: the same two routes in FastAPI, as its authors write them: pydantic models, dependencies, boto3.
 
+It reads the same rows, makes the same requests to DynamoDB and refuses the same input. Its views are plain functions,
+as FastAPI asks for those that wait for a library such as boto3: https://fastapi.tiangolo.com/async/
+"""
+
+from __future__ import annotations
+
+import functools
 import json
-import uuid
-from collections.abc import Callable
+import os
+import zlib
 from datetime import UTC, date, datetime
-from typing import Annotated, Any, Literal
+from enum import StrEnum
+from typing import Annotated, Any
 
 import boto3
 import jwt
 import phonenumbers
-from boto3.dynamodb.types import TypeDeserializer, TypeSerializer
-from fastapi import Depends, FastAPI, HTTPException, Query, Request, Response
+import uuid_utils
+from boto3.dynamodb.conditions import Key
+from fastapi import Depends, FastAPI, HTTPException, Query, Response
+from fastapi.security import HTTPAuthorizationCredentials, HTTPBearer
 from mangum import Mangum
-from pydantic import BaseModel, ConfigDict, Field, field_validator
+from pydantic import BaseModel, ConfigDict, Field
+from pydantic.alias_generators import to_camel
 
-CREATED = "2026-11-23T06:15:00.000Z"
+COUNTERS = ("contacts_active", "contacts_inactive", "contacts_completed", "contacts_do_not_call")
+
+app = FastAPI()
+handler = Mangum(app, lifespan="off")
+bearer = HTTPBearer()
 
 
-def stored(number: int) -> dict[str, Any]:
-    """A contact's row, in DynamoDB's own JSON."""
-    return {
-        "organizationId": {"S": "1"},
-        "contactId": {"S": f"01936f2e-0000-7000-8000-{number:012}"},
-        "firstName": {"S": "John"},
-        "lastName": {"S": "Doe"},
-        "phone": {"S": f"+99890{1_000_000 + number}"},
-        "dateOfBirth": {"S": "1990-01-15"},
-        "customData": {"S": '{"totalDebt":5000,"remainingDebt":3000}'},
-        "notes": {"S": "Cooperative customer"},
-        "status": {"S": "ACTIVE"},
-        "statusKey": {"S": "1#ACTIVE"},
-        "isCalled": {"BOOL": False},
-        "createdAt": {"S": CREATED},
-        "updatedAt": {"S": CREATED},
-    }
+class ContactStatus(StrEnum):
+    ACTIVE = "ACTIVE"
+    INACTIVE = "INACTIVE"
+    COMPLETED = "COMPLETED"
+    DO_NOT_CALL = "DO_NOT_CALL"
 
 
 class NewContact(BaseModel):
-    """What a client sends."""
+    model_config = ConfigDict(alias_generator=to_camel, extra="forbid")
 
-    model_config = ConfigDict(extra="forbid")
-
-    firstName: str = Field(min_length=1, max_length=100)  # noqa: N815 (the API's names)
-    lastName: str = Field(default="", max_length=100)  # noqa: N815
+    first_name: str = Field(min_length=1, max_length=100)
+    last_name: str | None = Field(None, max_length=100)
     phone: str
-    dateOfBirth: date | None = None  # noqa: N815
-    customData: dict[str, Any] | None = None  # noqa: N815
-    notes: str | None = None
-
-    @field_validator("phone")
-    @classmethod
-    def as_e164(cls, text: str) -> str:
-        number = phonenumbers.parse(text, "UZ")
-        if not phonenumbers.is_possible_number(number):
-            raise ValueError("not a phone number")
-        return phonenumbers.format_number(number, phonenumbers.PhoneNumberFormat.E164)
+    date_of_birth: date | None = None
+    custom_data: dict[str, Any] | None = None
+    notes: str | None = Field(None, max_length=10_000)
+    status: ContactStatus = ContactStatus.ACTIVE
+    last_conversation_outcome: str | None = Field(None, max_length=1_000)
 
 
-class Contact(NewContact):
-    """What a client gets."""
+class Contact(BaseModel):
+    model_config = ConfigDict(alias_generator=to_camel, populate_by_name=True)
 
     id: str
-    organizationId: str  # noqa: N815
-    status: Literal["ACTIVE", "INACTIVE", "COMPLETED", "DO_NOT_CALL"] = "ACTIVE"
-    isCalled: bool = False  # noqa: N815
-    lastConversationOutcome: str | None = None  # noqa: N815
-    lastCalledAt: str | None = None  # noqa: N815
-    createdAt: str  # noqa: N815
-    updatedAt: str  # noqa: N815
+    organization_id: str
+    first_name: str
+    last_name: str = ""
+    phone: str
+    date_of_birth: date | None = None
+    custom_data: dict[str, Any] | None = None
+    notes: str | None = None
+    status: ContactStatus
+    is_called: bool = False
+    last_conversation_outcome: str | None = None
+    last_called_at: str | None = None
+    created_at: str
+    updated_at: str
 
 
 class Meta(BaseModel):
-    """Where in a list a page is."""
+    model_config = ConfigDict(alias_generator=to_camel, populate_by_name=True)
 
     page: int
     limit: int
     total: int
-    totalPages: int  # noqa: N815
-    nextCursor: str | None  # noqa: N815
+    total_pages: int
+    next_cursor: str | None
 
 
-class Contacts(BaseModel):
-    """A page of contacts."""
-
+class Page(BaseModel):
     data: list[Contact]
     meta: Meta
 
 
-def handler(secret: str, canned: Callable[..., Any]) -> Callable[[dict[str, Any]], dict[str, Any]]:
-    """The application as a Lambda handler, its DynamoDB answering by `canned`."""
-    app, client = FastAPI(), boto3.client("dynamodb")
-    client.meta.events.register("before-call", canned, unique_id="bench")
-    serialize, deserialize = TypeSerializer().serialize, TypeDeserializer().deserialize
-
-    def organization(request: Request) -> str:
-        scheme, _, token = request.headers.get("authorization", "").partition(" ")
-        if scheme != "Bearer":
-            raise HTTPException(401)
-        try:
-            claims = jwt.decode(token, secret, ["HS256"], options={"require": ["exp"]})
-        except jwt.InvalidTokenError:
-            raise HTTPException(401) from None
-        return str(claims["organizationId"])
-
-    who = Annotated[str, Depends(organization)]
-
-    def contact(item: dict[str, Any]) -> Contact:
-        row = {name: deserialize(value) for name, value in item.items()}
-        custom = row.pop("customData", None)
-        row.pop("statusKey")
-        return Contact(id=row.pop("contactId"), customData=custom and json.loads(custom), **row)
-
-    @app.get("/auto-calling/contacts")
-    def page(
-        organization_id: who, page: Annotated[int, Query(ge=1)] = 1, limit: Annotated[int, Query(ge=1, le=100)] = 50
-    ) -> Contacts:
-        key = {":o": {"S": organization_id}}
-        found = client.query(
-            TableName="Contacts",
-            KeyConditionExpression="organizationId = :o",
-            ExpressionAttributeValues=key,
-            ScanIndexForward=False,
-            Limit=limit + 1,
-        )
-        counted = client.query(
-            TableName="Counters", KeyConditionExpression="organizationId = :o", ExpressionAttributeValues=key
-        )
-        total = sum(int(deserialize(row["ACTIVE"])) for row in counted["Items"])
-        data = [contact(item) for item in found["Items"]]
-        return Contacts(
-            data=data, meta=Meta(page=page, limit=limit, total=total, totalPages=-(-total // limit), nextCursor=None)
-        )
-
-    @app.post("/auto-calling/contacts", status_code=201)
-    def add(new: NewContact, organization_id: who, response: Response) -> Contact:
-        now = datetime.now(UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")
-        made = Contact(
-            id=str(uuid.uuid4()), organizationId=organization_id, createdAt=now, updatedAt=now, **new.model_dump()
-        )
-        row = made.model_dump(mode="json", exclude_none=True)
-        row["contactId"] = row.pop("id")
-        row["customData"] = str(row.get("customData"))
-        gate = {"organizationId": organization_id, "phone": made.phone, "contactId": made.id, "status": "ACTIVE"}
-        client.transact_write_items(
-            TransactItems=[
-                {"Put": {"TableName": "Contacts", "Item": {k: serialize(v) for k, v in row.items()}}},
-                {
-                    "Put": {
-                        "TableName": "PhoneNumbers",
-                        "Item": {k: serialize(v) for k, v in gate.items()},
-                        "ConditionExpression": "attribute_not_exists(phone)",
-                    }
-                },
-                {
-                    "Update": {
-                        "TableName": "Counters",
-                        "Key": {"organizationId": {"S": organization_id}, "shard": {"N": "0"}},
-                        "UpdateExpression": "ADD ACTIVE :one",
-                        "ExpressionAttributeValues": {":one": {"N": "1"}},
-                    }
-                },
-            ]
-        )
-        response.headers["Location"] = f"/auto-calling/contacts/{made.id}"
-        return made
-
-    adapter = Mangum(app, lifespan="off")
-    return lambda event: adapter(event, SimpleContext())  # type: ignore[arg-type]
+@functools.cache
+def dynamodb() -> Any:
+    return boto3.resource("dynamodb")
 
 
-class SimpleContext:
-    """As much of a Lambda context as Mangum looks at."""
+@functools.cache
+def table(variable: str) -> Any:
+    return dynamodb().Table(os.environ[variable])
 
-    aws_request_id = "bench"
+
+@functools.cache
+def jwt_secret() -> str:
+    found = boto3.client("ssm").get_parameter(Name=os.environ["JWT_SECRET_PARAMETER"], WithDecryption=True)
+    secret: str = found["Parameter"]["Value"]
+    return secret
+
+
+async def organization(credentials: Annotated[HTTPAuthorizationCredentials, Depends(bearer)]) -> str:
+    try:
+        claims = jwt.decode(credentials.credentials, jwt_secret(), ["HS256"], options={"require": ["exp"]})
+    except jwt.InvalidTokenError:
+        raise HTTPException(401, "The token is not valid.") from None
+    if "organizationId" not in claims:
+        raise HTTPException(401, "The token has no organizationId claim.")
+    return str(claims["organizationId"])
+
+
+Organization = Annotated[str, Depends(organization)]
+
+
+@app.get("/auto-calling/contacts")
+def show_all(
+    organization_id: Organization,
+    page: Annotated[int, Query(ge=1, le=10_000)] = 1,
+    limit: Annotated[int, Query(ge=1, le=100)] = 50,
+) -> Page:
+    mine = Key("organizationId").eq(organization_id)
+    items = table("CONTACTS_TABLE").query(KeyConditionExpression=mine, ScanIndexForward=False, Limit=limit + 1)["Items"]
+    shards = table("COUNTERS_TABLE").query(KeyConditionExpression=mine, ConsistentRead=True)["Items"]
+    total = int(sum(shard.get(counter, 0) for shard in shards for counter in COUNTERS))
+    return Page(
+        data=[contact(item) for item in items[:limit]],
+        meta=Meta(
+            page=page,
+            limit=limit,
+            total=total,
+            total_pages=-(-total // limit),
+            next_cursor=items[limit - 1]["contactId"] if len(items) > limit else None,
+        ),
+    )
+
+
+def contact(item: dict[str, Any]) -> Contact:
+    custom_data = json.loads(item["customData"]) if "customData" in item else None
+    return Contact(**(item | {"id": item["contactId"], "customData": custom_data}))
+
+
+@app.post("/auto-calling/contacts", status_code=201)
+def create(new: NewContact, organization_id: Organization, response: Response) -> Contact:
+    at = datetime.now(UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")
+    fields = new.model_dump() | {"phone": e164(new.phone), "last_name": new.last_name or ""}
+    made = Contact(id=str(uuid_utils.uuid7()), organization_id=organization_id, created_at=at, updated_at=at, **fields)
+    dynamodb().meta.client.transact_write_items(TransactItems=writes(made))
+    response.headers["Location"] = f"/auto-calling/contacts/{made.id}"
+    return made
+
+
+def writes(made: Contact) -> list[dict[str, Any]]:
+    """The contact, its phone, and one more contact in a counter."""
+    item = made.model_dump(mode="json", by_alias=True, exclude={"id"}, exclude_none=True)
+    item |= {"contactId": made.id, "statusKey": f"{made.organization_id}#{made.status}"}
+    if made.custom_data is not None:
+        item["customData"] = json.dumps(made.custom_data)
+    owned = {"organizationId": made.organization_id, "phone": made.phone, "contactId": made.id, "status": made.status}
+    shard = {"organizationId": made.organization_id, "shard": zlib.crc32(made.id.encode()) % 16}
+    return [
+        {
+            "Put": {
+                "TableName": os.environ["CONTACTS_TABLE"],
+                "Item": item,
+                "ConditionExpression": "attribute_not_exists(contactId)",
+            }
+        },
+        {
+            "Put": {
+                "TableName": os.environ["PHONE_NUMBERS_TABLE"],
+                "Item": owned,
+                "ConditionExpression": "attribute_not_exists(phone)",
+            }
+        },
+        {
+            "Update": {
+                "TableName": os.environ["COUNTERS_TABLE"],
+                "Key": shard,
+                "UpdateExpression": "ADD #counter :one",
+                "ExpressionAttributeNames": {"#counter": f"contacts_{made.status.lower()}"},
+                "ExpressionAttributeValues": {":one": 1},
+            }
+        },
+    ]
+
+
+def e164(text: str) -> str:
+    try:
+        number = phonenumbers.parse(text, "UZ")
+    except phonenumbers.NumberParseException:
+        raise HTTPException(422, "phone: expected a phone number") from None
+    if not phonenumbers.is_valid_number(number):
+        raise HTTPException(422, "phone: there is no such phone number")
+    return phonenumbers.format_number(number, phonenumbers.PhoneNumberFormat.E164)

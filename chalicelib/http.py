@@ -47,6 +47,7 @@ PROBLEMS: dict[type[errors.Failure], tuple[int, str, str]] = {
     errors.CallUnderWay: (409, "call-under-way", "A call is under way"),
     errors.TooLarge: (413, "too-large", "Too large"),
     errors.UnsupportedMediaType: (415, "unsupported-media-type", "Unsupported media type"),
+    errors.Conflict: (429, "throttled", "Too much at once"),
     store.Busy: (429, "throttled", "Too much at once"),
 }
 
@@ -209,7 +210,7 @@ def perform(
             raise errors.TooLarge(f"The body is {len(body)} bytes; at most {max_body} are taken.")
         query = dict(given.query_params or {})
         response = view(Request(identity, given.path, path_parameters, query, given.headers, body))
-    except errors.Failure as failure:
+    except tuple(PROBLEMS) as failure:
         response = problem(failure, request_id)
     except Exception:  # noqa: BLE001 (the client learns nothing of it, the log everything)
         logger().exception("request failed", requestId=request_id, method=given.method, path=given.path)
@@ -239,10 +240,7 @@ def cors(origin: str | None) -> dict[str, str]:
 
 def problem(failure: errors.Failure, request_id: str) -> Response:
     """The RFC 9457 problem of a failure."""
-    kind = next((kind for kind in type(failure).__mro__ if kind in PROBLEMS), None)
-    if kind is None:
-        raise failure
-    status, code, title = PROBLEMS[kind]
+    status, code, title = next(PROBLEMS[kind] for kind in type(failure).__mro__ if kind in PROBLEMS)
     more = dict(failure.extra)
     if isinstance(failure, errors.Invalid):
         more["errors"] = [{"field": error.field, "message": str(error)} for error in failure.errors]

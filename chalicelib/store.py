@@ -12,6 +12,8 @@ from collections.abc import Callable, Iterable, Sequence
 from typing import Any, Self, TypeVar
 
 import msgspec
+from botocore.config import Config
+from botocore.parsers import JSONParser
 from pynamodb.attributes import Attribute
 from pynamodb.connection import Connection
 from pynamodb.connection.table import TableConnection
@@ -84,10 +86,34 @@ class Json(Attribute[Any]):
         return msgspec.json.decode(value, type=self.kind)
 
 
+class Verbatim(JSONParser):  # type: ignore[misc]
+    """Reads DynamoDB's answers as the JSON they are.
+
+    botocore visits every attribute to decode binary ones, of which no row has any: most of the time of a read.
+    """
+
+    def parse(self, response: dict[str, Any], shape: Any) -> dict[str, Any]:
+        if response["status_code"] >= 300:
+            return super().parse(response, shape)  # type: ignore[no-any-return]
+        answer: dict[str, Any] = msgspec.json.decode(response["body"] or b"{}")
+        self._inject_response_metadata(answer, response["headers"])
+        return answer
+
+
+class VerbatimParsers:
+    """What botocore gets its parsers from."""
+
+    def create_parser(self, _: str) -> Verbatim:
+        return Verbatim()
+
+
 @functools.cache
 def connection() -> Connection:
-    """The process's one DynamoDB connection."""
-    return Connection()
+    """The process's one DynamoDB connection. Its user agent is short: botocore puts a long one together per request."""
+    made = Connection()
+    made.session.register_component("response_parser_factory", VerbatimParsers())
+    made.session.set_default_client_config(Config(user_agent="autocall"))
+    return made
 
 
 class Schema(Connection):

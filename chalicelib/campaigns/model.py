@@ -234,10 +234,11 @@ def scheduled(text: str, *, now: datetime) -> str:
     """A start time a request asks for, as a stamp. Raises InvalidBody for one that is no time or has passed."""
     try:
         at = clock.moment(text)
-    except ValueError:
+        stamp = clock.stamp(at)
+    except (ValueError, OverflowError):
         raise InvalidBody(FieldError("scheduledAt", "expected an ISO 8601 time such as 2026-11-23T06:15:00Z")) from None
     if at.tzinfo is None:
         raise InvalidBody(FieldError("scheduledAt", "expected a time zone: end it with Z or an offset such as +05:00"))
     if at <= now:
         raise InvalidBody(FieldError("scheduledAt", "the time has passed"))
-    return clock.stamp(at)
+    return stamp

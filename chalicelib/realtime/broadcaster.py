@@ -39,8 +39,13 @@ def handle(
     mailboxes: dict[str, list[tuple[str, Live]]] = defaultdict(list)
     failed: list[str] = []
     for record in records:
-        message = queues.decode(record["body"], Live)
-        mailboxes[message.organization_id].append((record["messageId"], message))
+        try:
+            message = queues.decode(record["body"], Live)
+        except msgspec.DecodeError:
+            logger().exception("not a live event", messageId=record["messageId"])
+            failed.append(record["messageId"])
+        else:
+            mailboxes[message.organization_id].append((record["messageId"], message))
     for organization_id, mail in mailboxes.items():
         try:
             serve(organization_id, [message for _, message in mail], line, now)

@@ -30,16 +30,16 @@ class CounterRow(Row):
 
     organization_id = UnicodeAttribute(hash_key=True, attr_name="organizationId")
     shard = NumberAttribute(range_key=True)
-    contacts_active = NumberAttribute(default=0)
-    contacts_inactive = NumberAttribute(default=0)
-    contacts_completed = NumberAttribute(default=0)
-    contacts_do_not_call = NumberAttribute(default=0)
-    campaigns_pending = NumberAttribute(default=0)
-    campaigns_running = NumberAttribute(default=0)
-    campaigns_paused = NumberAttribute(default=0)
-    campaigns_completed = NumberAttribute(default=0)
-    campaigns_failed = NumberAttribute(default=0)
-    imports_all = NumberAttribute(default=0)
+    contacts_active = NumberAttribute(null=True)
+    contacts_inactive = NumberAttribute(null=True)
+    contacts_completed = NumberAttribute(null=True)
+    contacts_do_not_call = NumberAttribute(null=True)
+    campaigns_pending = NumberAttribute(null=True)
+    campaigns_running = NumberAttribute(null=True)
+    campaigns_paused = NumberAttribute(null=True)
+    campaigns_completed = NumberAttribute(null=True)
+    campaigns_failed = NumberAttribute(null=True)
+    imports_all = NumberAttribute(null=True)
 
 
 def count(
@@ -54,9 +54,8 @@ def count(
 def total(kind: Kind, organization_id: str, status: str | None = None) -> int:
     """How many there are, exactly; of one status or of all."""
     names = [_name(kind, status)] if status else [n for n in CounterRow.get_attributes() if n.startswith(f"{kind}_")]
-    return int(
-        sum(getattr(row, name) for row in CounterRow.query(organization_id, consistent_read=True) for name in names)
-    )
+    shards = CounterRow._get_connection().query(organization_id, consistent_read=True)["Items"]
+    return sum(int(shard[name]["N"]) for shard in shards for name in names if name in shard)
 
 
 def _name(kind: Kind, status: str) -> str:

@@ -12,8 +12,10 @@ import pytest
 from moto import mock_aws
 from moto.dynamodb.responses import DynamoHandler
 
+from tests import caches
 from tests.service import aws
 from tests.service.cloud import Cloud
+from tests.service.live import Gateway, Live, served
 from tests.service.meter import metered
 
 
@@ -41,3 +43,13 @@ def _one_at_a_time(action: Callable[..., Any]) -> Callable[..., Any]:
             return action(*given, **options)
 
     return alone
+
+
+@pytest.fixture
+def live(cloud: Cloud, monkeypatch: pytest.MonkeyPatch) -> Iterator[Live]:
+    """The deployment with sockets; nobody is connected."""
+    gateway = Gateway()
+    with served(gateway) as endpoint:
+        monkeypatch.setenv("SOCKET_ENDPOINT", endpoint)
+        caches.clear()
+        yield Live(cloud, gateway)

@@ -112,6 +112,7 @@ INSIDE: list[tuple[str, Any, str]] = [
     ("agent", {"provider": "http", "url": "https://agent.test"}, "agent.url"),
     ("scheduledAt", "tomorrow", "scheduledAt"),
     ("scheduledAt", "2126-11-23T06:15:00", "scheduledAt"),
+    ("scheduledAt", "9999-12-31T23:59:59-05:00", "scheduledAt"),
     ("scheduledAt", "2020-11-23T06:15:00Z", "scheduledAt"),
     ("status", "RUNNING", "status"),
     ("totalContacts", 5, "totalContacts"),

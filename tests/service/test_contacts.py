@@ -8,8 +8,11 @@ from typing import Any
 
 import pytest
 
+from chalicelib.agents.contract import Accepted
 from chalicelib.ids import is_id
 from chalicelib.settings import settings
+from tests import caches
+from tests.service.agents import ScriptedAgent
 from tests.service.aws import client
 from tests.service.cloud import Cloud
 
@@ -218,9 +221,34 @@ def test_what_goes_wrong_inside_gives_nothing_away(cloud: Cloud) -> None:
         UpdateExpression="SET customData = :broken",
         ExpressionAttributeValues={":broken": {"S": "no JSON"}},
     )
-    reply = cloud.get(f"/contacts/{contact_id}")
-    assert reply.problem == (500, "internal")
-    assert reply.body["detail"] == "Something went wrong on our side."
+    unreadable = cloud.get(f"/contacts/{contact_id}")
+    client("ssm").delete_parameter(Name=settings().jwt_secret_parameter)
+    caches.clear()
+    without_secret = cloud.get("/contacts")
+    for reply in (unreadable, without_secret):
+        assert reply.problem == (500, "internal")
+        assert reply.body["detail"] == "Something went wrong on our side."
+
+
+def test_contact_that_is_never_as_it_was_read_is_to_be_tried_again(cloud: Cloud) -> None:
+    contact = cloud.a_contact()
+    client("dynamodb").delete_item(
+        TableName=settings().phone_numbers_table,
+        Key={"organizationId": {"S": "1"}, "phone": {"S": contact["phone"]}},
+    )
+    reply = cloud.patch(f"/contacts/{contact['id']}", {"status": "INACTIVE"})
+    assert reply.problem == (429, "throttled")
+    assert reply.headers["Retry-After"] == "1"
+
+
+def test_phone_stays_while_its_call_is_under_way(cloud: Cloud) -> None:
+    contact = cloud.a_contact()
+    path = f"/contacts/{contact['id']}"
+    cloud.a_running_campaign([contact["id"]])
+    ScriptedAgent(Accepted()).dial(cloud.take(settings().dial_queue))
+    assert cloud.patch(path, {"phone": "901234568"}).problem == (409, "call-under-way")
+    assert cloud.patch(path, {"status": "DO_NOT_CALL", "notes": "Asked not to be called"}).status == 200
+    assert cloud.get("/contacts?phone=901234567").body["data"][0]["status"] == "DO_NOT_CALL"
 
 
 def test_calls_of_a_contact_are_listed_for_all_campaigns(cloud: Cloud) -> None:

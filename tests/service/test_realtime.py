@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import time
-from collections.abc import Iterator
 from datetime import timedelta
 from typing import Any
 
@@ -13,20 +12,9 @@ import pytest
 import app
 from chalicelib import clock
 from chalicelib.settings import settings
-from tests import caches
 from tests.service.aws import client
 from tests.service.cloud import Cloud, sqs_event, token
-from tests.service.live import Gateway, Live, connect_event, served, socket_event
-
-
-@pytest.fixture
-def live(cloud: Cloud, monkeypatch: pytest.MonkeyPatch) -> Iterator[Live]:
-    """A deployment with sockets; nobody is connected."""
-    gateway = Gateway()
-    with served(gateway) as endpoint:
-        monkeypatch.setenv("SOCKET_ENDPOINT", endpoint)
-        caches.clear()
-        yield Live(cloud, gateway)
+from tests.service.live import Live, connect_event, socket_event
 
 
 def of(name: str, frames: list[dict[str, Any]]) -> list[dict[str, Any]]:

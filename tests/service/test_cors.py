@@ -1,0 +1,42 @@
+"""Browsers of other origins: those the deployment names may call, and no others."""
+
+from __future__ import annotations
+
+import pytest
+
+from tests import caches
+from tests.service.cloud import Cloud, Reply
+
+CONSOLE = "https://console.test"
+
+
+def asked_from(cloud: Cloud, origin: str, method: str = "GET", *, organization: str | None = "1") -> Reply:
+    """The answer to a browser's request from a page of an origin."""
+    return cloud.request(method, "/contacts", organization=organization, headers={"Origin": origin})
+
+
+def allow(monkeypatch: pytest.MonkeyPatch, origins: str) -> None:
+    monkeypatch.setenv("CORS_ORIGINS", origins)
+    caches.clear()
+
+
+def test_named_origins_may_call_and_read_even_refusals(cloud: Cloud, monkeypatch: pytest.MonkeyPatch) -> None:
+    allow(monkeypatch, f"https://other.test, {CONSOLE}")
+    for reply in (asked_from(cloud, CONSOLE), asked_from(cloud, CONSOLE, organization=None)):
+        assert reply.headers["Access-Control-Allow-Origin"] == CONSOLE
+        assert reply.headers["Vary"] == "Origin"
+    assert "Access-Control-Allow-Origin" not in asked_from(cloud, "https://evil.test").headers
+
+
+def test_browser_asks_first_without_a_token(cloud: Cloud, monkeypatch: pytest.MonkeyPatch) -> None:
+    allow(monkeypatch, "*")
+    reply = asked_from(cloud, CONSOLE, "OPTIONS", organization=None)
+    assert reply.status == 204
+    assert reply.headers["Access-Control-Allow-Origin"] == "*"
+    assert {"GET", "POST", "PATCH", "DELETE"} <= set(reply.headers["Access-Control-Allow-Methods"].split(","))
+    assert "Authorization" in reply.headers["Access-Control-Allow-Headers"].split(",")
+
+
+def test_no_other_origin_may_call_unless_one_is_named(cloud: Cloud) -> None:
+    for method in ("GET", "OPTIONS"):
+        assert "Access-Control-Allow-Origin" not in asked_from(cloud, CONSOLE, method).headers
