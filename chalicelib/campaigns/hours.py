@@ -5,6 +5,7 @@ from __future__ import annotations
 from datetime import UTC, date, datetime, time, timedelta
 
 from chalicelib.campaigns.model import CallingHours
+from chalicelib.contacts.model import is_date
 from chalicelib.contacts.phone import zones
 from chalicelib.dialing.model import ANY_ZONE
 from chalicelib.errors import FieldError, InvalidBody
@@ -28,12 +29,8 @@ def check(hours: CallingHours) -> None:
         errors.append(FieldError("callingHours.days", f"expected {', '.join(DAYS)}"))
     if hours.from_ == hours.to:
         errors.append(FieldError("callingHours.to", "expected another time than from"))
-    for holiday in hours.holidays:
-        try:
-            date.fromisoformat(holiday)
-        except ValueError:
-            errors.append(FieldError("callingHours.holidays", "expected dates as YYYY-MM-DD"))
-            break
+    if not all(map(is_date, hours.holidays)):
+        errors.append(FieldError("callingHours.holidays", "expected dates as YYYY-MM-DD"))
     if errors:
         raise InvalidBody(*errors)
 
@@ -41,7 +38,7 @@ def check(hours: CallingHours) -> None:
 def _known(name: str) -> bool:
     from zoneinfo import available_timezones
 
-    return name in available_timezones()
+    return name in available_timezones() - {"localtime"}
 
 
 def zone(hours: CallingHours | None, phone: str) -> str:

@@ -54,6 +54,10 @@ class Retry(Struct, frozen=True, rename="camel", forbid_unknown_fields=True):
     )
     on: list[CallStatus] = msgspec.field(default_factory=lambda: [CallStatus.NO_ANSWER, CallStatus.BUSY])
 
+    def __post_init__(self) -> None:
+        if not set(self.on) <= set(FAILURES):
+            raise ValueError(f"expected `on` among {', '.join(FAILURES)}")
+
 
 class CallingHours(Struct, frozen=True, rename="camel", forbid_unknown_fields=True, omit_defaults=False):
     """When contacts may be called: `from`–`to` on `days`, not on `holidays`, in a time zone or in the contact's own."""

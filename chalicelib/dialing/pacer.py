@@ -75,7 +75,7 @@ def handle(records: Iterable[dict[str, Any]], *, now: Now = clock.now) -> list[s
     for record in records:
         try:
             event = queues.decode(record["body"], Event)
-        except msgspec.ValidationError:
+        except msgspec.DecodeError:
             logger().exception("not a campaign event", messageId=record["messageId"])
             failed.append(record["messageId"])
         else:

@@ -18,7 +18,7 @@ from tests.service.aws import WEBHOOK_SECRET, client
 from tests.service.cloud import Cloud, Reply, sqs_event
 from tests.service.live import Live
 
-BROKEN = ("{}", "[]", '{"type":"unheard-of","organizationId":"1","campaignId":"1"}')
+BROKEN = ("{}", "[]", "not JSON", '{"type":"unheard-of","organizationId":"1","campaignId":"1"}')
 
 
 def given_back(answer: dict[str, list[dict[str, str]]]) -> list[str]:
