@@ -16,6 +16,7 @@ from pynamodb.expressions.condition import Condition
 from pynamodb.expressions.update import Action
 from pynamodb.indexes import GlobalSecondaryIndex, KeysOnlyProjection
 
+from chalicelib.bulk import Bulk
 from chalicelib.contacts.model import Contact, ContactStatus
 from chalicelib.errors import CallUnderWay, Conflict, NotFound, PhoneTaken
 from chalicelib.store import (
@@ -163,6 +164,14 @@ def put_new(transaction: Transaction, contact: Contact, *, import_id: str | None
     transaction.put(row, ContactRow.contact_id.does_not_exist())
     owned = PhoneRow(contact.organization_id, contact.phone, contact_id=contact.contact_id, status=contact.status)
     transaction.put(owned, _unowned(contact), tag="phone")
+
+
+def put_all_new(transaction: Bulk, new: Iterable[Contact], *, import_id: str) -> None:
+    """Add many new contacts and their phones, which nobody may have or have had, to a transaction; uncounted."""
+    for contact in new:
+        key = _status_key(contact.organization_id, contact.status)
+        transaction.put_new(ContactRow, contact, absent="contactId", status_key=key, import_id=import_id)
+        transaction.put_new(PhoneRow, contact, absent="phone", tag="phone")
 
 
 def _unowned(contact: Contact) -> Condition:

@@ -63,6 +63,8 @@ def date_of_birth(cell: Any) -> str:
     if isinstance(cell, int | float) and FIRST_SERIAL <= cell < 100_000:
         return (DAY_ZERO + timedelta(days=int(cell))).isoformat()
     written = text(cell)
+    if len(written) == len("1985-03-15") and is_date(written):
+        return written
     dotted = _DOTTED.fullmatch(written)
     iso = f"{dotted[3]}-{int(dotted[2]):02}-{int(dotted[1]):02}" if dotted else written.removesuffix("T00:00:00")
     iso = re.sub(r"(?<=\d)[ T]\d\d:\d\d(:\d\d)?(\.0+)?$", "", iso)

@@ -176,5 +176,5 @@ def _fail(of: Import, reason: str, now: Now) -> None:
 
 def _end(of: Import, status: ImportStatus, now: Now, **changes: Any) -> None:
     """End an import with the counts of its markers. Raises Over when it has ended."""
-    counts = writing.counted(of, store.done_chunks(of.organization_id, of.import_id).values())
+    counts = writing.counted(of, writing.sum_up(store.done_chunks(of.organization_id, of.import_id).values()))
     store.change(of, status=status, finished_at=clock.stamp(now()), **counts, **changes)

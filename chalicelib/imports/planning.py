@@ -40,19 +40,19 @@ class Draft:
         digits = int(person.phone[1:])
         place = self._places.get(digits)
         if place is not None:
-            person = again(self._read(place), person, self._duplicates)
+            person = again(_decode_person(self._record(place)), person, self._duplicates)
         self._places[digits] = self._append(person)
 
     def finish(self, path: Path) -> None:
         """Write the plan: chunks in the order in which their phones came first."""
         with path.open("wb") as plan:
             for chunk in self._chunks():
-                plan.write(records.packed(_encode(chunk)))
+                plan.write(records.packed(chunk))
 
-    def _chunks(self) -> Iterator[list[Person]]:
+    def _chunks(self) -> Iterator[bytes]:
         places = list(self._places.values())
         for start in range(0, len(places), CHUNK):
-            yield [self._read(place) for place in places[start : start + CHUNK]]
+            yield b"[" + b",".join(map(self._record, places[start : start + CHUNK])) + b"]"
 
     def _append(self, person: Person) -> int:
         place = self._end
@@ -61,11 +61,12 @@ class Draft:
         self._end += self._file.write(records.sized(_encode(person)))
         return place
 
-    def _read(self, place: int) -> Person:
-        self._file.seek(place)
+    def _record(self, place: int) -> bytes:
+        if self._file.tell() != place:
+            self._file.seek(place)
         record = records.next_of(self._file)
         assert record is not None  # noqa: S101 (we wrote it)
-        return _decode_person(record)
+        return record
 
 
 def again(first: Person, later: Person, duplicates: Duplicates) -> Person:

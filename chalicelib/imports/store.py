@@ -14,9 +14,10 @@ from msgspec import Struct
 from msgspec.structs import replace
 from pynamodb.attributes import NumberAttribute, UnicodeAttribute
 
+from chalicelib.bulk import Bulk
 from chalicelib.contacts import store as contacts
-from chalicelib.contacts.model import Contact
-from chalicelib.errors import Conflict, ImportRunning, NotFound
+from chalicelib.contacts.model import Contact, ContactStatus
+from chalicelib.errors import Conflict, Failure, ImportRunning, NotFound
 from chalicelib.imports.languages import Language
 from chalicelib.imports.model import Counts, Duplicates, Import, ImportStatus, RowError, Undo, Undone
 from chalicelib.store import (
@@ -40,7 +41,7 @@ UPLOADS, INBOX = "uploads", "inbox"
 MARKERS_PER_PAGE = 25
 
 
-class ChunkDone(Conflict):
+class ChunkDone(Failure):
     """The chunk was written before; its marker has the counts."""
 
     def __init__(self, counts: Counts) -> None:
@@ -229,7 +230,7 @@ def write_chunk(
 
     Raises ChunkDone when the marker is there already, Conflict when a contact or phone changed meanwhile.
     """
-    transaction = Transaction()
+    transaction = Bulk()
     marker = MarkerRow(
         _chunks_of(of.organization_id, of.import_id),
         f"{number:08}",
@@ -238,8 +239,11 @@ def write_chunk(
     )
     transaction.put(marker, MarkerRow.owner.does_not_exist(), tag="marker")
     tally: Counter[str] = Counter(contact.status for contact in new)
+    fresh = [contact for contact in new if contact.status is not ContactStatus.DO_NOT_CALL]
+    contacts.put_all_new(transaction, fresh, import_id=of.import_id)
     for contact in new:
-        contacts.put_new(transaction, contact, import_id=of.import_id)
+        if contact.status is ContactStatus.DO_NOT_CALL:
+            contacts.put_new(transaction, contact, import_id=of.import_id)
     for contact, changes in known:
         changed = contacts.put_changes(transaction, contact, changes, at=at, import_id=of.import_id)
         tally[contact.status] -= 1

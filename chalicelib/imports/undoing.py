@@ -59,7 +59,7 @@ def _undo_chunk(of: Import, marker: Marker) -> Undone:
         undone = Undone(len(removed), reasons[CALLED], reasons[CHANGED])
         try:
             store.undo_chunk(of, marker, removed, undone)
-        except Conflict:
+        except (store.ChunkDone, Conflict):
             marker = store.marker(of, marker.chunk)
         else:
             return undone

@@ -24,19 +24,22 @@ WAIT_SECONDS = 0.5
 RACES = 8
 
 Now = Callable[[], datetime]
+Owners = dict[str, Contact | None]
 
 
 def write(of: Import, plan: Path, until: datetime, *, now: Now) -> bool:
     """Write the chunks of a plan that are not written yet; whether all are. Raises Over when the import has ended."""
     done = store.done_chunks(of.organization_id, of.import_id)
-    progress = Progress(of)
-    pending: dict[Future[Counts], int] = {}
+    total = sum_up(done.values())
+    writer, progress = Writer(of, now), Progress(of)
+    pending: set[Future[Counts]] = set()
 
     def gather(most: int) -> None:
+        nonlocal total, pending
         while len(pending) > most:
-            ended, _ = wait(pending, WAIT_SECONDS, FIRST_COMPLETED)
-            done.update({pending.pop(future): future.result() for future in ended})
-            progress.tell(now(), **counted(of, done.values()))
+            ended, pending = wait(pending, WAIT_SECONDS, FIRST_COMPLETED)
+            total = sum_up([total, *(future.result() for future in ended)])
+            progress.tell(now(), **counted(of, total))
 
     with ThreadPoolExecutor(WRITERS) as pool:
         for number, chunk in planning.chunks(plan):
@@ -44,15 +47,14 @@ def write(of: Import, plan: Path, until: datetime, *, now: Now) -> bool:
                 continue
             if now() >= until:
                 return False
-            pending[pool.submit(write_chunk, of, number, chunk, now)] = number
+            pending.add(pool.submit(writer.write, number, chunk))
             gather(most=WRITERS)
         gather(most=0)
     return True
 
 
-def counted(of: Import, counts: Iterable[Counts]) -> dict[str, int]:
-    """What an import's row says of its chunks: the sums of their markers."""
-    total = sum_up(counts)
+def counted(of: Import, total: Counts) -> dict[str, int]:
+    """What an import's row says of its chunks' counts together."""
     return {
         "processed_rows": of.failed + total.rows,
         "created": total.created,
@@ -69,26 +71,53 @@ def sum_up(counts: Iterable[Counts]) -> Counts:
     return total
 
 
-def write_chunk(of: Import, number: int, chunk: bytes, now: Now) -> Counts:
-    """Write a chunk of a plan, unless it is written. Raises Conflict when others keep changing its contacts."""
-    people = planning.people(chunk)
-    for _ in range(RACES):
-        at = clock.stamp(now())
-        owners = contacts.owners(of.organization_id, [person.phone for person in people])
-        known = [person for person in people if owners.get(person.phone)]
-        new = [
-            _contact(of, person, at, barred=person.phone in owners) for person in people if not owners.get(person.phone)
-        ]
-        changes = [(owner, _changes(owner, person)) for person in known if (owner := owners[person.phone])]
-        counts = _counts(of.duplicates, rows=sum(person.rows for person in people), created=len(new))
+class Writer:
+    """Writes the chunks of one import.
+
+    Whose a phone is must be read before a known contact can be changed. A list of strangers needs no reading: their
+    rows are put on the condition that there are none. So a writer expects strangers for as long as it meets them only.
+    """
+
+    def __init__(self, of: Import, now: Now) -> None:
+        self._of = of
+        self._now = now
+        self._strangers = True
+
+    def write(self, number: int, chunk: bytes) -> Counts:
+        """Write a chunk of a plan, unless it is written. Raises Conflict when others keep changing its contacts."""
+        people = planning.people(chunk)
         try:
-            store.write_chunk(of, number, new, changes if of.duplicates is Duplicates.UPDATE else [], counts, at=at)
+            if self._strangers:
+                try:
+                    return self._write(number, people, {})
+                except Conflict:
+                    self._strangers = False
+            return self._upsert(number, people)
         except store.ChunkDone as done:
             return done.counts
-        except Conflict:
-            continue
+
+    def _upsert(self, number: int, people: list[Person]) -> Counts:
+        for _ in range(RACES):
+            owners = contacts.owners(self._of.organization_id, [person.phone for person in people])
+            self._strangers = not owners
+            try:
+                return self._write(number, people, owners)
+            except Conflict:
+                continue
+        raise Conflict
+
+    def _write(self, number: int, people: list[Person], owners: Owners) -> Counts:
+        """Write a chunk given whose its phones are; None for one that is barred and nobody's."""
+        of, at = self._of, clock.stamp(self._now())
+        new = [
+            _contact(of, person, at, barred=person.phone in owners)
+            for person in people
+            if owners.get(person.phone) is None
+        ]
+        known = [(owner, _changes(owner, person)) for person in people if (owner := owners.get(person.phone))]
+        counts = _counts(of.duplicates, rows=sum(person.rows for person in people), created=len(new))
+        store.write_chunk(of, number, new, known if of.duplicates is Duplicates.UPDATE else [], counts, at=at)
         return counts
-    raise Conflict
 
 
 def _counts(duplicates: Duplicates, *, rows: int, created: int) -> Counts:

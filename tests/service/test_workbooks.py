@@ -280,7 +280,7 @@ def test_import_whose_message_was_lost_is_gone_on_with(cloud: Cloud) -> None:
 def test_import_without_progress_fails_after_half_an_hour(cloud: Cloud, monkeypatch: pytest.MonkeyPatch) -> None:
     made = upload(cloud, workbook(*people(100)))
     with monkeypatch.context() as patch:
-        patch.setattr(writing, "write_chunk", lambda *_: 1 / 0)
+        patch.setattr(writing.Writer, "write", lambda *_: 1 / 0)
         with pytest.raises(ZeroDivisionError):
             arrive(made)
     watched(made, after=timedelta(minutes=31))

@@ -1,0 +1,40 @@
+"""Rows put in bulk are the rows PynamoDB would put."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+
+from chalicelib import bulk
+from chalicelib.contacts.model import Contact, ContactStatus
+from chalicelib.contacts.store import ContactRow, PhoneRow
+from chalicelib.settings import Settings
+
+
+@pytest.fixture(autouse=True)
+def _deployment(monkeypatch: pytest.MonkeyPatch) -> None:
+    for name in Settings.__struct_fields__[: -len(Settings.__struct_defaults__)]:
+        monkeypatch.setenv(name.upper(), name)
+
+
+def a_contact(**fields: Any) -> Contact:
+    at = "2026-11-23T06:15:00.000Z"
+    given = {"first_name": "Ali", "phone": "+998901234567", "created_at": at, "updated_at": at} | fields
+    return Contact(organization_id="1", contact_id="01a20895-31cc-75d4-ae54-80a1c92f0eac", **given)
+
+
+@pytest.mark.parametrize(
+    "contact",
+    [
+        a_contact(),
+        a_contact(last_name="Karimov", date_of_birth="1985-03-15", notes="Ўзбекча"),
+        a_contact(custom_data={"debt": 5420.5, "list": [1, None, "a"]}, status=ContactStatus.INACTIVE),
+        a_contact(is_called=True, last_called_at="2026-11-23T06:15:00.000Z", last_conversation_outcome="Paid"),
+    ],
+)
+def test_contact(contact: Contact) -> None:
+    row = ContactRow.of(contact, status_key="1#ACTIVE", import_id="2")
+    assert bulk.item(ContactRow, contact, {"status_key": "1#ACTIVE", "import_id": "2"}) == row.serialize()
+    owned = PhoneRow(contact.organization_id, contact.phone, contact_id=contact.contact_id, status=contact.status)
+    assert bulk.item(PhoneRow, contact, {}) == owned.serialize()
