@@ -1,0 +1,130 @@
+"""When a campaign looks around again, and why a contact still waits."""
+
+from __future__ import annotations
+
+from datetime import datetime, timedelta
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from chalicelib import clock
+from chalicelib.campaigns import waiting
+from chalicelib.campaigns.model import CampaignStatus
+from chalicelib.campaigns.schedule import LAG, LONGEST_SLEEP, next_wake
+from chalicelib.campaigns.waiting import Reason
+from chalicelib.dialing.health import Health
+from chalicelib.dialing.model import ANY_ZONE, CallState
+from tests.unit.builders import AT, NOW, a_call, a_campaign, later, some_hours
+
+RUNNING, PAUSED, PENDING, COMPLETED = (
+    *(CampaignStatus.RUNNING, CampaignStatus.PAUSED),
+    *(CampaignStatus.PENDING, CampaignStatus.COMPLETED),
+)
+
+
+def in_minutes(number: float) -> datetime:
+    return NOW + timedelta(minutes=number)
+
+
+def wake(
+    status: CampaignStatus, *, lease: float | None = None, due: float | None = None, **counters: object
+) -> str | None:
+    """The next wake of a campaign whose next lease ends and whose next call is due so many minutes from now."""
+    return next_wake(
+        a_campaign(status, **counters),
+        next_lease=None if lease is None else in_minutes(lease),
+        next_due=None if due is None else in_minutes(due),
+        now=NOW,
+    )
+
+
+def minute(number: float) -> str:
+    return clock.minute(in_minutes(number))
+
+
+def test_lease_that_runs_out_wakes_a_campaign_whatever_its_status() -> None:
+    for status in (RUNNING, PAUSED):
+        assert wake(status, in_flight=1, lease=7) == minute(7)
+
+
+def test_retry_wakes_a_running_campaign_at_its_time() -> None:
+    assert wake(RUNNING, waiting=3, due=5) == minute(5)
+    assert wake(RUNNING, waiting=3, in_flight=1, due=5, lease=9) == minute(5)
+
+
+def test_full_campaign_waits_for_its_leases_only() -> None:
+    assert wake(RUNNING, waiting=3, in_flight=2, max_concurrent_calls=2, due=2, lease=9) == minute(9)
+
+
+def test_index_that_shows_nothing_is_asked_again_in_a_minute() -> None:
+    assert wake(RUNNING, waiting=3) == minute(1)
+    assert wake(RUNNING, in_flight=1) == minute(1)
+    assert wake(RUNNING) == minute(1)
+
+
+def test_nothing_is_left_to_sleep_longer_than_a_quarter_of_an_hour() -> None:
+    assert wake(RUNNING, waiting=3, due=600) == minute(15)
+
+
+@pytest.mark.parametrize("status", [PAUSED, COMPLETED, CampaignStatus.FAILED])
+def test_campaign_that_does_not_run_and_has_no_call_under_way_sleeps(status: CampaignStatus) -> None:
+    assert wake(status, waiting=3, due=1) is None
+
+
+def test_pending_campaign_wakes_when_it_is_scheduled() -> None:
+    assert wake(PENDING, scheduled_at=later(hours=30)) == minute(30 * 60)
+    assert wake(PENDING) is None
+
+
+minutes = st.none() | st.floats(-60, 600)
+
+
+@given(minutes, minutes, st.integers(0, 30), st.integers(0, 12), st.sampled_from([RUNNING, PAUSED]))
+@settings(max_examples=300, deadline=None)
+def test_campaign_with_work_wakes_within_a_quarter_of_an_hour(
+    lease: float | None, due: float | None, waits: int, in_flight: int, status: CampaignStatus
+) -> None:
+    found = wake(status, lease=lease, due=due, waiting=waits, in_flight=in_flight)
+    if in_flight or status is RUNNING:
+        assert found is not None
+        assert clock.minute(NOW + LAG) <= found <= clock.minute(NOW + LONGEST_SLEEP)
+
+
+def why(call_due: float = -1, **fields: object) -> tuple[Reason, str | None]:
+    """Why a call that is due so many minutes from now waits, and until when."""
+    campaign = a_campaign(**{"status": RUNNING, **fields})  # type: ignore[arg-type]
+    return waiting.why(campaign, a_call(CallState.WAITING, due_at=later(minutes=call_due)), ANY_ZONE, now=NOW)
+
+
+def test_campaign_that_does_not_run_keeps_its_contacts_waiting() -> None:
+    assert why(status=PAUSED) == (Reason.CAMPAIGN_NOT_RUNNING, None)
+    assert why(status=PENDING, scheduled_at=later(hours=2)) == (Reason.CAMPAIGN_NOT_RUNNING, later(hours=2))
+
+
+def test_retry_waits_for_its_time() -> None:
+    assert why(30) == (Reason.WAITING_FOR_RETRY, later(minutes=30))
+
+
+def test_call_waits_for_the_hours_to_open() -> None:
+    evening = some_hours(from_="18:00", to="20:00")
+    assert why(calling_hours=evening) == (Reason.OUTSIDE_CALLING_HOURS, "2026-11-23T13:00:00.000Z")
+
+
+def test_retry_that_falls_outside_the_hours_waits_for_both() -> None:
+    morning = some_hours(from_="09:00", to="12:00")
+    assert why(60, calling_hours=morning) == (Reason.OUTSIDE_CALLING_HOURS, "2026-11-24T04:00:00.000Z")
+
+
+def test_hours_that_never_open_promise_nothing() -> None:
+    never = [(NOW.date() + timedelta(days=n)).isoformat() for n in range(-2, 420)]
+    assert why(calling_hours=some_hours(holidays=never)) == (Reason.OUTSIDE_CALLING_HOURS, None)
+
+
+def test_agent_that_is_away_keeps_everybody_waiting() -> None:
+    out = Health(failures=20, failing_since=later(minutes=-5), probed_at=later(seconds=-20))
+    assert why(health=out) == (Reason.AGENT_UNAVAILABLE, later(seconds=40))
+
+
+def test_call_that_is_due_waits_for_a_slot() -> None:
+    assert why() == (Reason.WAITING_FOR_SLOT, AT)
