@@ -160,7 +160,7 @@ def watch(of: Import, *, now: Now) -> None:
         return
     queues.go_on(_watch(of), delay_seconds=WATCH_SECONDS)
     if idle(of, arrived=arrived, now=now()) >= ABANDONED:
-        run(of, now=now)
+        queues.go_on(ContinueImport(organization_id=of.organization_id, import_id=of.import_id))
 
 
 def _watch(of: Import) -> WatchImport:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import itertools
 import json
 from collections.abc import Callable, Iterable
 from datetime import UTC, datetime, timedelta
@@ -190,6 +191,7 @@ def test_crash_while_reading_starts_reading_again(cloud: Cloud, monkeypatch: pyt
 
 def test_progress_is_told_while_it_goes_on(cloud: Cloud, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("chalicelib.imports.progress.SECONDS", 0)
+    monkeypatch.setattr(writing, "WRITERS", 1)
     made = upload(cloud, workbook(*people(300)))
     told: list[int] = []
     monkeypatch.setattr(store, "change", _noting(told, store.change))
@@ -274,7 +276,21 @@ def test_import_whose_message_was_lost_is_gone_on_with(cloud: Cloud) -> None:
     watched(made, after=timedelta(minutes=5))
     assert shown(cloud, made)["status"] == "PENDING"
     watched(made, after=timedelta(minutes=15))
+    cloud.settle()
     assert counts(shown(cloud, made)) == ("COMPLETED", 3, 3, 3, 0, 0, 0)
+
+
+def test_reading_again_and_again_is_no_progress(cloud: Cloud, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("chalicelib.imports.progress.SECONDS", 0)
+    monkeypatch.setattr(planning.Draft, "finish", lambda *_: 1 / 0)
+    made = upload(cloud, workbook(*people(2_500)))
+    message = json.dumps(notification(store.upload_key("1", made["id"])))
+    for minutes in (0, 10, 20, 29):
+        at = clock.now() + timedelta(minutes=minutes)
+        with pytest.raises(ZeroDivisionError):
+            importer.handle([message], now=itertools.repeat(at).__next__)
+    watched(made, after=timedelta(minutes=31))
+    assert shown(cloud, made)["failureReason"] == "The import made no progress for 30 minutes."
 
 
 def test_import_without_progress_fails_after_half_an_hour(cloud: Cloud, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -82,6 +82,15 @@ def test_template_and_report_are_fetched_from_this_origin(office: Office) -> Non
     assert download(office, done["errorReportUrl"]).worksheets[0]["G1"].value == "reason"
 
 
+def test_undone_import_leaves_nobody(office: Office) -> None:
+    done = ended(office, send(office, workbook(people(100))))
+    answer = office.request("DELETE", f"/imports/{done['id']}")
+    assert (answer.status_code, answer.json()["undo"]["status"]) == (202, "RUNNING")
+    undo = eventually(lambda: found if (found := office.get(f"/imports/{done['id']}")["undo"])["removed"] else None)
+    assert undo["removed"] == 100
+    assert office.get("/contacts", limit=1)["meta"]["total"] == 0
+
+
 def test_results_are_fetched_from_this_origin(office: Office) -> None:
     campaign = office.campaign(contactIds=[office.contact(number)["id"] for number in range(3)])["id"]
     office.post(f"/campaigns/{campaign}/start")
