@@ -92,6 +92,7 @@ class HttpAgent:
 
 def _post(order: CallOrder) -> Any:
     import requests
+    from requests import exceptions
 
     try:
         return requests.post(
@@ -105,6 +106,8 @@ def _post(order: CallOrder) -> Any:
         if _never_connected(error):
             raise NotPlaced("the agent cannot be reached") from error
         raise OutcomeUnknown("the connection to the agent broke") from error
+    except (exceptions.MissingSchema, exceptions.InvalidSchema, exceptions.InvalidURL) as error:
+        raise NotPlaced("the agent's address is not of its form") from error
     except requests.RequestException as error:
         raise OutcomeUnknown("the agent did not answer in time") from error
 
@@ -115,7 +118,7 @@ def _authorization() -> dict[str, str]:
     if not parameter:
         return {}
     try:
-        return {"Authorization": f"Bearer {secret(parameter)}"}
+        return {"Authorization": f"Bearer {secret(parameter).strip()}"}
     except SecretUnreadable as error:
         raise NotPlaced(str(error)) from error
 

@@ -1,0 +1,361 @@
+"""Agents over a real line: which failures prove that no call began, and which leave it open."""
+
+from __future__ import annotations
+
+import json
+import socket
+import struct
+import threading
+from collections.abc import Callable, Iterator
+from datetime import timedelta
+from typing import Any
+
+import boto3
+import pytest
+from moto import mock_aws
+
+from chalicelib import agents
+from chalicelib.agents.contract import Accepted, NotPlaced, OutcomeUnknown
+from chalicelib.agents.http import HttpAgent, LateReport, Report, sign, verify
+from chalicelib.agents.simulated import SimulatedAgent
+from chalicelib.dialing.health import Verdict
+from chalicelib.dialing.model import OUTCOMES, CallStatus, Result
+from chalicelib.errors import InvalidBody, Unauthorized
+from chalicelib.http import decode
+from tests.simulation.environment import variables
+from tests.unit.builders import NOW, an_order
+
+Behave = Callable[[socket.socket], None]
+
+
+class Line:
+    """A server on this machine that treats each connection as it is told, and keeps what it was sent."""
+
+    def __init__(self) -> None:
+        self.received: list[bytes] = []
+        self.behave: Behave = hang_up
+        self._socket = socket.create_server(("127.0.0.1", 0))
+        self._thread = threading.Thread(target=self._serve)
+        self._thread.start()
+
+    @property
+    def address(self) -> str:
+        return f"127.0.0.1:{self._socket.getsockname()[1]}"
+
+    def _serve(self) -> None:
+        while True:
+            try:
+                connection, _ = self._socket.accept()
+            except OSError:
+                return
+            with connection:
+                self.behave(connection)
+
+    def answers(self, status: int | str, body: bytes = b"", **headers: str) -> None:
+        """Read a request and answer it."""
+        lines = {"Content-Length": str(len(body)), "Connection": "close", **headers}
+        head = f"HTTP/1.1 {status} Whatever\r\n" + "".join(f"{name}: {value}\r\n" for name, value in lines.items())
+
+        def answer(connection: socket.socket) -> None:
+            self.received.append(request_on(connection))
+            connection.sendall(head.encode() + b"\r\n" + body)
+
+        self.behave = answer
+
+    def reports(self, **result: Any) -> None:
+        """Answer with a result."""
+        self.answers(200, json.dumps(result).encode())
+
+    def close(self) -> None:
+        self._socket.shutdown(socket.SHUT_RDWR)
+        self._socket.close()
+        self._thread.join()
+
+
+def request_on(connection: socket.socket) -> bytes:
+    """A whole request with a body."""
+    with connection.makefile("rb") as stream:
+        head = b""
+        while not head.endswith(b"\r\n\r\n"):
+            head += stream.readline()
+        length = int(head.lower().partition(b"content-length: ")[2].split()[0])
+        return head + stream.read(length)
+
+
+def reset(connection: socket.socket) -> None:
+    """End a connection with a reset, at once."""
+    connection.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
+    connection.close()
+
+
+def hang_up(connection: socket.socket) -> None:
+    request_on(connection)
+
+
+def reset_after_reading(connection: socket.socket) -> None:
+    request_on(connection)
+    reset(connection)
+
+
+def say_nothing(connection: socket.socket) -> None:
+    request_on(connection)
+    connection.recv(1)
+
+
+def stop_midway(connection: socket.socket) -> None:
+    request_on(connection)
+    connection.sendall(b'HTTP/1.1 200 OK\r\nContent-Length: 5000\r\n\r\n{"success": tr')
+
+
+def stall_midway(connection: socket.socket) -> None:
+    stop_midway(connection)
+    connection.recv(1)
+
+
+@pytest.fixture
+def environment(monkeypatch: pytest.MonkeyPatch) -> pytest.MonkeyPatch:
+    for name, value in variables().items():
+        monkeypatch.setenv(name, value)
+    return monkeypatch
+
+
+@pytest.fixture
+def line(environment: pytest.MonkeyPatch) -> Iterator[Line]:
+    opened = Line()
+    environment.setenv("AGENT_URL", f"http://{opened.address}/calls")
+    environment.setenv("AGENT_TIMEOUT_SECONDS", "0.3")
+    yield opened
+    opened.close()
+
+
+def place() -> Result | Accepted:
+    return HttpAgent().place(an_order())
+
+
+def refusal() -> Verdict:
+    """What a call that was surely not placed says of the agent."""
+    with pytest.raises(NotPlaced) as refused:
+        place()
+    return refused.value.verdict
+
+
+def test_agent_gets_the_order(line: Line) -> None:
+    line.reports(success=True)
+    place()
+    head, _, body = line.received[0].partition(b"\r\n\r\n")
+    assert head.startswith(b"POST /calls HTTP/1.1\r\n")
+    assert b"idempotency-key: attempt" in head.lower()
+    assert b"authorization" not in head.lower()
+    assert json.loads(body) == {
+        "phoneNumber": "+998901234567",
+        "firstName": "Ali",
+        "lastName": "Valiyev",
+        "customData": {"totalDebt": 5000},
+        "callId": "attempt",
+        "campaignId": "campaign",
+        "contactId": "contact",
+        "campaignType": "DEBT_COLLECTION",
+        "callbackUrl": "https://api.test/auto-calling/agents/http/webhook",
+    }
+
+
+def test_token_goes_along_without_the_line_break_an_editor_left(line: Line, environment: pytest.MonkeyPatch) -> None:
+    environment.setenv("AGENT_TOKEN_PARAMETER", "/agent-token")
+    line.reports(success=True)
+    with mock_aws():
+        boto3.client("ssm").put_parameter(Name="/agent-token", Value="a token\n", Type="SecureString")
+        place()
+    assert b"authorization: bearer a token\r\n" in line.received[0].lower()
+
+
+def test_token_that_cannot_be_read_began_no_call(line: Line, environment: pytest.MonkeyPatch) -> None:
+    environment.setenv("AGENT_TOKEN_PARAMETER", "/missing")
+    with mock_aws():
+        assert refusal() is Verdict.AWAY
+    assert line.received == []
+
+
+def test_result_at_once(line: Line) -> None:
+    line.reports(success=True, outcome="Paid", summary="They talked.", duration=41.6, recordingUrl="https://r.test/1")
+    assert place() == Result(
+        call_status=CallStatus.SUCCESS,
+        outcome="Paid",
+        summary="They talked.",
+        duration=42,
+        recording_url="https://r.test/1",
+    )
+
+
+@pytest.mark.parametrize("status", OUTCOMES)
+def test_status_wins_over_success(line: Line, status: CallStatus) -> None:
+    line.reports(success=status is CallStatus.FAILED, status=status, somethingNew={"a": 1})
+    assert place() == Result(call_status=status)
+
+
+def test_accepted_call_reports_later(line: Line) -> None:
+    line.answers(202, b"on its way")
+    assert place() == Accepted()
+
+
+@pytest.mark.parametrize(
+    ("status", "verdict"),
+    [
+        *((401, Verdict.REFUSED), (403, Verdict.REFUSED), (429, Verdict.FULL)),
+        *((404, Verdict.AWAY), (405, Verdict.AWAY), (410, Verdict.AWAY)),
+    ],
+)
+def test_agent_that_refuses_us_began_no_call(line: Line, status: int, verdict: Verdict) -> None:
+    line.answers(status)
+    assert refusal() is verdict
+
+
+@pytest.mark.parametrize("status", [301, 302, 303, 307, 308])
+def test_redirect_is_not_followed(line: Line, status: int) -> None:
+    line.answers(status, Location=f"http://{line.address}/elsewhere")
+    assert refusal() is Verdict.AWAY
+    assert len(line.received) == 1
+
+
+@pytest.mark.parametrize("status", [400, 422])
+def test_contact_the_agent_cannot_call_has_failed(line: Line, status: int) -> None:
+    line.answers(status, b'{"error":"bad number"}')
+    answer = place()
+    assert isinstance(answer, Result)
+    assert answer.call_status is CallStatus.FAILED
+    assert str(status) in str(answer.outcome)
+
+
+@pytest.mark.parametrize("status", [201, 204, 304, 402, 408, 409, 418, 500, 502, 503, 504])
+def test_other_answers_leave_it_open(line: Line, status: int) -> None:
+    line.answers(status)
+    with pytest.raises(OutcomeUnknown):
+        place()
+
+
+@pytest.mark.parametrize(
+    "body",
+    [
+        *(b"", b"{", b"null", b"[]", b"<html>", b"\xff", b"{}", b'{"outcome":"x"}', b'{"success":"yes"}'),
+        *(b'{"status":"DONE"}', b'{"status":"PENDING"}', b'{"success":true,"duration":-1}', b"[" * 100_000),
+    ],
+)
+def test_answer_that_cannot_be_read_leaves_it_open(line: Line, body: bytes) -> None:
+    line.answers(200, body)
+    with pytest.raises(OutcomeUnknown):
+        place()
+
+
+@pytest.mark.parametrize("behave", [reset, hang_up, reset_after_reading, say_nothing, stop_midway, stall_midway])
+def test_line_that_breaks_after_it_stood_leaves_it_open(line: Line, behave: Behave) -> None:
+    line.behave = behave
+    with pytest.raises(OutcomeUnknown):
+        place()
+
+
+def test_answer_that_is_no_http_leaves_it_open(line: Line) -> None:
+    line.answers("two hundred")
+    with pytest.raises(OutcomeUnknown):
+        place()
+
+
+def test_answer_with_contradictory_lengths_leaves_it_open(line: Line) -> None:
+    line.answers(200, b"{}", **{"Content-Length": "2, 3"})
+    with pytest.raises(OutcomeUnknown):
+        place()
+
+
+def test_agent_nobody_listens_for_began_no_call(environment: pytest.MonkeyPatch) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as closed:
+        address = f"127.0.0.1:{closed.getsockname()[1]}"
+    environment.setenv("AGENT_URL", f"http://{address}/calls")
+    assert refusal() is Verdict.AWAY
+
+
+def test_agent_without_encryption_where_some_is_expected_began_no_call(
+    line: Line, environment: pytest.MonkeyPatch
+) -> None:
+    line.behave = lambda connection: connection.sendall(b"HTTP/1.1 200 OK\r\n\r\n")
+    environment.setenv("AGENT_URL", f"https://{line.address}/calls")
+    assert refusal() is Verdict.AWAY
+
+
+@pytest.mark.parametrize("address", ["", "agent.test/calls", "http://", "https://[::1", "ftp://agent.test/"])
+def test_address_that_leads_nowhere_began_no_call(environment: pytest.MonkeyPatch, address: str) -> None:
+    environment.setenv("AGENT_URL", address)
+    assert refusal() is Verdict.AWAY
+
+
+def test_result_is_cut(line: Line) -> None:
+    line.reports(success=True, outcome="x" * 9_000, summary="y" * 9_000, recordingUrl="z" * 9_000)
+    answer = place()
+    assert isinstance(answer, Result)
+    assert [len(each or "") for each in (answer.outcome, answer.summary, answer.recording_url)] == [1000, 4000, 2000]
+
+
+@pytest.mark.parametrize("report", [{}, {"status": "CALLING"}, {"status": "SKIPPED"}, {"status": "success"}])
+def test_report_without_a_status_of_ours_is_refused(report: dict[str, Any]) -> None:
+    with pytest.raises(InvalidBody):
+        decode(json.dumps(report).encode(), Report).result()
+
+
+def test_late_report_names_its_call() -> None:
+    with pytest.raises(InvalidBody):
+        decode(b'{"success":true}', LateReport)
+    assert decode(b'{"success":true,"callId":"c"}', LateReport).call_id == "c"
+
+
+STAMP = str(int(NOW.timestamp()))
+BODY, KEY = b'{"callId":"c","success":true}', "key"
+
+
+def signature(timestamp: str = STAMP, body: bytes = BODY, key: str = KEY) -> str:
+    return f"t={timestamp},v1={sign(timestamp, body, key)}"
+
+
+def test_signed_webhook_is_believed_for_five_minutes() -> None:
+    for seconds in (-300, 0, 300):
+        verify(signature(), BODY, KEY, now=NOW + timedelta(seconds=seconds))
+
+
+@pytest.mark.parametrize("seconds", [-301, 301])
+def test_signature_of_another_time_is_refused(seconds: int) -> None:
+    with pytest.raises(Unauthorized):
+        verify(signature(), BODY, KEY, now=NOW + timedelta(seconds=seconds))
+
+
+@pytest.mark.parametrize(
+    "header",
+    [
+        *("", "t=1", f"v1={sign(STAMP, BODY, KEY)}", signature(body=b"{}"), signature(key="another")),
+        *(signature().upper(), signature() + "0", signature("1" * 13), signature("-5"), f"{signature()},v1=00"),
+        *(signature("٣"), signature().replace(STAMP, "1" + STAMP)),
+    ],
+)
+def test_any_other_signature_is_refused(header: str) -> None:
+    with pytest.raises(Unauthorized):
+        verify(header, BODY, KEY, now=NOW)
+
+
+def test_signature_is_what_the_contract_says() -> None:
+    assert sign("1764000000", b"{}", "key") == "135a1a8c79ff2a07661486422c8068924d01c7a70da314a29ce512bc61231899"
+
+
+@pytest.mark.parametrize(
+    ("digit", "status"),
+    [
+        *((digit, CallStatus.SUCCESS) for digit in "0123"),
+        *(("4", CallStatus.PROMISE_TO_PAY), ("5", CallStatus.REFUSED), ("6", CallStatus.NO_ANSWER)),
+        *(("7", CallStatus.BUSY), ("8", CallStatus.CALLBACK_REQUESTED), ("9", CallStatus.FAILED)),
+    ],
+)
+def test_simulated_agent_answers_by_the_last_digit(
+    environment: pytest.MonkeyPatch, digit: str, status: CallStatus
+) -> None:
+    assert SimulatedAgent().place(an_order(phone_number=f"+99890123456{digit}")).call_status is status
+
+
+def test_only_known_providers_are_taken() -> None:
+    for provider in agents.PROVIDERS:
+        agents.check(provider)
+    with pytest.raises(InvalidBody):
+        agents.check("carrier pigeon")

@@ -1,0 +1,105 @@
+"""Phones: as people write them, as rows keep them, as logs show them, and where they ring."""
+
+from __future__ import annotations
+
+import re
+from zoneinfo import ZoneInfo
+
+import phonenumbers.tzdata
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from chalicelib.contacts.phone import masked, normalize, zones
+from chalicelib.errors import FieldError
+
+E164 = re.compile(r"\+[1-9][0-9]{6,14}")
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "+998901234567",
+        "+998 90 123-45-67",
+        "+998 (90) 123 45 67",
+        "998901234567",
+        "998 90 123 45 67",
+        "00998901234567",
+        "00 998 90 123-45-67",
+        "901234567",
+        "90 123 45 67",
+        "(90) 123-45-67",
+        "tel:+998-90-123-45-67",
+        " +998901234567 ",
+        "٩٠١٢٣٤٥٦٧",
+    ],
+)
+def test_phone_is_read_as_people_write_it(text: str) -> None:
+    assert normalize(text, "UZ") == "+998901234567"
+
+
+@pytest.mark.parametrize(
+    ("text", "region", "phone"),
+    [
+        ("+7 701 123-45-67", "UZ", "+77011234567"),
+        ("8 701 123 45 67", "KZ", "+77011234567"),
+        ("030 901820", "DE", "+4930901820"),
+        ("(415) 555-2671", "US", "+14155552671"),
+        ("79161234567", "UZ", "+79161234567"),
+    ],
+)
+def test_other_countries(text: str, region: str, phone: str) -> None:
+    assert normalize(text, region) == phone
+
+
+@pytest.mark.parametrize("text", ["", " ", "+", "call me", "12345", "+998", "+998001234567", "²²²²²²²²²²²²", "9" * 300])
+def test_what_is_no_phone_is_refused(text: str) -> None:
+    with pytest.raises(FieldError) as refused:
+        normalize(text, "UZ", field="customer")
+    assert refused.value.field == "customer"
+    assert "+998901234567" in str(refused.value)
+
+
+@given(st.text(max_size=30) | st.text("0123456789+ ()-.", max_size=20))
+@settings(max_examples=300, deadline=None)
+def test_any_text_is_a_phone_for_good_or_refused(text: str) -> None:
+    try:
+        phone = normalize(text, "UZ")
+    except FieldError:
+        return
+    assert E164.fullmatch(phone)
+    assert normalize(phone, "UZ") == phone
+    assert normalize(phone, "DE") == phone
+
+
+@given(st.from_regex(E164, fullmatch=True))
+def test_masked_phone_shows_neither_its_middle_nor_its_length_less(phone: str) -> None:
+    shown = masked(phone)
+    assert len(shown) == len(phone)
+    assert phone not in shown
+    assert shown.strip("*+0123456789") == ""
+    assert sum(character.isdigit() for character in shown) <= 7
+
+
+def test_masked_phone_keeps_what_support_needs() -> None:
+    assert masked("+998901234567") == "+99890*****67"
+    assert masked("+1234567") == "********"
+
+
+@pytest.mark.parametrize(
+    ("phone", "where"),
+    [
+        ("+998901234567", ("Asia/Tashkent",)),
+        ("+996555123456", ("Asia/Bishkek",)),
+        ("+4915112345678", ("Europe/Berlin",)),
+        ("+14155552671", ("America/Los_Angeles",)),
+        ("+80012345678", ("UTC",)),
+    ],
+)
+def test_where_a_phone_rings(phone: str, where: tuple[str, ...]) -> None:
+    assert zones(phone) == where
+
+
+def test_every_zone_a_phone_may_be_in_is_known() -> None:
+    for name in {zone for found in phonenumbers.tzdata.TIMEZONE_DATA.values() for zone in found}:
+        ZoneInfo(name)
