@@ -47,7 +47,7 @@ class Draft:
         """Write the plan: chunks in the order in which their phones came first."""
         with path.open("wb") as plan:
             for chunk in self._chunks():
-                plan.write(records.packed(chunk))
+                plan.write(records.sized(chunk))
 
     def _chunks(self) -> Iterator[bytes]:
         places = list(self._places.values())
@@ -84,4 +84,4 @@ def chunks(path: Path) -> Iterator[tuple[int, bytes]]:
 
 def people(chunk: bytes) -> list[Person]:
     """The persons of a chunk."""
-    return _decode_chunk(records.opened(chunk))
+    return _decode_chunk(chunk)

@@ -231,13 +231,10 @@ def write_chunk(
     Raises ChunkDone when the marker is there already, Conflict when a contact or phone changed meanwhile.
     """
     transaction = Bulk()
-    marker = MarkerRow(
-        _chunks_of(of.organization_id, of.import_id),
-        f"{number:08}",
-        contact_ids=[contact.contact_id for contact in [*new, *(contact for contact, _ in known)]],
-        counts=counts,
-    )
-    transaction.put(marker, MarkerRow.owner.does_not_exist(), tag="marker")
+    written = [contact.contact_id for contact in [*new, *(contact for contact, _ in known)]]
+    marker = Marker(f"{number:08}", written, counts)
+    owner = _chunks_of(of.organization_id, of.import_id)
+    transaction.put_new(MarkerRow, marker, absent="owner", tag="marker", owner=owner)
     tally: Counter[str] = Counter(contact.status for contact in new)
     fresh = [contact for contact in new if contact.status is not ContactStatus.DO_NOT_CALL]
     contacts.put_all_new(transaction, fresh, import_id=of.import_id)
@@ -248,7 +245,7 @@ def write_chunk(
         changed = contacts.put_changes(transaction, contact, changes, at=at, import_id=of.import_id)
         tally[contact.status] -= 1
         tally[changed.status] += 1
-    count(transaction, Kind.CONTACTS, of.organization_id, marker.owner + marker.chunk, tally)
+    count(transaction, Kind.CONTACTS, of.organization_id, owner + marker.chunk, tally)
     try:
         transaction.commit()
     except Cancelled as cancelled:

