@@ -1,0 +1,141 @@
+"""Messages: what is sent is what is read, and nothing is believed to be sent that was not."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator
+from types import SimpleNamespace
+from typing import Any
+
+import boto3
+import msgspec
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from moto import mock_aws
+
+from chalicelib import queues
+from chalicelib.dialing.health import Verdict
+from chalicelib.dialing.model import CallState, CallStatus
+from chalicelib.queues import Dial, Ended, Event, Heard, ImportOrder, Job, Live, Released, Skipped, Wake
+from chalicelib.realtime.model import Told
+from chalicelib.settings import settings
+from tests.simulation.environment import variables
+from tests.unit.builders import a_result
+
+HERE: dict[str, Any] = {"organization_id": "1", "campaign_id": "campaign"}
+CALL: dict[str, Any] = {**HERE, "contact_id": "contact", "attempt_id": "first"}
+
+
+@pytest.mark.parametrize(
+    ("message", "kind"),
+    [
+        (Wake(**HERE), Event),
+        (Ended(**CALL, result=a_result(CallStatus.BUSY, outcome="O‘zbekcha, по-русски", duration=3)), Event),
+        (Released(**CALL, lease=2, state=CallState.QUEUED, reason="busy", verdict=Verdict.FULL, zone="a,b"), Event),
+        (Skipped(**CALL, lease=1, reason="DO_NOT_CALL"), Event),
+        (Heard(**HERE, attempt_id="first", verdict=Verdict.TAKEN), Event),
+        (Dial(**CALL, lease=1, call_timeout_seconds=900), Dial),
+        (queues.Enrol(**HERE, contact_ids=["a", "b"]), Job),
+        (queues.Enrol(**HERE, status="ACTIVE", cursor="c"), Job),
+        (queues.Remove(**HERE), Job),
+        (queues.Redial(**HERE, statuses=[CallStatus.BUSY], before="2026-11-23T06:15:00.000Z"), Job),
+        (queues.Audit(**HERE), Job),
+        (queues.Refuse(connection_id="c="), Job),
+        (queues.CatchUp(organization_id="1", connection_id="c="), Job),
+        (queues.SumUp(organization_id="1"), Job),
+        (queues.Tell(organization_id="1", events=[Told(record="r", name="e", data=msgspec.Raw(b'{"a":1}'))]), Live),
+        (queues.ContinueImport(organization_id="1", import_id="i"), ImportOrder),
+        (queues.WatchImport(organization_id="1", import_id="i"), ImportOrder),
+        (queues.UndoImport(organization_id="1", import_id="i", cursor="00000001"), ImportOrder),
+    ],
+)
+def test_message_is_read_as_it_was_sent(message: msgspec.Struct, kind: Any) -> None:
+    assert queues.decode(queues.encode(message), kind) == message
+
+
+@given(st.text(), st.text(max_size=50) | st.none())
+def test_any_text_an_agent_tells_travels(summary: str, outcome: str | None) -> None:
+    told = Ended(**CALL, result=a_result(summary=summary, outcome=outcome))
+    assert queues.decode(queues.encode(told), Event) == told
+
+
+def test_wake_has_the_form_that_is_written_down() -> None:
+    assert json.loads(queues.encode(Wake(**HERE))) == {
+        "type": "wake",
+        "organizationId": "1",
+        "campaignId": "campaign",
+    }
+
+
+def test_member_a_newer_sender_adds_is_ignored() -> None:
+    assert queues.decode('{"type":"wake","organizationId":"1","campaignId":"c","new":1}', Event).campaign_id == "c"
+
+
+@pytest.mark.parametrize("body", ["", "{", "[]", "{}", '{"type":"nap"}', '{"type":"wake","organizationId":"1"}'])
+def test_what_is_no_message_is_refused(body: str) -> None:
+    with pytest.raises(msgspec.DecodeError):
+        queues.decode(body, Event)
+
+
+class Queues:
+    """The queues in moto, and what lies in them."""
+
+    def __init__(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        self.sqs = boto3.client("sqs")
+        for name in ("CAMPAIGN_EVENTS_QUEUE", "DIAL_QUEUE"):
+            fifo = {"FifoQueue": "true"} if name.startswith("CAMPAIGN") else {}
+            queue = name.lower() + (".fifo" if fifo else "")
+            monkeypatch.setenv(name, self.sqs.create_queue(QueueName=queue, Attributes=fifo)["QueueUrl"])
+
+    def take(self, queue: str) -> list[dict[str, Any]]:
+        """All messages of a queue, each once."""
+        taken: list[dict[str, Any]] = []
+        while found := self.sqs.receive_message(
+            QueueUrl=queue, MaxNumberOfMessages=10, MessageSystemAttributeNames=["All"]
+        ).get("Messages"):
+            for message in found:
+                self.sqs.delete_message(QueueUrl=queue, ReceiptHandle=message["ReceiptHandle"])
+            taken += found
+        return taken
+
+
+@pytest.fixture
+def sqs(monkeypatch: pytest.MonkeyPatch) -> Iterator[Queues]:
+    for name, value in variables().items():
+        monkeypatch.setenv(name, value)
+    with mock_aws():
+        yield Queues(monkeypatch)
+
+
+def test_any_number_of_messages_is_sent(sqs: Queues) -> None:
+    orders = [Dial(**{**CALL, "contact_id": str(n)}, lease=1, call_timeout_seconds=900) for n in range(23)]
+    queues.dial(orders)
+    sent = [queues.decode(message["Body"], Dial) for message in sqs.take(settings().dial_queue)]
+    assert sorted(sent, key=lambda order: int(order.contact_id)) == orders
+
+
+def test_events_of_a_campaign_stay_in_order_and_the_same_one_may_be_told_twice(sqs: Queues) -> None:
+    told = [Heard(**HERE, attempt_id=str(n % 2), verdict=Verdict.TAKEN) for n in range(12)]
+    queues.tell_pacer(told)
+    sent = sqs.take(settings().campaign_events_queue)
+    assert [queues.decode(message["Body"], Event) for message in sent] == told
+    assert {message["Attributes"]["MessageGroupId"] for message in sent} == {"campaign"}
+
+
+def test_nothing_to_send_asks_for_nothing(sqs: Queues) -> None:
+    queues.dial([])
+    assert sqs.take(settings().dial_queue) == []
+
+
+def test_message_that_was_not_taken_is_loud(sqs: Queues) -> None:
+    def refuse(**_: Any) -> tuple[Any, dict[str, Any]]:
+        return SimpleNamespace(status_code=200), {"Failed": [{"Id": "0", "Code": "InternalError"}]}
+
+    events = queues._sqs().meta.events
+    events.register("before-call.sqs.SendMessageBatch", refuse, unique_id="refuse")
+    try:
+        with pytest.raises(queues.SendFailed):
+            queues.dial([Dial(**CALL, lease=1, call_timeout_seconds=900)])
+    finally:
+        events.unregister("before-call.sqs.SendMessageBatch", unique_id="refuse")
