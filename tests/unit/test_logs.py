@@ -1,0 +1,127 @@
+"""What the functions log: never a phone, a token or a secret, whatever goes wrong."""
+
+from __future__ import annotations
+
+import io
+import json
+import logging
+import re
+from collections.abc import Iterator
+
+import boto3
+import jwt
+import pytest
+from moto import mock_aws
+
+import app
+from chalicelib.agents.contract import NotPlaced
+from chalicelib.agents.http import HttpAgent
+from chalicelib.log import alarm, logger
+from tests.service.cloud import rest_event
+from tests.simulation.environment import variables
+from tests.simulation.story import Story
+from tests.unit.builders import an_order
+
+PHONE = re.compile(r"\+?998[\d ()-]{9,}")
+TOKEN = "the agent's token"
+KEY = "a secret that signs the tokens of this test"
+
+
+@pytest.fixture
+def environment(monkeypatch: pytest.MonkeyPatch) -> pytest.MonkeyPatch:
+    for name, value in variables().items():
+        monkeypatch.setenv(name, value)
+    return monkeypatch
+
+
+@pytest.fixture
+def logged(environment: pytest.MonkeyPatch) -> Iterator[io.StringIO]:
+    """All that is logged, as CloudWatch would get it."""
+    written = io.StringIO()
+    mine = logging.StreamHandler(written)
+    mine.setFormatter(logger().registered_formatter)
+    level = logger().log_level
+    logger().addHandler(mine)
+    logger().setLevel("DEBUG")
+    yield written
+    logger().removeHandler(mine)
+    logger().setLevel(level)
+
+
+def bearer(key: str = KEY) -> str:
+    return jwt.encode({"organizationId": "1", "exp": 2**33}, key, "HS256")
+
+
+def ask(token: str, body: bytes = b'{"firstName":"Gulnora","phone":"+998901234567"}') -> int:
+    """The status of a `POST /contacts`."""
+    headers = {"content-type": "application/json", "authorization": f"Bearer {token}"}
+    status: int = app.app(rest_event("POST", "/auto-calling/contacts", body, headers), None)["statusCode"]
+    return status
+
+
+def test_lines_are_json_with_what_support_asks_for(logged: io.StringIO) -> None:
+    logger().info("call released", attemptId="first", reason="the agent is full")
+    line = json.loads(logged.getvalue())
+    assert (line["level"], line["message"], line["service"]) == ("INFO", "call released", "autocall")
+    assert (line["attemptId"], line["reason"]) == ("first", "the agent is full")
+
+
+def test_alarm_is_a_line_and_a_metric(logged: io.StringIO, capsys: pytest.CaptureFixture[str]) -> None:
+    alarm("CountersAtOdds", campaignId="campaign")
+    assert json.loads(logged.getvalue())["level"] == "ERROR"
+    metric = next(line for line in capsys.readouterr().out.splitlines() if "_aws" in line)
+    assert json.loads(metric)["CountersAtOdds"] == [1.0]
+
+
+def test_phone_in_a_log_would_be_seen(logged: io.StringIO) -> None:
+    logger().info("calling", phone="+998 90 123-45-67")
+    assert PHONE.findall(logged.getvalue())
+
+
+def test_calling_campaigns_through_every_fault_logs_no_phone(logged: io.StringIO) -> None:
+    Story(3, people=20).tell()
+    assert logged.getvalue().count("\n") > 20
+    assert PHONE.findall(logged.getvalue()) == []
+
+
+def test_request_that_breaks_logs_neither_its_token_nor_its_body(
+    environment: pytest.MonkeyPatch, logged: io.StringIO
+) -> None:
+    environment.setenv("JWT_SECRET_PARAMETER", "/jwt-secret")
+    with mock_aws():
+        boto3.client("ssm").put_parameter(Name="/jwt-secret", Value=KEY, Type="SecureString")
+        assert ask(bearer()) == 500, "there are no tables"
+    assert "request failed" in logged.getvalue()
+    assert PHONE.findall(logged.getvalue()) == []
+    assert "Gulnora" not in logged.getvalue()
+    assert bearer() not in logged.getvalue()
+    assert KEY not in logged.getvalue()
+
+
+def test_deployment_without_its_secret_logs_no_token(logged: io.StringIO) -> None:
+    with mock_aws():
+        assert ask(bearer()) == 500
+    assert "request failed" in logged.getvalue()
+    assert bearer() not in logged.getvalue()
+
+
+def test_token_that_is_refused_is_not_logged(environment: pytest.MonkeyPatch, logged: io.StringIO) -> None:
+    environment.setenv("JWT_SECRET_PARAMETER", "/jwt-secret")
+    with mock_aws():
+        boto3.client("ssm").put_parameter(Name="/jwt-secret", Value=KEY, Type="SecureString")
+        assert ask(bearer("another secret, also of the needed length")) == 401
+    assert "eyJ" not in logged.getvalue()
+
+
+def test_agent_that_cannot_be_reached_costs_no_secret(environment: pytest.MonkeyPatch, logged: io.StringIO) -> None:
+    environment.setenv("AGENT_URL", "http://127.0.0.1:9/calls")
+    environment.setenv("AGENT_TOKEN_PARAMETER", "/agent-token")
+    with mock_aws():
+        boto3.client("ssm").put_parameter(Name="/agent-token", Value=TOKEN, Type="SecureString")
+        try:
+            HttpAgent().place(an_order())
+        except NotPlaced:
+            logger().exception("call not placed")
+    assert "127.0.0.1" in logged.getvalue()
+    assert PHONE.findall(logged.getvalue()) == []
+    assert TOKEN not in logged.getvalue()
