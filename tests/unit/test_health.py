@@ -121,7 +121,7 @@ verdicts = st.lists(st.lists(st.sampled_from(Verdict), max_size=25), max_size=12
 
 
 @given(told=verdicts, cap=st.integers(1, 50), in_flight=st.integers(0, 60), gap=st.integers(0, 300))
-@settings(max_examples=300, deadline=None)
+@settings(max_examples=150, deadline=None)
 def test_slots_never_exceed_the_cap_and_one_is_left_to_an_agent_that_only_is_full(
     told: list[list[Verdict]], cap: int, in_flight: int, gap: int
 ) -> None:

@@ -83,14 +83,14 @@ moments = st.builds(
 
 
 @given(data=st.data(), now=moments, zone=st.sampled_from([BERLIN, NEW_YORK, TASHKENT]))
-@settings(max_examples=150, deadline=None)
+@settings(max_examples=100, deadline=None)
 def test_opening_is_the_first_open_minute(data: st.DataObject, now: datetime, zone: str) -> None:
     given = data.draw(calling_hours(zone))
     assert opening(given, now, ANY_ZONE) == minute_by_minute(given, now, [zone])
 
 
 @given(data=st.data(), now=moments)
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=40, deadline=None)
 def test_number_in_several_zones_is_called_when_all_are_open(data: st.DataObject, now: datetime) -> None:
     zones = data.draw(st.sampled_from([[BERLIN, TASHKENT], [NEW_YORK, "America/Chicago"], [KOLKATA]]))
     given = some_hours(hours.CONTACT, "09:00", data.draw(st.sampled_from(["15:00", "20:00", "24:00"])))

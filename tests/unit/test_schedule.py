@@ -81,7 +81,7 @@ minutes = st.none() | st.floats(-60, 600)
 
 
 @given(minutes, minutes, st.integers(0, 30), st.integers(0, 12), st.sampled_from([RUNNING, PAUSED]))
-@settings(max_examples=300, deadline=None)
+@settings(max_examples=150, deadline=None)
 def test_campaign_with_work_wakes_within_a_quarter_of_an_hour(
     lease: float | None, due: float | None, waits: int, in_flight: int, status: CampaignStatus
 ) -> None:
