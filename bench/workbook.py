@@ -23,6 +23,9 @@ from pathlib import Path
 from typing import Any
 
 ROWS, MANY_ROWS = 100_000, 500_000
+RUNS = 2
+"""The better of so many runs of each, in turn."""
+
 GOAL = 8.0
 """Times as fast as the peer, at least."""
 
@@ -46,7 +49,9 @@ def main() -> bool:
     """Print times, memory and requests; whether the goals are met."""
     with tempfile.TemporaryDirectory() as place:
         few, many = write(Path(place) / "few.xlsx", ROWS), write(Path(place) / "many.xlsx", MANY_ROWS)
-        peer, ours, much = (measured(*what) for what in (("peer", few), ("importer", few), ("importer", many)))
+        tries = [(measured("peer", few), measured("importer", few)) for _ in range(RUNS)]
+        much = measured("importer", many)
+    peer, ours = (min(found, key=lambda one: float(one["seconds"])) for found in zip(*tries, strict=True))
     ratio = peer["seconds"] / ours["seconds"]
     print(f"workbook: {ROWS} rows in the guide's format, parsed, validated, writes built")
     for name, found in (("pandas, openpyxl, phonenumbers, batch_writer", peer), ("importer", ours)):
