@@ -5,7 +5,7 @@ from __future__ import annotations
 import sys
 from importlib import import_module
 
-BENCHES = ("http", "start", "pacing", "cost", "sockets")
+BENCHES = ("http", "start", "pacing", "cost", "sockets", "workbook")
 
 if __name__ == "__main__":
     results = {name: import_module(f"bench.{name}").main() for name in sys.argv[1:] or BENCHES}

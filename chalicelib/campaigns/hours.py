@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from datetime import UTC, date, datetime, time, timedelta
+from datetime import UTC, date, datetime, time, timedelta, tzinfo
 
 from chalicelib.campaigns.model import CallingHours
 from chalicelib.contacts.model import is_date
@@ -83,13 +83,17 @@ def _opening(hours: CallingHours, now: datetime, zone: str) -> datetime | None:
     return None
 
 
-def _window(hours: CallingHours, day: date, tz: object) -> tuple[datetime, datetime]:
-    """The window that begins on a day, in UTC; one whose end is not after its begin ends the next day."""
+def _window(hours: CallingHours, day: date, tz: tzinfo) -> tuple[datetime, datetime]:
+    """The window that begins on a day, in UTC; one whose end is not after its begin ends the next day.
+
+    An end at a time of day that the clock skips comes early rather than late.
+    """
     begin = time.fromisoformat(hours.from_)
     whole = hours.to == "24:00"
     end = time(0) if whole else time.fromisoformat(hours.to)
     last = day + timedelta(days=1) if whole or end <= begin else day
+    closing = datetime.combine(last, end, tzinfo=tz)
     return (
-        datetime.combine(day, begin, tzinfo=tz).astimezone(UTC),  # type: ignore[arg-type]
-        datetime.combine(last, end, tzinfo=tz).astimezone(UTC),  # type: ignore[arg-type]
+        datetime.combine(day, begin, tzinfo=tz).astimezone(UTC),
+        min(closing.astimezone(UTC), closing.replace(fold=1).astimezone(UTC)),
     )

@@ -26,7 +26,7 @@ def handle(bodies: Iterable[str], *, now: Now = clock.now) -> None:
         try:
             _do(job, now, now() + SLICE)
         except NotFound:
-            logger().info("what the job is about is gone", job=body)
+            logger().info("what the job is about is gone", job=type(job).__name__)
 
 
 def _do(job: Job, now: Now, until: datetime) -> None:

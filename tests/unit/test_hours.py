@@ -169,3 +169,10 @@ def test_hours_that_make_no_sense_are_refused(given: CallingHours, field: str) -
 @pytest.mark.parametrize("given", [some_hours(), some_hours(hours.CONTACT), some_hours(BERLIN, "22:00", "24:00")])
 def test_sensible_hours_are_taken(given: CallingHours) -> None:
     hours.check(given)
+
+
+def test_window_that_ends_in_a_skipped_hour_ends_early() -> None:
+    night = CallingHours(timezone="Europe/Berlin", days=["SAT"], from_="22:00", to="02:30")
+    for minute, is_open in (("00:29", True), ("00:31", False), ("01:10", False)):
+        now = datetime.fromisoformat(f"2026-03-29T{minute}Z")
+        assert (hours.opening(night, now, ANY_ZONE) == now) is is_open
