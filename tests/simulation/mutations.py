@@ -5,7 +5,9 @@
 
 from __future__ import annotations
 
+import os
 import shutil
+import signal
 import subprocess
 import sys
 import tempfile
@@ -13,6 +15,8 @@ from pathlib import Path
 
 ROOT = Path(__file__).parents[2]
 SEEDS = "60"
+PATIENCE_SECONDS = 300
+"""Sixty seeds take one minute on two cores."""
 
 MUTATIONS = [
     (
@@ -114,10 +118,23 @@ def seen(name: str, file: str, guard: str, without: str) -> bool:
             raise LookupError(f"{file} does not hold {guard!r} once")
         target.write_text(text.replace(guard, without))
         command = [sys.executable, "-m", "tests.simulation", "--seeds", SEEDS, "--until-failure"]
-        run = subprocess.run(command, cwd=folder, capture_output=True, text=True, check=False)
-    said = next((line for line in run.stdout.splitlines() if line.startswith("seed ")), run.stderr[-300:])
-    print(f"{'seen  ' if run.returncode == 1 else 'UNSEEN'}  {name}: {said[:160]}", flush=True)  # noqa: T201
-    return run.returncode == 1
+        failed, said = outcome(command, folder)
+    print(f"{'seen  ' if failed else 'UNSEEN'}  {name}: {said[:160]}", flush=True)  # noqa: T201
+    return failed
+
+
+def outcome(command: list[str], folder: str) -> tuple[bool, str]:
+    """Whether the seeds failed, and what was said; a seed that does not come to its end has failed."""
+    with subprocess.Popen(
+        command, cwd=folder, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, start_new_session=True
+    ) as run:
+        try:
+            output, _ = run.communicate(timeout=PATIENCE_SECONDS)
+        except subprocess.TimeoutExpired:
+            os.killpg(run.pid, signal.SIGKILL)
+            return True, f"no end after {PATIENCE_SECONDS} s"
+    said = next((line for line in output.splitlines() if line.startswith("seed ")), output[-300:])
+    return run.returncode == 1, said
 
 
 if __name__ == "__main__":
