@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import hmac
+import io
 import re
 from datetime import datetime
 from typing import Annotated, Any
@@ -91,25 +92,22 @@ class HttpAgent:
 
 
 def _post(order: CallOrder) -> Any:
+    """The agent's answer. Raises NotPlaced when nothing of the order was sent, OutcomeUnknown when it may have been."""
     import requests
-    from requests import exceptions
 
+    body = io.BytesIO(msgspec.json.encode(order))
     try:
         return requests.post(
             settings().agent_url,
-            data=msgspec.json.encode(order),
+            data=body,
             headers={"Content-Type": "application/json", "Idempotency-Key": order.call_id, **_authorization()},
             timeout=(CONNECT_TIMEOUT_SECONDS, settings().agent_timeout_seconds),
             allow_redirects=False,
         )
-    except requests.ConnectionError as error:
-        if _never_connected(error):
+    except (requests.RequestException, ValueError) as error:
+        if body.tell() == 0:
             raise NotPlaced("the agent cannot be reached") from error
-        raise OutcomeUnknown("the connection to the agent broke") from error
-    except (exceptions.MissingSchema, exceptions.InvalidSchema, exceptions.InvalidURL) as error:
-        raise NotPlaced("the agent's address is not of its form") from error
-    except requests.RequestException as error:
-        raise OutcomeUnknown("the agent did not answer in time") from error
+        raise OutcomeUnknown("the agent did not answer") from error
 
 
 def _authorization() -> dict[str, str]:
@@ -121,18 +119,6 @@ def _authorization() -> dict[str, str]:
         return {"Authorization": f"Bearer {secret(parameter).strip()}"}
     except SecretUnreadable as error:
         raise NotPlaced(str(error)) from error
-
-
-def _never_connected(error: Any) -> bool:
-    """Whether an error of requests proves that nothing was sent: DNS, connect or TLS failure."""
-    import requests
-    from urllib3 import exceptions as urllib3
-
-    if isinstance(error, requests.exceptions.ConnectTimeout | requests.exceptions.SSLError):
-        return True
-    cause = error.args[0] if error.args else None
-    reason = getattr(cause, "reason", cause)
-    return isinstance(reason, urllib3.NewConnectionError | urllib3.ConnectTimeoutError | urllib3.SSLError)
 
 
 def verify(signature: str, body: bytes, key: str, *, now: datetime) -> None:

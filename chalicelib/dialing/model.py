@@ -42,7 +42,7 @@ class CallState(StrEnum):
 ANY_ZONE = "-"
 """Where calls wait whose campaign's hours are the same for everybody."""
 
-OUTCOME_LIMIT, SUMMARY_LIMIT, URL_LIMIT = 1_000, 4_000, 2_000
+OUTCOME_LIMIT, SUMMARY_LIMIT, URL_LIMIT, MOMENT_LIMIT = 1_000, 4_000, 2_000, 40
 """Characters kept of what an agent reports."""
 
 
@@ -63,6 +63,7 @@ class Result(Struct, frozen=True, kw_only=True, rename="camel"):
             outcome=self.outcome and self.outcome[:OUTCOME_LIMIT],
             summary=self.summary and self.summary[:SUMMARY_LIMIT],
             recording_url=self.recording_url and self.recording_url[:URL_LIMIT],
+            callback_at=self.callback_at and self.callback_at[:MOMENT_LIMIT],
         )
 
 

@@ -15,6 +15,9 @@ from chalicelib.campaigns.model import Retry
 from chalicelib.dialing.model import Attempt, Call, CallState, CallStatus, Result
 from chalicelib.queues import Ended, Released, Skipped
 
+SUMMARIES_KEPT = 5
+"""Of a call's attempts, the last; a summary can be 4,000 characters, a row 400 KB."""
+
 QUEUE_LEASE_SECONDS = 120
 """How long a claimed call may wait for its dialer before it is claimed anew."""
 
@@ -81,7 +84,7 @@ def _ended(call: Call, attempt_id: str, result: Result, retry: Retry, *, now: da
         if due is None:
             return _final(call, result, now)
         callback = result.call_status is CallStatus.CALLBACK_REQUESTED
-        attempts = [*call.attempts, _attempt(call, result, now)]
+        attempts = _history(call.attempts, _attempt(call, result, now))
         call = replace(call, attempts=attempts, attempt_id=None, called_back=call.called_back or callback)
         return _waiting(call, due, now)
     return _corrected(call, attempt_id, result, now)
@@ -101,7 +104,9 @@ def _corrected(call: Call, attempt_id: str, result: Result, now: datetime) -> Ca
     call = replace(call, attempts=attempts, updated_at=clock.stamp(now))
     if attempts[-1].attempt_id != attempt_id or call.state in (CallState.QUEUED, CallState.CALLING):
         return call
-    return replace(call, state=CallState.DONE, call_status=result.call_status, due_at=None)
+    return replace(
+        call, state=CallState.DONE, call_status=result.call_status, due_at=None, attempt_id=None, skip_reason=None
+    )
 
 
 def _released(call: Call, event: Released, now: datetime) -> Call | None:
@@ -154,12 +159,18 @@ def _final(call: Call, result: Result, now: datetime, *, presumed: bool = False)
         call,
         state=CallState.DONE,
         call_status=result.call_status,
-        attempts=[*call.attempts, _attempt(call, result, now, presumed=presumed)],
+        attempts=_history(call.attempts, _attempt(call, result, now, presumed=presumed)),
         attempt_id=None,
         due_at=None,
         started_at=None,
         updated_at=clock.stamp(now),
     )
+
+
+def _history(earlier: list[Attempt], last: Attempt) -> list[Attempt]:
+    """Attempts with one more. Redials add to them without end, a row has one: only the last keep their summaries."""
+    whole = max(len(earlier) + 1 - SUMMARIES_KEPT, 0)
+    return [*(replace(attempt, summary=None) for attempt in earlier[:whole]), *earlier[whole:], last]
 
 
 def _attempt(call: Call, result: Result, now: datetime, *, presumed: bool = False) -> Attempt:

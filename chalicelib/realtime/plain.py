@@ -6,7 +6,6 @@ import msgspec
 
 from chalicelib.realtime.model import Logged
 
-PING = '{"event":"ping"}'
 PONG = '{"event":"pong"}'
 UNREADABLE = '{"event":"error","data":{"message":"Send {\\"action\\":\\"ping\\"} or nothing."}}'
 

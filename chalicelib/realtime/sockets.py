@@ -24,7 +24,6 @@ OPEN_SECONDS = 1
 """After which a plain socket is told what it missed: it opens when its `connect` has returned."""
 
 PINGS_AT_ONCE = 32
-PING = {Format.PLAIN: plain.PING, Format.SOCKET_IO: socketio.PING}
 
 MOST_CHARACTERS = 32_768
 """Of a client's frame, as API Gateway has it."""
@@ -189,15 +188,15 @@ def disconnect(event: dict[str, Any]) -> Answer:
 
 
 def ping(*, now: datetime, line: Line = poster) -> None:
-    """Ping every socket whose turn it is: every fourth minute, so that neither API Gateway nor a client gives up."""
+    """Ping every Socket.IO client whose turn it is, each every fourth minute: neither it nor API Gateway gives up."""
 
-    def reach(connection_id: str, frame: str) -> None:
+    def reach(connection_id: str) -> None:
         try:
-            line.post(connection_id, frame)
+            line.post(connection_id, socketio.PING)
         except (Gone, Slow):
             logger().info("socket took no ping", connectionId=connection_id)
 
-    due = [(connection_id, PING[format_]) for connection_id, format_ in store.due_for_ping(now)]
+    due = list(store.due_for_ping(now))
     if due:
         with ThreadPoolExecutor(min(PINGS_AT_ONCE, len(due))) as pool:
-            list(pool.map(lambda each: reach(*each), due))
+            list(pool.map(reach, due))

@@ -13,7 +13,7 @@ from typing import Any
 from msgspec import Struct
 from pynamodb.attributes import NumberAttribute, TTLAttribute, UnicodeAttribute
 from pynamodb.expressions.update import Action
-from pynamodb.indexes import GlobalSecondaryIndex, IncludeProjection, KeysOnlyProjection
+from pynamodb.indexes import GlobalSecondaryIndex, KeysOnlyProjection
 
 from chalicelib import clock
 from chalicelib.errors import Conflict
@@ -52,7 +52,7 @@ class ConnectionIndex(GlobalSecondaryIndex["ConnectionRow"]):
 class PingIndex(GlobalSecondaryIndex["ConnectionRow"]):
     class Meta:
         index_name = "ping"
-        projection = IncludeProjection(["format", "connectedAt"])
+        projection = KeysOnlyProjection()
 
     phase = UnicodeAttribute(hash_key=True, attr_name="pingPhase")
     connection_id = UnicodeAttribute(range_key=True, attr_name="connectionId")
@@ -67,7 +67,7 @@ class ConnectionRow(Row):
     connected_at = UnicodeAttribute(attr_name="connectedAt")
     expires_at = TTLAttribute(attr_name="expiresAt")
     format = Choice(Format)
-    phase = UnicodeAttribute(attr_name="pingPhase")
+    phase = UnicodeAttribute(null=True, attr_name="pingPhase")
     campaign_id = UnicodeAttribute(null=True, attr_name="campaignId")
     since = NumberAttribute(null=True)
     tries = NumberAttribute(null=True)
@@ -191,10 +191,10 @@ def forget_connection(connection_id: str) -> None:
         row.delete()
 
 
-def due_for_ping(now: datetime) -> Iterator[tuple[str, Format]]:
-    """The connections whose turn it is in this minute: every one's comes every fourth."""
+def due_for_ping(now: datetime) -> Iterator[str]:
+    """The Socket.IO connections whose turn it is in this minute: every one's comes every fourth."""
     for row in ConnectionRow.query(_phase(now), index_name="ping"):
-        yield row.connection_id, row.format
+        yield row.connection_id
 
 
 def opening_of_image(image: dict[str, object]) -> str | None:
@@ -205,7 +205,8 @@ def opening_of_image(image: dict[str, object]) -> str | None:
 
 def _row(socket: Socket) -> ConnectionRow:
     at = clock.moment(socket.connected_at)
-    return ConnectionRow.of(socket, expires_at=at + LONGEST_CONNECTION, phase=_phase(at))
+    phase = _phase(at) if socket.format is Format.SOCKET_IO else None
+    return ConnectionRow.of(socket, expires_at=at + LONGEST_CONNECTION, phase=phase)
 
 
 def _phase(at: datetime) -> str:

@@ -17,6 +17,7 @@ import app
 from chalicelib.agents.contract import NotPlaced
 from chalicelib.agents.http import HttpAgent
 from chalicelib.log import alarm, logger
+from chalicelib.secrets import secret
 from tests.service.cloud import rest_event
 from tests.simulation.environment import variables
 from tests.simulation.story import Story
@@ -118,10 +119,11 @@ def test_agent_that_cannot_be_reached_costs_no_secret(environment: pytest.Monkey
     environment.setenv("AGENT_TOKEN_PARAMETER", "/agent-token")
     with mock_aws():
         boto3.client("ssm").put_parameter(Name="/agent-token", Value=TOKEN, Type="SecureString")
-        try:
-            HttpAgent().place(an_order())
-        except NotPlaced:
-            logger().exception("call not placed")
+        assert secret("/agent-token") == TOKEN
+    try:
+        HttpAgent().place(an_order())
+    except NotPlaced:
+        logger().exception("call not placed")
     assert "127.0.0.1" in logged.getvalue()
     assert PHONE.findall(logged.getvalue()) == []
     assert TOKEN not in logged.getvalue()

@@ -265,3 +265,10 @@ def test_events_that_come_twice_or_out_of_order_leave_a_sound_call(
         assert (call.state is CallState.DONE) == (call.due_at is None)
         assert (call.state is CallState.DONE) == (call.call_status in (*OUTCOMES, CallStatus.SKIPPED))
         assert len({attempt.attempt_id for attempt in call.attempts}) == len(call.attempts)
+
+
+def test_only_the_last_attempts_keep_their_summaries() -> None:
+    call, often = a_call(CallState.WAITING), Retry(max_attempts=10, on=[CallStatus.BUSY])
+    for n in range(9):
+        call = then(dialed(call, str(n)), ended(CallStatus.BUSY, str(n), summary=f"try {n}"), often)
+    assert [attempt.summary for attempt in call.attempts] == [None] * 4 + [f"try {n}" for n in range(4, 9)]
