@@ -2,13 +2,22 @@
 
 from __future__ import annotations
 
+import subprocess
 import sys
 from importlib import import_module
 
 BENCHES = ("http", "start", "pacing", "cost", "sockets", "workbook")
 
+
+def main(names: list[str]) -> bool:
+    """Run one bench here, or several each in a process of its own; whether all goals are met."""
+    if len(names) == 1:
+        met: bool = import_module(f"bench.{names[0]}").main()
+        return met
+    missed = [name for name in names if subprocess.run([sys.executable, "-m", "bench", name], check=False).returncode]
+    print(f"{len(names) - len(missed)} passed, {len(missed)} failed {' '.join(missed)}")
+    return not missed
+
+
 if __name__ == "__main__":
-    results = {name: import_module(f"bench.{name}").main() for name in sys.argv[1:] or BENCHES}
-    missed = [name for name, good in results.items() if not good]
-    print(f"{len(results) - len(missed)} passed, {len(missed)} failed {' '.join(missed)}")
-    sys.exit(bool(missed))
+    sys.exit(not main(sys.argv[1:] or list(BENCHES)))
