@@ -2,11 +2,11 @@
 
 import uuid
 
+import uuid_utils
+
 
 def new_id() -> str:
     """A fresh UUIDv7 in its canonical text form."""
-    import uuid_utils
-
     return str(uuid_utils.uuid7())
 
 

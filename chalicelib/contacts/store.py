@@ -7,7 +7,7 @@ attempt is on it right now. Whatever changes a contact's phone or status writes 
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from typing import Any
 
 from msgspec import Struct
@@ -166,12 +166,13 @@ def put_new(transaction: Transaction, contact: Contact, *, import_id: str | None
     transaction.put(owned, _unowned(contact), tag="phone")
 
 
-def put_all_new(transaction: Bulk, new: Iterable[Contact], *, import_id: str) -> None:
+def put_all_new(transaction: Bulk, new: Sequence[Contact], *, organization_id: str, import_id: str) -> None:
     """Add many new contacts and their phones, which nobody may have or have had, to a transaction; uncounted."""
-    for contact in new:
-        key = _status_key(contact.organization_id, contact.status)
-        transaction.put_new(ContactRow, contact, absent="contactId", status_key=key, import_id=import_id)
-        transaction.put_new(PhoneRow, contact, absent="phone", tag="phone")
+    for status in dict.fromkeys(contact.status for contact in new):
+        alike = [contact for contact in new if contact.status is status]
+        key = _status_key(organization_id, status)
+        transaction.put_new(ContactRow, alike, absent="contactId", status_key=key, import_id=import_id)
+    transaction.put_new(PhoneRow, new, absent="phone", tag="phone")
 
 
 def _unowned(contact: Contact) -> Condition:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import re
 from collections.abc import Callable
 from datetime import date, timedelta
@@ -24,6 +25,9 @@ API_NAMES = {
 DAY_ZERO = date(1899, 12, 30)
 FIRST_SERIAL = 3654
 """1910-01-01 as Excel counts days; smaller numbers are as likely a year."""
+
+DATES_KEPT = 10_000
+"""Dates of birth repeat: so many are remembered."""
 
 PHONE_EXPECTED = "expected a phone number such as +998901234567"
 DIGITS_LOST = "digits were lost: format the column as text and type the number again"
@@ -58,6 +62,7 @@ def phone(cell: Any) -> str:
     return written.removesuffix(".0").lstrip("'")
 
 
+@functools.lru_cache(maxsize=DATES_KEPT)
 def date_of_birth(cell: Any) -> str:
     """A date cell, ISO text, day.month.year, or the number of days that Excel keeps a date as."""
     if isinstance(cell, int | float) and FIRST_SERIAL <= cell < 100_000:
@@ -75,13 +80,19 @@ def date_of_birth(cell: Any) -> str:
 
 def custom_data(cell: Any) -> dict[str, Any]:
     """A cell that holds a JSON object."""
+    written = text(cell)
     try:
-        value = msgspec.json.decode(text(cell))
+        value = msgspec.json.decode(written)
     except (msgspec.DecodeError, UnicodeEncodeError, RecursionError):
         value = None
-    if not isinstance(value, dict) or levels(value) > CUSTOM_DATA_LEVELS:
+    if not isinstance(value, dict) or (_opened(written) > CUSTOM_DATA_LEVELS < levels(value)):
         raise FieldError("customData", OBJECT_EXPECTED)
     return value
+
+
+def _opened(written: str) -> int:
+    """How many objects and lists a JSON text begins, at most: no value is nested deeper."""
+    return written.count("{") + written.count("[")
 
 
 def status(cell: Any) -> ContactStatus:

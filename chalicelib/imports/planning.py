@@ -31,7 +31,7 @@ class Draft:
 
     def __init__(self, file: IO[bytes], duplicates: Duplicates) -> None:
         self._file = file
-        self._end = 0
+        self._at = self._end = 0
         self._places: dict[int, int] = {}
         self._duplicates = duplicates
 
@@ -56,17 +56,20 @@ class Draft:
 
     def _append(self, person: Person) -> int:
         place = self._end
-        if self._file.tell() != place:
-            self._file.seek(place)
-        self._end += self._file.write(records.sized(_encode(person)))
+        self._go_to(place)
+        self._at = self._end = place + self._file.write(records.sized(_encode(person)))
         return place
 
     def _record(self, place: int) -> bytes:
-        if self._file.tell() != place:
-            self._file.seek(place)
+        self._go_to(place)
         record = records.next_of(self._file)
         assert record is not None  # noqa: S101 (we wrote it)
+        self._at = place + records.SIZE + len(record)
         return record
+
+    def _go_to(self, place: int) -> None:
+        if self._at != place:
+            self._file.seek(place)
 
 
 def again(first: Person, later: Person, duplicates: Duplicates) -> Person:

@@ -234,10 +234,10 @@ def write_chunk(
     written = [contact.contact_id for contact in [*new, *(contact for contact, _ in known)]]
     marker = Marker(f"{number:08}", written, counts)
     owner = _chunks_of(of.organization_id, of.import_id)
-    transaction.put_new(MarkerRow, marker, absent="owner", tag="marker", owner=owner)
+    transaction.put_new(MarkerRow, [marker], absent="owner", tag="marker", owner=owner)
     tally: Counter[str] = Counter(contact.status for contact in new)
     fresh = [contact for contact in new if contact.status is not ContactStatus.DO_NOT_CALL]
-    contacts.put_all_new(transaction, fresh, import_id=of.import_id)
+    contacts.put_all_new(transaction, fresh, organization_id=of.organization_id, import_id=of.import_id)
     for contact in new:
         if contact.status is ContactStatus.DO_NOT_CALL:
             contacts.put_new(transaction, contact, import_id=of.import_id)

@@ -38,7 +38,7 @@ def write(of: Import, plan: Path, until: datetime, *, now: Now) -> bool:
     def gather(most: int) -> None:
         nonlocal total
         while len(pending) > most:
-            if wait([pending[0]], WAIT_SECONDS).done:
+            if pending[0].done() or wait([pending[0]], WAIT_SECONDS).done:
                 total = total.plus(pending.popleft().result())
             progress.tell(now(), **counted(of, total))
 

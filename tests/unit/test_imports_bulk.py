@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from typing import Any
 
 import pytest
@@ -10,6 +11,7 @@ from chalicelib import bulk
 from chalicelib.contacts.model import Contact, ContactStatus
 from chalicelib.contacts.store import ContactRow, PhoneRow
 from chalicelib.settings import Settings
+from chalicelib.store import Row
 
 
 @pytest.fixture(autouse=True)
@@ -34,7 +36,12 @@ def a_contact(**fields: Any) -> Contact:
     ],
 )
 def test_contact(contact: Contact) -> None:
-    row = ContactRow.of(contact, status_key="1#ACTIVE", import_id="2")
-    assert bulk.item(ContactRow, contact, {"status_key": "1#ACTIVE", "import_id": "2"}) == row.serialize()
+    more = {"status_key": "1#ACTIVE", "import_id": "2"}
+    assert in_bulk(ContactRow, contact, more) == ContactRow.of(contact, **more).serialize()
     owned = PhoneRow(contact.organization_id, contact.phone, contact_id=contact.contact_id, status=contact.status)
-    assert bulk.item(PhoneRow, contact, {}) == owned.serialize()
+    assert in_bulk(PhoneRow, contact, {}) == owned.serialize()
+
+
+def in_bulk(kind: type[Row], contact: Contact, more: dict[str, str]) -> Any:
+    [item] = bulk.items(kind, [contact], more)
+    return json.loads(item)
