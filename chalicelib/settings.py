@@ -5,13 +5,18 @@ Names of tables, queues and secrets come from the packaged template; nothing in 
 
 import functools
 import os
-from typing import Any
+from typing import Annotated, Any
 
 import msgspec
+from msgspec import Meta
 
 
 class MissingSetting(RuntimeError):
     """An environment variable the deployment must set is absent or not of its form."""
+
+
+LONGEST_WAIT = 840
+"""Seconds the dialer may wait for an agent's answer: it has 15 minutes, and needs some for what comes after."""
 
 
 class Settings(msgspec.Struct, frozen=True, kw_only=True):
@@ -40,9 +45,9 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
     agent_provider: str = "simulated"
     agent_url: str = ""
     agent_token_parameter: str = ""
-    agent_timeout_seconds: float = 60
+    agent_timeout_seconds: Annotated[float, Meta(gt=0, le=LONGEST_WAIT)] = 60
     webhook_secret_parameter: str = ""
-    simulated_call_seconds: float = 1
+    simulated_call_seconds: Annotated[float, Meta(ge=0, le=LONGEST_WAIT)] = 1
     public_url: str = ""
     default_phone_region: str = "UZ"
     default_calling_hours: str = ""

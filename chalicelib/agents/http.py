@@ -23,6 +23,9 @@ CONNECT_TIMEOUT_SECONDS = 5
 SIGNATURE_AGE_SECONDS = 300
 """How far a webhook's signature may be from now."""
 
+LONGEST_CALL_SECONDS = 86_400
+"""A longer duration is none, but milliseconds, or a number no row could keep."""
+
 NOT_PLACED = {
     401: Verdict.REFUSED,
     403: Verdict.REFUSED,
@@ -43,7 +46,7 @@ class Report(Struct, frozen=True, rename="camel"):
     success: bool | None = None
     outcome: str | None = None
     summary: str | None = None
-    duration: Annotated[float, Meta(ge=0)] | None = None
+    duration: Annotated[float, Meta(ge=0, le=LONGEST_CALL_SECONDS)] | None = None
     recording_url: str | None = None
     status: str | None = None
     callback_at: str | None = None

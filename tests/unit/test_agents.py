@@ -2,19 +2,31 @@
 
 from __future__ import annotations
 
+import functools
 import json
 import socket
+import ssl
 import struct
+import tempfile
 import threading
 from collections.abc import Callable, Iterator
-from datetime import timedelta
+from contextlib import suppress
+from datetime import UTC, datetime, timedelta
+from ipaddress import ip_address
+from pathlib import Path
 from typing import Any
 
 import boto3
 import pytest
+from cryptography import x509
+from cryptography.hazmat.primitives import hashes
+from cryptography.hazmat.primitives.asymmetric import ec
+from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat
+from cryptography.x509.oid import NameOID
 from moto import mock_aws
 
 from chalicelib import agents
+from chalicelib.agents import http
 from chalicelib.agents.contract import Accepted, NotPlaced, OutcomeUnknown
 from chalicelib.agents.http import HttpAgent, LateReport, Report, sign, verify
 from chalicelib.agents.simulated import SimulatedAgent
@@ -34,6 +46,7 @@ class Line:
     def __init__(self) -> None:
         self.received: list[bytes] = []
         self.behave: Behave = hang_up
+        self._tls: ssl.SSLContext | None = None
         self._socket = socket.create_server(("127.0.0.1", 0))
         self._thread = threading.Thread(target=self._serve)
         self._thread.start()
@@ -48,8 +61,20 @@ class Line:
                 connection, _ = self._socket.accept()
             except OSError:
                 return
-            with connection:
-                self.behave(connection)
+            with connection, suppress(ssl.SSLError), self._spoken_on(connection) as line:
+                self.behave(line)
+
+    def _spoken_on(self, connection: socket.socket) -> socket.socket:
+        return self._tls.wrap_socket(connection, server_side=True) if self._tls else connection
+
+    def encrypted(self, certificate: bytes) -> None:
+        """Speak TLS from now on, with a certificate and its key in PEM."""
+        tls = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+        with tempfile.NamedTemporaryFile() as file:
+            file.write(certificate)
+            file.flush()
+            tls.load_cert_chain(file.name)
+        self._tls = tls
 
     def answers(self, status: int | str, body: bytes = b"", **headers: str) -> None:
         """Read a request and answer it."""
@@ -115,6 +140,21 @@ def stop_midway(connection: socket.socket) -> None:
 def stall_midway(connection: socket.socket) -> None:
     stop_midway(connection)
     connection.recv(1)
+
+
+@functools.cache
+def certificate() -> bytes:
+    """A certificate that this machine gives itself, and its key, in PEM."""
+    key = ec.generate_private_key(ec.SECP256R1())
+    name = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, "agent.test")])
+    now = datetime.now(UTC)
+    signed = (
+        x509.CertificateBuilder(name, name, key.public_key(), 1, now - timedelta(days=1), now + timedelta(days=1))
+        .add_extension(x509.SubjectAlternativeName([x509.IPAddress(ip_address("127.0.0.1"))]), critical=False)
+        .sign(key, hashes.SHA256())
+    )
+    private = key.private_bytes(Encoding.PEM, PrivateFormat.PKCS8, NoEncryption())
+    return signed.public_bytes(Encoding.PEM) + private
 
 
 @pytest.fixture
@@ -241,7 +281,13 @@ def test_other_answers_leave_it_open(line: Line, status: int) -> None:
     "body",
     [
         *(b"", b"{", b"null", b"[]", b"<html>", b"\xff", b"{}", b'{"outcome":"x"}', b'{"success":"yes"}'),
-        *(b'{"status":"DONE"}', b'{"status":"PENDING"}', b'{"success":true,"duration":-1}', b"[" * 100_000),
+        *(
+            b'{"status":"DONE"}',
+            b'{"status":"PENDING"}',
+            b'{"success":true,"duration":-1}',
+            b'{"success":true,"duration":1e300}',
+            b"[" * 100_000,
+        ),
     ],
 )
 def test_answer_that_cannot_be_read_leaves_it_open(line: Line, body: bytes) -> None:
@@ -284,6 +330,39 @@ def test_agent_without_encryption_where_some_is_expected_began_no_call(
     line.behave = lambda connection: connection.sendall(b"HTTP/1.1 200 OK\r\n\r\n")
     environment.setenv("AGENT_URL", f"https://{line.address}/calls")
     assert refusal() is Verdict.AWAY
+
+
+def test_agent_whose_certificate_is_not_trusted_began_no_call(line: Line, environment: pytest.MonkeyPatch) -> None:
+    line.encrypted(certificate())
+    line.reports(success=True)
+    environment.setenv("AGENT_URL", f"https://{line.address}/calls")
+    assert refusal() is Verdict.AWAY
+    assert line.received == []
+
+
+@pytest.mark.parametrize("behave", [hang_up, reset_after_reading, say_nothing])
+def test_encrypted_line_that_breaks_after_the_order_was_read_leaves_it_open(
+    line: Line, environment: pytest.MonkeyPatch, tmp_path: Path, behave: Behave
+) -> None:
+    trusted = tmp_path / "trusted.pem"
+    trusted.write_bytes(certificate())
+    environment.setenv("REQUESTS_CA_BUNDLE", str(trusted))
+    environment.setenv("AGENT_URL", f"https://{line.address}/calls")
+    line.encrypted(certificate())
+    line.reports(success=True)
+    assert isinstance(place(), Result)
+    line.behave = behave
+    with pytest.raises(OutcomeUnknown):
+        place()
+
+
+@pytest.mark.parametrize("token", ["two\nlines", "ключ"])
+def test_token_no_header_can_hold_began_no_call(line: Line, environment: pytest.MonkeyPatch, token: str) -> None:
+    environment.setattr(http, "secret", lambda _: token)
+    environment.setenv("AGENT_TOKEN_PARAMETER", "/token")
+    line.reports(success=True)
+    refusal()
+    assert line.received == []
 
 
 @pytest.mark.parametrize("address", ["", "agent.test/calls", "http://", "https://[::1", "ftp://agent.test/"])

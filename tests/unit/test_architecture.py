@@ -84,8 +84,17 @@ def violations(sources: dict[str, str], known: set[str] | None = None) -> list[s
         f"{module}: {wrong}"
         for module, source in sources.items()
         for tree in [ast.parse(source)]
-        for wrong in (*_directions(module, tree, known), *_libraries(module, tree), *_work(module, tree))
+        for wrong in (*_forms(tree), *_directions(module, tree, known), *_libraries(module, tree), *_work(module, tree))
     )
+
+
+def _forms(tree: ast.Module) -> Iterator[str]:
+    """The project's modules are imported in one form, which `imported` knows."""
+    for node in ast.walk(tree):
+        if isinstance(node, ast.ImportFrom) and node.level:
+            yield "imports relatively"
+        if isinstance(node, ast.Import) and any(alias.name.partition(".")[0] == "chalicelib" for alias in node.names):
+            yield "imports a module of the project by its whole name"
 
 
 def _directions(module: str, tree: ast.Module, known: set[str]) -> Iterator[str]:
@@ -197,6 +206,8 @@ def test_every_door_is_used() -> None:
         ("errors", "def f():\n    from chalicelib.contacts.model import Contact", "contacts.model is above it"),
         ("dialing.pacer", "from chalicelib.imports import importer", "imports.importer is another room's own"),
         ("imports.store", "import pynamodb.models\nfrom chalicelib.realtime.poster import post", "realtime.poster is"),
+        ("dialing.pacer", "from . import store", "imports relatively"),
+        ("dialing.pacer", "import chalicelib.imports.importer", "imports a module of the project by its whole name"),
         ("dialing.pacer", "from pynamodb.attributes import UnicodeAttribute", "imports pynamodb"),
         ("dialing.pacer", "def f():\n    import boto3", "imports boto3"),
         ("dialing.pacer", "from chalice import Response", "imports chalice"),

@@ -47,7 +47,11 @@ def test_every_missing_variable_is_named(environment: pytest.MonkeyPatch) -> Non
 
 @pytest.mark.parametrize(
     ("name", "value"),
-    [("AGENT_TIMEOUT_SECONDS", "a minute"), ("SIMULATED_CALL_SECONDS", "1s"), ("JWT_REQUIRE_EXP", "perhaps")],
+    [
+        *(("AGENT_TIMEOUT_SECONDS", value) for value in ("a minute", "0", "-1", "841", "nan", "inf")),
+        *(("SIMULATED_CALL_SECONDS", value) for value in ("1s", "-1", "841", "nan")),
+        ("JWT_REQUIRE_EXP", "perhaps"),
+    ],
 )
 def test_malformed_variable_is_refused(environment: pytest.MonkeyPatch, name: str, value: str) -> None:
     environment.setenv(name, value)
