@@ -144,7 +144,7 @@ class DynamoDB:
         found: dict[str, list[Item]] = {}
         for name, wanted in request["RequestItems"].items():
             table = self.tables[name]
-            items = [table.items.get(table.key(key)) for key in wanted["Keys"]]
+            items = [table.items.get(key) for key in sorted(map(table.key, wanted["Keys"]))]
             self._read(
                 name, "", [item or {} for item in items], consistent=wanted.get("ConsistentRead", False), each=True
             )

@@ -21,6 +21,9 @@ from tests.simulation.world import CALM, WILD, World
 ORGANIZATION = "1"
 ACTION_HOURS = 2
 PATIENCE_HOURS = 240
+RUNS_PER_PERSON = 200
+"""Handler runs a whole story may take: hundreds of seeds took 57 at most."""
+
 EVERY_DAY = ["MON", "TUE", "WED", "THU", "FRI", "SAT", "SUN"]
 
 
@@ -186,6 +189,8 @@ class Story:
             self.world.start("operator", partial(self._start, campaign_id))
 
     def _ended(self) -> bool:
+        if self.world.tally.total() > RUNS_PER_PERSON * self.people:
+            raise Broken("busy without end")
         return all(
             campaign.status is CampaignStatus.COMPLETED and not campaign.in_flight
             for campaign in self.world.invariants.counters.values()

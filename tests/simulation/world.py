@@ -11,6 +11,7 @@ import heapq
 import json
 import random
 import time
+import uuid
 from collections import Counter, defaultdict
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -22,14 +23,14 @@ from typing import Any
 import greenlet
 from msgspec import Struct
 
-from chalicelib import bucket, clock, queues, store
+from chalicelib import bucket, clock, ids, queues, store
 from chalicelib.campaigns import schedule, worker
 from chalicelib.dialing import dialer, pacer
 from chalicelib.dialing.policy import QUEUE_LEASE_SECONDS
 from chalicelib.settings import settings
 from tests.simulation.agent import PhoneLine
 from tests.simulation.dynamodb import DynamoDB, Refused
-from tests.simulation.invariants import Invariants
+from tests.simulation.invariants import Broken, Invariants
 
 START = datetime(2026, 11, 23, 6, 0, tzinfo=UTC)
 
@@ -73,6 +74,9 @@ WILD = Faults(
 )
 CALM = Faults()
 
+RECEIVES = 5
+"""How often a queue delivers a message at most."""
+
 
 class Message(Struct):
     """A message in a queue."""
@@ -80,6 +84,8 @@ class Message(Struct):
     body: str
     group: str | None = None
     receives: int = 0
+    failures: int = 0
+    """How often a handler lived to fail at it."""
 
 
 class Process:
@@ -129,7 +135,6 @@ class World:
         self.ordered: Callable[[str], None] = lambda body: None
         """Told of each dial message that is sent."""
 
-        self.dead_letters: list[str] = []
         self.tally: Counter[str] = Counter()
 
     # time
@@ -160,6 +165,13 @@ class World:
             self.seconds += seconds
         else:
             self._pass(seconds)
+
+    def new_id(self) -> str:
+        """What `ids.new_id` is in this world."""
+        milliseconds = int(self.now().timestamp() * 1000)
+        return str(
+            uuid.UUID(int=milliseconds << 80 | 7 << 76 | self.random.getrandbits(76) & ~(0b11 << 62) | 0b10 << 62)
+        )
 
     # processes
 
@@ -225,14 +237,16 @@ class World:
     def installed(self) -> Iterator[World]:
         """Answer the project's AWS clients, and be the time, as long as the context lasts."""
         emitters = [client.meta.events for client in (store.connection().client, queues._sqs(), bucket._s3())]
-        sleep, monotonic = time.sleep, time.monotonic
+        sleep, monotonic, new_id, chance = time.sleep, time.monotonic, ids.new_id, random.getstate()
         for emitter in emitters:
             emitter.register("before-call", self._answer, unique_id="simulation")
-        time.sleep, time.monotonic = self.sleep, lambda: self.seconds  # type: ignore[assignment]
+        time.sleep, time.monotonic, ids.new_id = self.sleep, lambda: self.seconds, self.new_id  # type: ignore[assignment]
+        random.seed(self.random.random())
         try:
             yield self
         finally:
-            time.sleep, time.monotonic = sleep, monotonic
+            time.sleep, time.monotonic, ids.new_id = sleep, monotonic, new_id
+            random.setstate(chance)
             for emitter in emitters:
                 emitter.unregister("before-call", self._answer, unique_id="simulation")
 
@@ -282,6 +296,13 @@ class World:
         else:
             self.at(QUEUE_LEASE_SECONDS, partial(self.late.append, message))
 
+    def _gives_up(self, message: Message, *, killed: bool) -> bool:
+        """Whether a queue delivers a message no more. Raises Broken when its handlers failed alive each time."""
+        message.failures += not killed
+        if message.failures >= RECEIVES:
+            raise Broken(f"a message became a dead letter: {message.body}")
+        return message.receives >= RECEIVES
+
     def _copies(self) -> int:
         return 0 if self.chance(self.faults.lose) else 2 if self.chance(self.faults.duplicate) else 1
 
@@ -315,23 +336,27 @@ class World:
         self.start(
             "pacer",
             lambda: pacer.handle(records, now=self.now),
-            lambda failed: self._paced(batch, {*map(int, failed), *again}, len(failed)),
-            lambda error: self.at(120, lambda: self._paced(batch, set(range(len(batch))), 0)),
+            lambda failed: self._paced(batch, set(map(int, failed)), again),
+            partial(self._unpaced, batch),
         )
 
-    def _paced(self, batch: list[Message], again: set[int], failed: int) -> None:
-        """Unlock the batch's groups; the messages of `again` (by their place in the batch) stay in the queue."""
-        self.tally["failed"] += failed
+    def _unpaced(self, batch: list[Message], error: BaseException) -> None:
+        self.at(120, lambda: self._paced(batch, set(range(len(batch))), killed=isinstance(error, Killed)))
+
+    def _paced(self, batch: list[Message], failed: set[int], again: range = range(0), *, killed: bool = False) -> None:
+        """Unlock the batch's groups; messages that failed, by their place in it, or come `again` stay in the queue."""
+        self.tally["failed"] += len(failed)
         for n, message in enumerate(batch):
             assert message.group is not None
             message.receives += 1
             self.locked.discard(message.group)
-            if n in again and message.receives < 5:
-                continue
-            if n in again:
-                self.dead_letters.append(message.body)
-            self.groups[message.group] = [each for each in self.groups[message.group] if each is not message]
-        self.at(1.0 if again else 0.01, self._pace)
+            if n in failed:
+                gone = self._gives_up(message, killed=killed)
+            else:
+                gone = n not in again or message.receives >= RECEIVES
+            if gone:
+                self.groups[message.group] = [each for each in self.groups[message.group] if each is not message]
+        self.at(1.0 if failed or again else 0.01, self._pace)
 
     # the dial queue: standard, one message per dialer
 
@@ -357,12 +382,10 @@ class World:
         self.dialing -= 1
         self.at(0.0, self._dial)
 
-    def _undialed(self, message: Message, _: BaseException) -> None:
+    def _undialed(self, message: Message, error: BaseException) -> None:
         self._dialed()
-        if message.receives < 5:
+        if not self._gives_up(message, killed=isinstance(error, Killed)):
             self.at(900, lambda: self._post_dial(message))
-        else:
-            self.dead_letters.append(message.body)
 
     # the worker and the clock
 
@@ -371,13 +394,12 @@ class World:
         self.start(
             "worker",
             lambda: worker.handle([message.body], now=self.now),
-            lambda result: None,
-            lambda error: (
-                self.at(300, lambda: self._work(message))
-                if message.receives < 5
-                else self.dead_letters.append(message.body)
-            ),
+            failed=partial(self._unworked, message),
         )
+
+    def _unworked(self, message: Message, error: BaseException) -> None:
+        if not self._gives_up(message, killed=isinstance(error, Killed)):
+            self.at(300, lambda: self._work(message))
 
     def tick_every_minute(self) -> None:
         """Start the clock; a tick that would find nobody to wake is left out."""
