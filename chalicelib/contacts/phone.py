@@ -2,6 +2,11 @@
 
 from chalicelib.errors import FieldError
 
+EXPECTED = "expected a phone number such as +998901234567"
+
+SECOND_NUMBER = 7
+"""Digits of an extension that is none, but another number."""
+
 
 def normalize(text: str, region: str, *, field: str = "phone") -> str:
     """The E.164 form of a phone as people write it; `region` (ISO 3166) is assumed where no country code is given.
@@ -13,7 +18,9 @@ def normalize(text: str, region: str, *, field: str = "phone") -> str:
     try:
         number = phonenumbers.parse(text, region)
     except phonenumbers.NumberParseException:
-        raise FieldError(field, "expected a phone number such as +998901234567") from None
+        raise FieldError(field, EXPECTED) from None
+    if len(number.extension or "") >= SECOND_NUMBER:
+        raise FieldError(field, EXPECTED)
     if not phonenumbers.is_valid_number(number):
         international = _without_plus(text, region)
         if international is None:

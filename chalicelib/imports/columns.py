@@ -6,11 +6,13 @@ import functools
 import re
 from collections.abc import Callable
 from datetime import date, timedelta
+from itertools import chain, count
 from typing import Any
 
 import msgspec
 
 from chalicelib.contacts.model import CUSTOM_DATA_LEVELS, CUSTOM_DATA_LIMIT, ContactStatus, is_date, levels
+from chalicelib.contacts.phone import EXPECTED as PHONE_EXPECTED
 from chalicelib.errors import FieldError
 from chalicelib.imports import headers
 
@@ -29,7 +31,6 @@ FIRST_SERIAL = 3654
 DATES_KEPT = 10_000
 """Dates of birth repeat: so many are remembered."""
 
-PHONE_EXPECTED = "expected a phone number such as +998901234567"
 DIGITS_LOST = "digits were lost: format the column as text and type the number again"
 DATE_EXPECTED = "expected a date such as 1985-03-15 or 15.03.1985"
 OBJECT_EXPECTED = 'expected a JSON object such as {"totalDebt": 5000}'
@@ -39,6 +40,11 @@ _SCIENTIFIC = re.compile(r"([0-9])[.,]?([0-9]*)[eE]\+?([0-9]{1,2})")
 _DOTTED = re.compile(r"(\d{1,2})[./-](\d{1,2})[./-](\d{4})")
 
 Reader = Callable[[Any], Any]
+Column = tuple[str | None, str, Reader]
+"""The contact's field that a column holds, or None; the key of `customData` that it becomes otherwise; its reader."""
+
+KEY_LIMIT = 250
+"""Characters of a header that its key keeps."""
 
 
 def text(cell: Any) -> str:
@@ -138,13 +144,17 @@ READERS: dict[str, Reader] = {
 }
 
 
-def readers(header: list[Any]) -> list[tuple[str, bool, Reader] | None]:
-    """For each column of a header: name of field or key, whether it is a field, and its reader; None for no column."""
-    return [_column(text(cell)) for cell in header]
+def of(header: list[Any]) -> list[Column | None]:
+    """The columns of a header; None for one that says nothing. Keys of two columns differ."""
+    used: set[str] = set()
+    return [_column(text(cell), used) for cell in header]
 
 
-def _column(header: str) -> tuple[str, bool, Reader] | None:
+def _column(header: str, used: set[str]) -> Column | None:
     field = headers.field(header)
     if not header or field == headers.REASON:
         return None
-    return (field, True, READERS[field]) if field else (header[:255], False, value)
+    names = chain([header[:KEY_LIMIT]], (f"{header[:KEY_LIMIT]} {n}" for n in count(2)))
+    key = next(name for name in names if name not in used)
+    used.add(key)
+    return field, key, READERS[field] if field else value

@@ -13,7 +13,10 @@ REASON = "reason"
 """The column that a report of rejected rows adds; ignored when the report comes back."""
 
 _NAMES = {
-    "first_name": "firstname|first name|name|given name|ism|ismi|исм|исми|имя",
+    "first_name": (
+        "firstname|first name|name|given name|full name|fullname|ism|ismi|to'liq ism|to'liq ismi|f.i.o|f.i.sh|fio|fish"
+        "|исм|исми|тўлиқ исм|тўлиқ исми|имя|полное имя|ф.и.о|ф.и.ш|фио|фиш"
+    ),
     "last_name": "lastname|last name|surname|family name|familiya|familiyasi|фамилия|фамилияси",
     "phone": (
         "phone|phone number|phonenumber|telephone|mobile|tel|telefon|telefoni|telefon raqam|telefon raqami"
@@ -28,17 +31,18 @@ _NAMES = {
     "status": "status|holat|holati|ҳолат|ҳолати|статус",
     REASON: REASON,
 }
-"""English, Uzbek (Latin, Cyrillic) and Russian."""
+"""English, Uzbek (Latin, Cyrillic) and Russian. Who has one column for the whole name has it in `first_name`."""
 
 FIELDS = {name: field for field, names in _NAMES.items() for name in names.split("|")}
 
+_PARTS = re.compile("[\n/|]")
 _REMARK = re.compile(r"\(.*?\)")
 _APOSTROPHES = re.compile("[ʻʼ‘’`´ʹ′]")
 
 
 def field(header: str) -> str | None:
-    """The field a column holds; None when it becomes a key of `customData`."""
-    return FIELDS.get(plain(header))
+    """The field a column holds; None when it becomes a key of `customData`. A header may say it in two languages."""
+    return next((FIELDS[name] for name in map(plain, (header, *_PARTS.split(header))) if name in FIELDS), None)
 
 
 def plain(header: str) -> str:

@@ -9,7 +9,7 @@ from msgspec import Struct
 
 from chalicelib.errors import FieldError
 from chalicelib.imports import columns
-from chalicelib.imports.columns import Reader
+from chalicelib.imports.columns import Column
 from chalicelib.imports.model import RowError
 from chalicelib.imports.reader import Cells, Row
 
@@ -38,7 +38,7 @@ def people(rows: Iterable[Row], normalize: Callable[[str], str]) -> Iterator[Per
     """Each row below the header as a person, or why not; empty rows are left out. `rows` begin with the header."""
     rows = iter(rows)
     _, header = next(rows)
-    read = columns.readers(header)
+    read = columns.of(header)
     for number, cells in rows:
         try:
             person = _person(number, cells, read, normalize)
@@ -49,17 +49,21 @@ def people(rows: Iterable[Row], normalize: Callable[[str], str]) -> Iterator[Per
                 yield person
 
 
-def _person(
-    number: int, cells: Cells, read: list[tuple[str, bool, Reader] | None], normalize: Callable[[str], str]
-) -> Person | None:
-    """A row's person; None for a row without values. Raises FieldError."""
+def _person(number: int, cells: Cells, read: list[Column | None], normalize: Callable[[str], str]) -> Person | None:
+    """A row's person; None for a row without values. Raises FieldError.
+
+    Of several columns of one field the first with a value counts, the others become keys of `customData`.
+    """
     fields: dict[str, Any] = {}
     more: dict[str, Any] = {}
     for column, cell in zip(read, cells, strict=False):
         if column is None or cell == "" or (isinstance(cell, str) and cell.isspace()):
             continue
-        name, is_field, reader = column
-        (fields if is_field else more)[name] = reader(cell)
+        field, key, reader = column
+        if field and field not in fields:
+            fields[field] = reader(cell)
+        else:
+            more[key] = columns.value(cell)
     if not fields and not more:
         return None
     if more:
@@ -72,10 +76,10 @@ def _person(
     return Person(number, normalize(fields.pop("phone")), fields)
 
 
-def _shown(error: FieldError, read: list[tuple[str, bool, Reader] | None], cells: Cells) -> str:
+def _shown(error: FieldError, read: list[Column | None], cells: Cells) -> str:
     """What stands in the cell that an error names."""
     for column, cell in zip(read, cells, strict=False):
-        if column and column[1] and columns.API_NAMES.get(column[0], column[0]) == error.field:
+        if column and cell != "" and columns.API_NAMES.get(column[0] or "", column[0]) == error.field:
             return columns.text(cell)[:VALUE_KEPT]
     return ""
 

@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from chalicelib.contacts.phone import normalize
+from chalicelib.contacts.phone import EXPECTED, normalize
 from chalicelib.errors import FieldError
 from chalicelib.imports import columns, headers, languages, workbook
 from chalicelib.imports.languages import Language
@@ -58,7 +58,12 @@ def an_error(**cells: Any) -> Rejected:
         ("Заметки", "notes"),
         ("Holat", "status"),
         ("Статус", "status"),
+        ("Ф.И.О.", "first_name"),
+        ("F.I.Sh.", "first_name"),
+        ("Ism\nИмя", "first_name"),
+        ("Telefon / Phone", "phone"),
         ("Qarz", None),
+        ("Qarz/Долг", None),
     ],
 )
 def test_headers(header: str, field: str | None) -> None:
@@ -160,6 +165,20 @@ def test_own_columns_keep_numbers_and_give_way_to_the_json_column() -> None:
     assert person.fields["custom_data"] == {"debt": 5420.5, "branch": "Buxoro", "paid": True, "since": "2026-01-15"}
 
 
+def test_of_several_phones_the_first_counts_and_none_is_lost() -> None:
+    header = ["Ism", "Telefon", "Mobile", "Qarz", "Qarz"]
+    both, second = read(header, ["Ali", "901234567", 931234567, 1, 2], ["Vali", "", "931234568", "", 3])
+    assert isinstance(both, Person)
+    assert (both.phone, both.fields["custom_data"]) == ("+998901234567", {"Mobile": 931234567, "Qarz": 1, "Qarz 2": 2})
+    assert isinstance(second, Person)
+    assert (second.phone, second.fields["custom_data"]) == ("+998931234568", {"Qarz 2": 3})
+
+
+@pytest.mark.parametrize("cell", ["901234567, 931234567", "901234567; 931234567", "901234567/931234567"])
+def test_two_phones_in_a_cell_are_refused(cell: str) -> None:
+    assert an_error(phone=cell).error.field == "phone"
+
+
 def test_blank_cells_say_nothing() -> None:
     assert a_person(lastName="  ", notes="").fields == {"first_name": "Ali"}
 
@@ -190,7 +209,7 @@ def test_language_of_a_report(header: str, language: str) -> None:
 
 
 MESSAGES = [
-    *("required", columns.PHONE_EXPECTED, columns.DIGITS_LOST, columns.DATE_EXPECTED, columns.OBJECT_EXPECTED),
+    *("required", EXPECTED, columns.DIGITS_LOST, columns.DATE_EXPECTED, columns.OBJECT_EXPECTED),
     *(columns.OBJECT_LIMIT, "at most 100 characters", "expected one of ACTIVE, INACTIVE, COMPLETED, DO_NOT_CALL"),
     *("there is no such phone number; expected one such as +998901234567",),
 ]
