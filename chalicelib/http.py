@@ -8,14 +8,14 @@ from __future__ import annotations
 
 import re
 import zlib
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from enum import StrEnum
 from typing import Any, TypeVar, cast
 
 import msgspec
 from chalice.app import Blueprint, Response
 from chalice.app import Request as ChaliceRequest
-from msgspec import Struct
+from msgspec import Struct, inspect
 
 from chalicelib import auth, errors, store
 from chalicelib.auth import Identity
@@ -32,6 +32,16 @@ BASE = "/auto-calling"
 PAGING = ("page", "limit", "cursor")
 MAX_BODY = 256 * 1024
 """Bytes of a JSON body: 10,000 contact ids are 390 KB, see `Routes.post`'s `max_body`."""
+
+WORDS = {
+    "str": "text",
+    "int": "a whole number",
+    "float": "a number",
+    "bool": "true or false",
+    "object": "an object",
+    "array": "a list",
+}
+"""What people call JSON's types."""
 
 PROBLEMS: dict[type[errors.Failure], tuple[int, str, str]] = {
     errors.InvalidBody: (400, "invalid-body", "The body is not acceptable"),
@@ -125,22 +135,43 @@ def decode(body: bytes, kind: type[T]) -> T:
     try:
         return msgspec.json.decode(body, type=kind)
     except msgspec.ValidationError as error:
-        raise InvalidBody(_field_error(str(error))) from None
+        raise InvalidBody(_field_error(str(error), kind)) from None
     except (msgspec.DecodeError, UnicodeDecodeError):
         raise InvalidBody(FieldError("", "the body is not valid JSON")) from None
     except RecursionError:
         raise InvalidBody(FieldError("", "the body is nested too deeply")) from None
 
 
-def _field_error(message: str) -> FieldError:
-    """What msgspec says as `… - at `$.a.b`` and names a missing or unknown field in backticks."""
+def _field_error(message: str, kind: Any) -> FieldError:
+    """What msgspec says as `… - at `$.a.b`` and names a missing or unknown field in backticks, in people's words."""
     text, _, where = message.partition(" - at ")
     path = where.strip("`").removeprefix("$").removeprefix(".")
-    named = re.search(r"(?:unknown|required) field `([^`]+)`", text)
-    if named:
+    if named := re.search(r"(?:unknown|required) field `([^`]+)`", text):
         path = f"{path}.{named[1]}" if path else named[1]
-        text = "unknown field" if "unknown" in text else "required"
-    return FieldError(path, text[:1].lower() + text[1:].replace("`", ""))
+        return FieldError(path, "unknown field" if "unknown" in text else "required")
+    if text.startswith("Invalid enum value") or "matching regex" in text:
+        steps = re.findall(r"\[\d+\]|[^.\[\]]+", path)
+        return FieldError(path, f"expected {next(_wanted(inspect.type_info(kind), steps))}")
+    text = re.sub("`([^`]+)`", lambda types: " or ".join(WORDS.get(each, each) for each in types[1].split(" | ")), text)
+    return FieldError(path, text[:1].lower() + text[1:])
+
+
+def _wanted(at: inspect.Type, steps: list[str]) -> Iterator[str]:
+    """What a type, or the one that many steps below it, takes: an enumeration's members, or a pattern's description."""
+    match at, steps:
+        case inspect.UnionType(types=types), _:
+            for each in types:
+                yield from _wanted(each, steps)
+        case inspect.ListType(item_type=item), [_, *rest]:
+            yield from _wanted(item, rest)
+        case inspect.StructType(fields=fields), [name, *rest]:
+            for field in fields:
+                if field.encode_name == name:
+                    yield from _wanted(field.type, rest)
+        case inspect.EnumType(cls=members) | inspect.LiteralType(values=members), []:
+            yield f"one of {', '.join(map(str, members))}"
+        case inspect.Metadata(extra_json_schema={"description": description}), []:
+            yield description
 
 
 class Routes:

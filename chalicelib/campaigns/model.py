@@ -14,7 +14,7 @@ from chalicelib.dialing.health import WELL, Health
 from chalicelib.dialing.model import FAILURES, SUCCESSES, Call, CallState, CallStatus
 from chalicelib.errors import FieldError, InvalidBody
 
-Name = Annotated[str, Meta(min_length=1, max_length=200)]
+Name = Annotated[str, Meta(max_length=200, pattern=r"\S", description="text that is not blank")]
 Description = Annotated[str, Meta(max_length=2_000)]
 Concurrency = Annotated[int, Meta(ge=1, le=500)]
 CallTimeout = Annotated[int, Meta(ge=120, le=7200)]
@@ -64,8 +64,10 @@ class CallingHours(Struct, frozen=True, rename="camel", forbid_unknown_fields=Tr
 
     timezone: str
     days: Annotated[list[str], Meta(min_length=1, max_length=7)]
-    from_: Annotated[str, Meta(pattern=r"^([01]\d|2[0-3]):[0-5]\d$")] = msgspec.field(name="from")
-    to: Annotated[str, Meta(pattern=r"^(([01]\d|2[0-3]):[0-5]\d|24:00)$")]
+    from_: Annotated[str, Meta(pattern=r"^([01][0-9]|2[0-3]):[0-5][0-9]\Z", description="HH:MM")] = msgspec.field(
+        name="from"
+    )
+    to: Annotated[str, Meta(pattern=r"^(([01][0-9]|2[0-3]):[0-5][0-9]|24:00)\Z", description="HH:MM, up to 24:00")]
     holidays: Annotated[list[str], Meta(max_length=400)] = msgspec.field(default_factory=list)
 
 

@@ -7,7 +7,7 @@ from typing import Annotated, Any, Literal
 
 import msgspec
 from chalice.app import Response
-from msgspec import Meta, Struct
+from msgspec import Meta, Struct, structs
 
 from chalicelib import agents, clock, http, ids, queues
 from chalicelib.campaigns import enrolment, hours, model, results, schedule, store, waiting
@@ -161,7 +161,8 @@ def change(request: Request) -> Response:
 def _changes(campaign: Campaign, wanted: dict[str, Any], now: datetime) -> dict[str, Any]:
     """The fields a request sets. Raises InvalidBody, and CampaignRunning for what a running campaign keeps."""
     if campaign.status is CampaignStatus.RUNNING and wanted.keys() - WHILE_RUNNING:
-        raise CampaignRunning(f"While the campaign runs only {', '.join(sorted(WHILE_RUNNING))} may change.")
+        free = [each.encode_name for each in structs.fields(CampaignChange) if each.name in WHILE_RUNNING]
+        raise CampaignRunning(f"While the campaign runs only {', '.join(free)} may change.")
     changes = dict(wanted)
     if "retry" in changes:
         changes["retry"] = changes["retry"] or Retry()

@@ -10,7 +10,7 @@ from msgspec import UNSET, Meta, Struct, UnsetType
 
 from chalicelib.errors import FieldError, InvalidBody
 
-Name = Annotated[str, Meta(min_length=1, max_length=100)]
+Name = Annotated[str, Meta(max_length=100, pattern=r"\S", description="text that is not blank")]
 LastName = Annotated[str, Meta(max_length=100)]
 Notes = Annotated[str, Meta(max_length=10_000)]
 Outcome = Annotated[str, Meta(max_length=1_000)]

@@ -157,6 +157,7 @@ def nested(levels: int) -> dict[str, Any]:
 LIMITS = [
     ("firstName", "x" * 100, "x" * 101),
     ("firstName", "x", ""),
+    ("firstName", "x", " \u00a0"),
     ("lastName", "x" * 100, "x" * 101),
     ("notes", "x" * 10_000, "x" * 10_001),
     ("lastConversationOutcome", "x" * 1_000, "x" * 1_001),
