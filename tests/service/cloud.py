@@ -2,17 +2,20 @@
 
 from __future__ import annotations
 
+import base64
 import json
 import time
 import uuid
 from collections.abc import Callable
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import Any
+from urllib.parse import parse_qs
 
 import jwt
 import msgspec
 
 import app
+from chalicelib import clock
 from chalicelib.campaigns import schedule
 from chalicelib.dialing import pacer
 from chalicelib.settings import settings
@@ -208,22 +211,24 @@ class Cloud:
         raise AssertionError("messages keep moving")
 
 
+def in_an(**time: float) -> datetime:
+    """The moment that much from now."""
+    return clock.now() + timedelta(**time)
+
+
 def rest_event(method: str, path: str, body: bytes | None, headers: dict[str, str]) -> dict[str, Any]:
     """An event of API Gateway's REST API, as Lambda proxy integrations get it."""
     path, _, query = path.partition("?")
     resource, parameters = _route(path)
-    pairs = [pair.partition("=") for pair in query.split("&") if pair]
+    asked = parse_qs(query, keep_blank_values=True)
     return {
         "resource": resource,
         "path": path,
         "httpMethod": method,
         "headers": headers,
         "multiValueHeaders": {name: [value] for name, value in headers.items()},
-        "queryStringParameters": {name: value for name, _, value in pairs} or None,
-        "multiValueQueryStringParameters": {
-            name: [value.replace("%20", " ").replace("%2B", "+")] for name, _, value in pairs
-        }
-        or None,
+        "queryStringParameters": {name: values[-1] for name, values in asked.items()} or None,
+        "multiValueQueryStringParameters": asked or None,
         "pathParameters": parameters or None,
         "stageVariables": None,
         "requestContext": {
@@ -233,19 +238,9 @@ def rest_event(method: str, path: str, body: bytes | None, headers: dict[str, st
             "requestId": str(uuid.uuid4()),
             "identity": {"sourceIp": "203.0.113.7"},
         },
-        "body": None if body is None else body.decode("latin-1") if _is_text(headers) else _base64(body),
-        "isBase64Encoded": body is not None and not _is_text(headers),
+        "body": None if body is None else base64.b64encode(body).decode(),
+        "isBase64Encoded": body is not None,
     }
-
-
-def _is_text(headers: dict[str, str]) -> bool:
-    return False
-
-
-def _base64(body: bytes) -> str:
-    import base64
-
-    return base64.b64encode(body).decode()
 
 
 def _route(path: str) -> tuple[str, dict[str, str]]:

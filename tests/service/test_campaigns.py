@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from datetime import datetime, timedelta
+from datetime import timedelta
 from typing import Any
 
 import pytest
@@ -11,7 +11,7 @@ from chalicelib import clock
 from chalicelib.settings import settings
 from tests import caches
 from tests.service.agents import ScriptedAgent
-from tests.service.cloud import Cloud
+from tests.service.cloud import Cloud, in_an
 
 NOWHERE = "0192e4a0-0000-7000-8000-000000000000"
 HOURS = {
@@ -33,10 +33,6 @@ STATUSES = (
     "CALLBACK_REQUESTED",
     "SKIPPED",
 )
-
-
-def in_an(**time: float) -> datetime:
-    return clock.now() + timedelta(**time)
 
 
 def test_campaign_is_kept_as_the_guide_sends_it(cloud: Cloud) -> None:

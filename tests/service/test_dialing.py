@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from datetime import UTC, datetime, timedelta
-from typing import Any
 
 import msgspec
 import pytest
@@ -13,7 +12,6 @@ from chalicelib import clock, queues
 from chalicelib.agents.contract import Accepted, NotPlaced
 from chalicelib.agents.http import sign
 from chalicelib.campaigns import schedule
-from chalicelib.dialing import pacer
 from chalicelib.dialing import store as calls
 from chalicelib.dialing.health import Verdict
 from chalicelib.dialing.model import CallStatus, Result
@@ -21,36 +19,11 @@ from chalicelib.queues import Dial, Ended, Wake
 from chalicelib.settings import settings
 from tests.service.agents import ScriptedAgent
 from tests.service.aws import WEBHOOK_SECRET, client
-from tests.service.cloud import Cloud, schedule_event, sqs_event
-
-
-def started(cloud: Cloud, contact_ids: list[str], **fields: Any) -> str:
-    """A running campaign whose first calls are claimed; its id."""
-    campaign_id: str = cloud.a_campaign(contact_ids, **fields)["id"]
-    assert cloud.post(f"/campaigns/{campaign_id}/start").status == 200
-    pace_all(cloud)
-    return campaign_id
-
-
-def pace_all(cloud: Cloud) -> None:
-    """Deliver every campaign event there is."""
-    while bodies := cloud.take(settings().campaign_events_queue):
-        assert cloud.pace(*bodies) == []
+from tests.service.cloud import Cloud, in_an, schedule_event, sqs_event
 
 
 def orders(cloud: Cloud) -> list[str]:
     return cloud.take(settings().dial_queue, 500)
-
-
-def in_an(**time: float) -> datetime:
-    return clock.now() + timedelta(**time)
-
-
-def tick(cloud: Cloud, at: datetime) -> None:
-    """The clock's tick at a moment, and what it wakes, at that moment."""
-    schedule.wake_due(now=at)
-    bodies = cloud.take(settings().campaign_events_queue)
-    assert pacer.handle(sqs_event(bodies)["Records"], now=lambda: at) == []
 
 
 def test_campaign_runs_to_its_end_with_exact_counters(cloud: Cloud) -> None:
@@ -73,18 +46,18 @@ def test_campaign_runs_to_its_end_with_exact_counters(cloud: Cloud) -> None:
 
 
 def test_no_more_calls_are_queued_than_slots(cloud: Cloud) -> None:
-    campaign_id = started(cloud, cloud.contacts(8), maxConcurrentCalls=3)
+    campaign_id = cloud.a_running_campaign(cloud.contacts(8), maxConcurrentCalls=3)
     assert len(orders(cloud)) == 3
     assert cloud.campaign(campaign_id)["inFlightCalls"] == 3
 
 
 def test_a_hundred_slots_are_filled_at_once(cloud: Cloud) -> None:
-    started(cloud, cloud.contacts(130), maxConcurrentCalls=120)
+    cloud.a_running_campaign(cloud.contacts(130), maxConcurrentCalls=120)
     assert len(orders(cloud)) == 120
 
 
 def test_dial_message_delivered_twice_dials_once(cloud: Cloud) -> None:
-    started(cloud, cloud.contacts(1))
+    cloud.a_running_campaign(cloud.contacts(1))
     [order] = orders(cloud)
     agent = ScriptedAgent()
     agent.dial([order])
@@ -93,7 +66,7 @@ def test_dial_message_delivered_twice_dials_once(cloud: Cloud) -> None:
 
 
 def test_result_delivered_twice_counts_once(cloud: Cloud) -> None:
-    campaign_id = started(cloud, cloud.contacts(2), maxConcurrentCalls=1)
+    campaign_id = cloud.a_running_campaign(cloud.contacts(2), maxConcurrentCalls=1)
     ScriptedAgent().dial(orders(cloud))
     [result] = cloud.take(settings().campaign_events_queue)
     cloud.pace(result, result)
@@ -104,7 +77,7 @@ def test_result_delivered_twice_counts_once(cloud: Cloud) -> None:
 
 def test_agent_gets_the_guides_fields(cloud: Cloud, monkeypatch: pytest.MonkeyPatch) -> None:
     contact = cloud.a_contact(lastName="Valiyev", customData={"totalDebt": 5000})
-    campaign_id = started(cloud, [contact["id"]], campaignType="DEBT_COLLECTION")
+    campaign_id = cloud.a_running_campaign([contact["id"]], campaignType="DEBT_COLLECTION")
     agent = ScriptedAgent()
     agent.dial(orders(cloud))
     [order] = agent.orders
@@ -117,7 +90,7 @@ def test_agent_gets_the_guides_fields(cloud: Cloud, monkeypatch: pytest.MonkeyPa
 def accepted_call(cloud: Cloud) -> tuple[str, str, str]:
     """A call an agent accepted: campaign, contact and call id."""
     [contact_id] = cloud.contacts(1)
-    campaign_id = started(cloud, [contact_id])
+    campaign_id = cloud.a_running_campaign([contact_id])
     agent = ScriptedAgent(Accepted())
     agent.dial(orders(cloud))
     return campaign_id, contact_id, agent.orders[0].call_id
@@ -151,7 +124,7 @@ def test_webhook_brings_the_result_of_an_accepted_call(cloud: Cloud) -> None:
     )
     assert webhook(cloud, body) == 202
     assert webhook(cloud, body) == 202
-    pace_all(cloud)
+    cloud.pace_all()
     call = cloud.call(campaign_id, contact_id)
     assert (call["callStatus"], call["conversationOutcome"], call["callDuration"]) == ("PROMISE_TO_PAY", "pays", 61)
     assert cloud.campaign(campaign_id)["status"] == "COMPLETED"
@@ -163,7 +136,7 @@ def test_webhook_is_refused_without_a_good_signature(cloud: Cloud) -> None:
     assert webhook(cloud, body, key="another secret") == 401
     assert webhook(cloud, body, at=in_an(minutes=-6)) == 401
     assert cloud.post("/agents/http/webhook", body, organization=None).status == 401
-    pace_all(cloud)
+    cloud.pace_all()
     assert cloud.campaign(campaign_id)["inFlightCalls"] == 1
 
 
@@ -175,7 +148,7 @@ def test_webhook_of_an_unknown_call_is_not_found(cloud: Cloud) -> None:
 
 def test_one_campaigns_trouble_does_not_hold_up_another(cloud: Cloud) -> None:
     contact_ids = cloud.contacts(2)
-    good, bad = started(cloud, contact_ids[:1]), started(cloud, contact_ids[1:])
+    good, bad = cloud.a_running_campaign(contact_ids[:1]), cloud.a_running_campaign(contact_ids[1:])
     agent = ScriptedAgent()
     agent.dial(orders(cloud))
     results = cloud.take(settings().campaign_events_queue)
@@ -200,7 +173,7 @@ def test_start_whose_message_was_lost_is_found_by_the_clock(cloud: Cloud) -> Non
     cloud.post(f"/campaigns/{campaign_id}/start")
     cloud.take(settings().campaign_events_queue)
     app.tick(schedule_event(), None)
-    pace_all(cloud)
+    cloud.pace_all()
     assert len(orders(cloud)) == 1
 
 
@@ -209,7 +182,7 @@ def test_claim_leaves_out_candidates_the_index_shows_wrongly(cloud: Cloud) -> No
     campaign_id = cloud.a_campaign(contact_ids, maxConcurrentCalls=2)["id"]
     show_as_waiting_though_done(campaign_id, contact_ids[0])
     cloud.post(f"/campaigns/{campaign_id}/start")
-    pace_all(cloud)
+    cloud.pace_all()
     claimed = {queues.decode(order, Dial).contact_id for order in orders(cloud)}
     assert claimed == set(contact_ids[1:])
 
@@ -231,7 +204,7 @@ def test_contact_whose_call_is_under_way_elsewhere_cannot_be_deleted(cloud: Clou
     reply = cloud.delete(f"/contacts/{contact_id}")
     assert (reply.status, reply.body["code"]) == (409, "call-under-way")
     webhook(cloud, msgspec.json.encode({"callId": call_id, "success": True}))
-    pace_all(cloud)
+    cloud.pace_all()
     assert cloud.delete(f"/contacts/{contact_id}").status == 204
     assert cloud.campaign(campaign_id)["successfulCalls"] == 1
     cloud.post(f"/campaigns/{other}/start")
@@ -241,11 +214,11 @@ def test_contact_whose_call_is_under_way_elsewhere_cannot_be_deleted(cloud: Clou
 
 def test_deleted_contact_is_skipped_with_the_reason(cloud: Cloud) -> None:
     [contact_id] = cloud.contacts(1)
-    campaign_id = started(cloud, [contact_id])
+    campaign_id = cloud.a_running_campaign([contact_id])
     cloud.delete(f"/contacts/{contact_id}")
     agent = ScriptedAgent()
     agent.dial(orders(cloud))
-    pace_all(cloud)
+    cloud.pace_all()
     call = cloud.call(campaign_id, contact_id)
     assert agent.orders == []
     assert (call["callStatus"], call["conversationOutcome"]) == ("SKIPPED", "contact was deleted")
@@ -255,11 +228,11 @@ def test_deleted_contact_is_skipped_with_the_reason(cloud: Cloud) -> None:
 @pytest.mark.parametrize("status", ["DO_NOT_CALL", "INACTIVE", "COMPLETED"])
 def test_contact_who_must_not_be_called_is_skipped(cloud: Cloud, status: str) -> None:
     [contact_id] = cloud.contacts(1)
-    campaign_id = started(cloud, [contact_id])
+    campaign_id = cloud.a_running_campaign([contact_id])
     cloud.patch(f"/contacts/{contact_id}", {"status": status})
     agent = ScriptedAgent()
     agent.dial(orders(cloud))
-    pace_all(cloud)
+    cloud.pace_all()
     assert agent.orders == []
     assert cloud.call(campaign_id, contact_id)["conversationOutcome"] == f"contact is {status}"
     assert cloud.campaign(campaign_id)["skippedContacts"] == 1
@@ -267,7 +240,7 @@ def test_contact_who_must_not_be_called_is_skipped(cloud: Cloud, status: str) ->
 
 def test_changed_phone_is_the_one_that_is_dialed(cloud: Cloud) -> None:
     [contact_id] = cloud.contacts(1)
-    started(cloud, [contact_id])
+    cloud.a_running_campaign([contact_id])
     cloud.patch(f"/contacts/{contact_id}", {"phone": "+998935550000"})
     agent = ScriptedAgent()
     agent.dial(orders(cloud))
@@ -281,13 +254,13 @@ def test_start_of_an_empty_campaign_is_refused(cloud: Cloud) -> None:
 
 
 def test_running_campaign_cannot_be_deleted(cloud: Cloud) -> None:
-    campaign_id = started(cloud, cloud.contacts(1))
+    campaign_id = cloud.a_running_campaign(cloud.contacts(1))
     reply = cloud.delete(f"/campaigns/{campaign_id}")
     assert (reply.status, reply.body["code"]) == (409, "campaign-running")
 
 
 def test_finished_campaign_cannot_be_started_until_it_has_new_contacts(cloud: Cloud) -> None:
-    campaign_id = started(cloud, cloud.contacts(1))
+    campaign_id = cloud.a_running_campaign(cloud.contacts(1))
     cloud.settle()
     reply = cloud.post(f"/campaigns/{campaign_id}/start")
     assert (reply.status, reply.body["code"]) == (409, "campaign-finished")
@@ -299,12 +272,12 @@ def test_finished_campaign_cannot_be_started_until_it_has_new_contacts(cloud: Cl
 
 
 def test_stop_reaches_calls_that_are_queued(cloud: Cloud) -> None:
-    campaign_id = started(cloud, cloud.contacts(3), maxConcurrentCalls=2)
+    campaign_id = cloud.a_running_campaign(cloud.contacts(3), maxConcurrentCalls=2)
     assert cloud.post(f"/campaigns/{campaign_id}/stop").body["status"] == "PAUSED"
     assert cloud.post(f"/campaigns/{campaign_id}/stop").body["status"] == "PAUSED"
     agent = ScriptedAgent()
     agent.dial(orders(cloud))
-    pace_all(cloud)
+    cloud.pace_all()
     campaign = cloud.campaign(campaign_id)
     assert agent.orders == []
     assert (campaign["inFlightCalls"], campaign["statusCounts"]["PENDING"]) == (0, 3)
@@ -317,34 +290,34 @@ def test_paused_campaign_completes_with_its_last_call(cloud: Cloud) -> None:
     campaign_id, _, call_id = accepted_call(cloud)
     cloud.post(f"/campaigns/{campaign_id}/stop")
     webhook(cloud, msgspec.json.encode({"callId": call_id, "success": False}))
-    pace_all(cloud)
+    cloud.pace_all()
     assert cloud.campaign(campaign_id)["status"] == "COMPLETED"
 
 
 def test_lost_dial_message_costs_two_minutes_and_no_attempt(cloud: Cloud) -> None:
-    campaign_id = started(cloud, cloud.contacts(1))
+    campaign_id = cloud.a_running_campaign(cloud.contacts(1))
     [lost] = orders(cloud)
     at = in_an(seconds=200)
-    tick(cloud, at)
+    cloud.tick(at)
     [again] = orders(cloud)
     agent = ScriptedAgent()
     agent.dial([lost])
     agent.dial([again])
-    pace_all(cloud)
+    cloud.pace_all()
     assert len(agent.orders) == 1
     assert cloud.campaign(campaign_id)["successfulCalls"] == 1
 
 
 def test_agent_that_never_reports_fails_the_call_when_its_lease_ends(cloud: Cloud) -> None:
     campaign_id, contact_id, call_id = accepted_call(cloud)
-    tick(cloud, in_an(seconds=300))
+    cloud.tick(in_an(seconds=300))
     assert cloud.call(campaign_id, contact_id)["callStatus"] == "CALLING"
-    tick(cloud, in_an(seconds=1000))
+    cloud.tick(in_an(seconds=1000))
     call = cloud.call(campaign_id, contact_id)
     assert (call["callStatus"], call["conversationOutcome"]) == ("FAILED", "no result from the agent")
     assert cloud.campaign(campaign_id)["status"] == "COMPLETED"
     webhook(cloud, msgspec.json.encode({"callId": call_id, "success": True, "outcome": "late"}))
-    pace_all(cloud)
+    cloud.pace_all()
     campaign = cloud.campaign(campaign_id)
     assert (campaign["successfulCalls"], campaign["failedCalls"]) == (1, 0)
     assert cloud.call(campaign_id, contact_id)["conversationOutcome"] == "late"
@@ -353,19 +326,19 @@ def test_agent_that_never_reports_fails_the_call_when_its_lease_ends(cloud: Clou
 def test_busy_line_is_dialed_again_after_the_delay(cloud: Cloud) -> None:
     [contact_id] = cloud.contacts(1)
     retry = {"maxAttempts": 2, "delayMinutes": [30], "on": ["BUSY"]}
-    campaign_id = started(cloud, [contact_id], retry=retry)
+    campaign_id = cloud.a_running_campaign([contact_id], retry=retry)
     agent = ScriptedAgent(Result(call_status=CallStatus.BUSY), Result(call_status=CallStatus.SUCCESS))
     agent.dial(orders(cloud))
-    pace_all(cloud)
+    cloud.pace_all()
     waiting = cloud.call(campaign_id, contact_id)
     assert (waiting["callStatus"], waiting["whyNotCalled"]) == ("PENDING", "waiting-for-retry")
     assert len(waiting["attempts"]) == 1
     assert waiting["nextAttemptAt"] > clock.stamp(in_an(minutes=29))
-    tick(cloud, in_an(minutes=29))
+    cloud.tick(in_an(minutes=29))
     assert orders(cloud) == []
-    tick(cloud, in_an(minutes=31))
+    cloud.tick(in_an(minutes=31))
     agent.dial(orders(cloud))
-    pace_all(cloud)
+    cloud.pace_all()
     call = cloud.call(campaign_id, contact_id)
     assert (call["callStatus"], [each["callStatus"] for each in call["attempts"]]) == ("SUCCESS", ["BUSY", "SUCCESS"])
     assert agent.orders[0].call_id != agent.orders[1].call_id
@@ -373,16 +346,16 @@ def test_busy_line_is_dialed_again_after_the_delay(cloud: Cloud) -> None:
 
 def test_callback_is_dialed_once_at_its_time(cloud: Cloud) -> None:
     [contact_id] = cloud.contacts(1)
-    campaign_id = started(cloud, [contact_id])
+    campaign_id = cloud.a_running_campaign([contact_id])
     wanted = clock.stamp(in_an(hours=2))
     asked = Result(call_status=CallStatus.CALLBACK_REQUESTED, callback_at=wanted)
     agent = ScriptedAgent(asked)
     agent.dial(orders(cloud))
-    pace_all(cloud)
+    cloud.pace_all()
     assert cloud.call(campaign_id, contact_id)["nextAttemptAt"] == wanted
-    tick(cloud, in_an(minutes=121))
+    cloud.tick(in_an(minutes=121))
     agent.dial(orders(cloud))
-    pace_all(cloud)
+    cloud.pace_all()
     assert cloud.campaign(campaign_id)["statusCounts"]["CALLBACK_REQUESTED"] == 1
     assert cloud.campaign(campaign_id)["status"] == "COMPLETED"
     assert len(agent.orders) == 2
@@ -390,15 +363,15 @@ def test_callback_is_dialed_once_at_its_time(cloud: Cloud) -> None:
 
 def test_phone_in_another_call_of_the_organization_waits_its_turn(cloud: Cloud) -> None:
     _, contact_id, call_id = accepted_call(cloud)
-    second = started(cloud, [contact_id])
+    second = cloud.a_running_campaign([contact_id])
     agent = ScriptedAgent()
     agent.dial(orders(cloud))
-    pace_all(cloud)
+    cloud.pace_all()
     assert agent.orders == []
     assert cloud.call(second, contact_id)["callStatus"] == "PENDING"
     webhook(cloud, msgspec.json.encode({"callId": call_id, "success": True}))
-    pace_all(cloud)
-    tick(cloud, in_an(seconds=130))
+    cloud.pace_all()
+    cloud.tick(in_an(seconds=130))
     agent.dial(orders(cloud))
     assert len(agent.orders) == 1
 
@@ -406,9 +379,9 @@ def test_phone_in_another_call_of_the_organization_waits_its_turn(cloud: Cloud) 
 def test_scheduled_campaign_starts_at_its_time(cloud: Cloud) -> None:
     at = in_an(minutes=10)
     campaign_id = cloud.a_campaign(cloud.contacts(1), scheduledAt=clock.stamp(at))["id"]
-    tick(cloud, at - timedelta(minutes=2))
+    cloud.tick(at - timedelta(minutes=2))
     assert cloud.campaign(campaign_id)["status"] == "PENDING"
-    tick(cloud, at + timedelta(seconds=59))
+    cloud.tick(at + timedelta(seconds=59))
     assert cloud.campaign(campaign_id)["status"] == "RUNNING"
     assert len(orders(cloud)) == 1
 
@@ -416,7 +389,7 @@ def test_scheduled_campaign_starts_at_its_time(cloud: Cloud) -> None:
 def test_start_time_that_comes_without_contacts_says_so(cloud: Cloud) -> None:
     at = in_an(minutes=10)
     campaign_id = cloud.a_campaign(scheduledAt=clock.stamp(at))["id"]
-    tick(cloud, at + timedelta(seconds=59))
+    cloud.tick(at + timedelta(seconds=59))
     campaign = cloud.campaign(campaign_id)
     assert (campaign["status"], campaign["scheduledAt"]) == ("PENDING", None)
     assert "no contacts" in campaign["statusReason"]
@@ -428,7 +401,7 @@ def test_cleared_and_deleted_schedules_start_nothing(cloud: Cloud) -> None:
     deleted = cloud.a_campaign(contact_ids, scheduledAt=clock.stamp(at))["id"]
     cloud.patch(f"/campaigns/{cleared}", {"scheduledAt": None})
     cloud.delete(f"/campaigns/{deleted}")
-    tick(cloud, at + timedelta(minutes=2))
+    cloud.tick(at + timedelta(minutes=2))
     assert cloud.campaign(cleared)["status"] == "PENDING"
     assert orders(cloud) == []
 
@@ -442,20 +415,20 @@ def test_nothing_is_dialed_outside_the_hours(cloud: Cloud) -> None:
     [contact_id] = cloud.contacts(1)
     campaign_id = cloud.a_campaign([contact_id], callingHours=hours_around(in_an(hours=5)))["id"]
     cloud.post(f"/campaigns/{campaign_id}/start")
-    pace_all(cloud)
+    cloud.pace_all()
     assert orders(cloud) == []
     call = cloud.call(campaign_id, contact_id)
     assert call["whyNotCalled"] == "outside-calling-hours"
     assert call["nextAttemptAt"] > clock.stamp(in_an(hours=3))
-    tick(cloud, in_an(hours=5))
+    cloud.tick(in_an(hours=5))
     assert len(orders(cloud)) == 1
 
 
 def test_message_that_waited_while_the_hours_closed_is_not_dialed(cloud: Cloud) -> None:
-    campaign_id = started(cloud, cloud.contacts(1), callingHours=hours_around(clock.now()))
+    campaign_id = cloud.a_running_campaign(cloud.contacts(1), callingHours=hours_around(clock.now()))
     agent = ScriptedAgent()
     agent.dial(orders(cloud), now=lambda: in_an(hours=3))
-    tick(cloud, in_an(hours=3))
+    cloud.tick(in_an(hours=3))
     assert agent.orders == []
     assert cloud.campaign(campaign_id)["statusCounts"]["PENDING"] == 1
 
@@ -478,34 +451,34 @@ def test_hours_in_the_contacts_own_zone_open_zone_by_zone(cloud: Cloud) -> None:
     window = hours_around(noon_in_tashkent.replace(hour=12)) | {"timezone": "contact"}
     campaign_id = cloud.a_campaign([tashkent, london], callingHours=window)["id"]
     schedule.start("1", campaign_id, now=noon_in_tashkent)
-    tick(cloud, noon_in_tashkent)
+    cloud.tick(noon_in_tashkent)
     assert [queues.decode(order, Dial).contact_id for order in orders(cloud)] == [tashkent]
 
 
 def test_full_agent_is_asked_less_and_no_attempt_is_spent(cloud: Cloud) -> None:
-    campaign_id = started(cloud, cloud.contacts(8), maxConcurrentCalls=4)
+    campaign_id = cloud.a_running_campaign(cloud.contacts(8), maxConcurrentCalls=4)
     agent = ScriptedAgent(NotPlaced("full", Verdict.FULL))
     agent.dial(orders(cloud))
-    pace_all(cloud)
+    cloud.pace_all()
     assert len(orders(cloud)) <= 2
     campaign = cloud.campaign(campaign_id)
     assert (campaign["calledContacts"], campaign["status"]) == (0, "RUNNING")
 
 
 def test_released_call_keeps_its_identity(cloud: Cloud) -> None:
-    started(cloud, cloud.contacts(1))
+    cloud.a_running_campaign(cloud.contacts(1))
     agent = ScriptedAgent(NotPlaced("away"), Result(call_status=CallStatus.SUCCESS))
     agent.dial(orders(cloud))
-    pace_all(cloud)
-    tick(cloud, in_an(seconds=130))
+    cloud.pace_all()
+    cloud.tick(in_an(seconds=130))
     agent.dial(orders(cloud))
     assert agent.orders[0].call_id == agent.orders[1].call_id
 
 
 def test_refused_credentials_pause_the_campaign_with_a_reason(cloud: Cloud) -> None:
-    campaign_id = started(cloud, cloud.contacts(3), maxConcurrentCalls=1)
+    campaign_id = cloud.a_running_campaign(cloud.contacts(3), maxConcurrentCalls=1)
     ScriptedAgent(NotPlaced("401", Verdict.REFUSED)).dial(orders(cloud))
-    pace_all(cloud)
+    cloud.pace_all()
     campaign = cloud.campaign(campaign_id)
     assert campaign["status"] == "PAUSED"
     assert "credentials" in campaign["statusReason"]
@@ -517,12 +490,12 @@ def test_refused_credentials_pause_the_campaign_with_a_reason(cloud: Cloud) -> N
 
 def test_withdrawn_contact_is_not_called_and_not_counted(cloud: Cloud) -> None:
     contact_ids = cloud.contacts(2)
-    campaign_id = started(cloud, contact_ids, maxConcurrentCalls=1)
+    campaign_id = cloud.a_running_campaign(contact_ids, maxConcurrentCalls=1)
     assert cloud.delete(f"/campaigns/{campaign_id}/contacts/{contact_ids[1]}").status == 204
     assert cloud.delete(f"/campaigns/{campaign_id}/contacts/{contact_ids[0]}").status == 204
     agent = ScriptedAgent()
     agent.dial(orders(cloud))
-    pace_all(cloud)
+    cloud.pace_all()
     assert agent.orders == []
     assert cloud.campaign(campaign_id)["totalContacts"] == 0
     assert cloud.get(f"/campaigns/{campaign_id}/contacts/{contact_ids[0]}").status == 404
@@ -532,13 +505,13 @@ def test_withdrawn_contacts_call_under_way_ends_normally(cloud: Cloud) -> None:
     campaign_id, contact_id, call_id = accepted_call(cloud)
     assert cloud.delete(f"/campaigns/{campaign_id}/contacts/{contact_id}").status == 204
     webhook(cloud, msgspec.json.encode({"callId": call_id, "success": True, "status": "BUSY"}))
-    pace_all(cloud)
+    cloud.pace_all()
     assert cloud.campaign(campaign_id)["statusCounts"]["BUSY"] == 1
 
 
 def test_redial_calls_those_who_did_not_answer_once_more(cloud: Cloud) -> None:
     contact_ids = cloud.contacts(2) + cloud.contacts(3, last_digit=6)
-    campaign_id = started(cloud, contact_ids)
+    campaign_id = cloud.a_running_campaign(contact_ids)
     cloud.settle()
     reply = cloud.post(f"/campaigns/{campaign_id}/redial", {"callStatus": ["NO_ANSWER", "BUSY"]})
     assert (reply.status, reply.body) == (202, {"requeued": 3})
@@ -555,7 +528,7 @@ def test_redial_calls_those_who_did_not_answer_once_more(cloud: Cloud) -> None:
 
 
 def test_campaign_that_ends_is_audited(cloud: Cloud) -> None:
-    campaign_id = started(cloud, cloud.contacts(3))
+    campaign_id = cloud.a_running_campaign(cloud.contacts(3))
     cloud.settle()
     report = cloud.get(f"/campaigns/{campaign_id}/audit").body
     assert (report["status"], report["consistent"], report["differences"]) == ("COMPLETED", True, {})
@@ -563,7 +536,7 @@ def test_campaign_that_ends_is_audited(cloud: Cloud) -> None:
 
 
 def test_audit_tells_a_difference(cloud: Cloud) -> None:
-    campaign_id = started(cloud, cloud.contacts(2))
+    campaign_id = cloud.a_running_campaign(cloud.contacts(2))
     cloud.settle()
     miscount(campaign_id)
     assert cloud.post(f"/campaigns/{campaign_id}/audit").status == 202
@@ -587,7 +560,7 @@ def test_deleted_campaign_leaves_no_rows(cloud: Cloud) -> None:
     assert cloud.delete(f"/campaigns/{campaign_id}").status == 204
     assert cloud.get(f"/campaigns/{campaign_id}").status == 404
     cloud.take(settings().jobs_queue)
-    tick(cloud, in_an(minutes=1))
+    cloud.tick(in_an(minutes=1))
     cloud.settle()
     assert calls.some(campaign_id, 10, after=None) == []
     assert cloud.get(f"/contacts/{contact_ids[0]}/calls").body["meta"]["total"] == 0
