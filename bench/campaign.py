@@ -10,14 +10,11 @@ from chalicelib import clock, ids
 from chalicelib.campaigns import enrolment, schedule
 from chalicelib.campaigns import store as campaigns
 from chalicelib.campaigns.model import AgentChoice, Campaign, CampaignStatus, Retry
-from chalicelib.contacts import store as contacts
-from chalicelib.contacts.model import Contact
 from chalicelib.dialing.model import CallStatus, Result
 from tests.simulation.agent import PhoneLine
 from tests.simulation.environment import variables
-from tests.simulation.world import Faults, World
+from tests.simulation.world import ORGANIZATION, Faults, World
 
-ORGANIZATION = "1"
 CONTACT_BYTES = 1000
 
 
@@ -93,18 +90,10 @@ class Run:
             enrolment.enrol(ORGANIZATION, self.campaign_id, contact_ids[first : first + 500], now=self.world.now())
 
     def _contact(self, n: int) -> str:
-        at = clock.stamp(self.world.now())
-        contact = Contact(
-            organization_id=ORGANIZATION,
-            contact_id=ids.new_id(),
-            first_name="Gulnora",
-            last_name="Karimova",
-            phone=f"+99890{1000000 + n:07}",
-            custom_data={"remark": "x" * (CONTACT_BYTES - 420)},
-            created_at=at,
-            updated_at=at,
+        remark = "x" * (CONTACT_BYTES - 420)
+        return self.world.add_contact(
+            f"+99890{1000000 + n:07}", first_name="Gulnora", last_name="Karimova", custom_data={"remark": remark}
         )
-        return contacts.add(contact).contact_id
 
     def _new(self) -> Campaign:
         at = clock.stamp(self.world.now())

@@ -11,14 +11,13 @@ from chalicelib.campaigns import enrolment, schedule
 from chalicelib.campaigns import store as campaigns
 from chalicelib.campaigns.model import AgentChoice, CallingHours, Campaign, CampaignStatus, Retry
 from chalicelib.contacts import store as contacts
-from chalicelib.contacts.model import Contact, ContactStatus
+from chalicelib.contacts.model import ContactStatus
 from chalicelib.dialing.model import CallState, CallStatus
 from chalicelib.errors import Failure
 from chalicelib.settings import settings
 from tests.simulation.invariants import Broken
-from tests.simulation.world import CALM, WILD, World
+from tests.simulation.world import CALM, ORGANIZATION, WILD, World
 
-ORGANIZATION = "1"
 ACTION_HOURS = 2
 PATIENCE_HOURS = 240
 RUNS_PER_PERSON = 200
@@ -63,17 +62,8 @@ class Story:
             self._later(ACTION_HOURS * 3600, self._action(self.random.choice(self.contact_ids), self._a_campaign_id()))
 
     def _contact(self, n: int) -> str:
-        at = clock.stamp(self.world.now())
         phone = f"+99890{1000000 + n:07}" if n % 5 else f"+4474000{10000 + n:05}"
-        contact = Contact(
-            organization_id=ORGANIZATION,
-            contact_id=ids.new_id(),
-            first_name=f"Person {n}",
-            phone=phone,
-            created_at=at,
-            updated_at=at,
-        )
-        return contacts.add(contact).contact_id
+        return self.world.add_contact(phone, first_name=f"Person {n}")
 
     def _campaign(self) -> Campaign:
         at = clock.stamp(self.world.now())

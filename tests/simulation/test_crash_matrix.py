@@ -17,14 +17,12 @@ from chalicelib.agents.contract import CallOrder
 from chalicelib.campaigns import schedule
 from chalicelib.campaigns import store as campaigns
 from chalicelib.campaigns.model import AgentChoice, Campaign, CampaignStatus, Retry
-from chalicelib.contacts import store as contacts
-from chalicelib.contacts.model import Contact
 from chalicelib.dialing.model import CallState, CallStatus, Result
 from chalicelib.errors import Failure
 from chalicelib.settings import settings
 from tests.simulation.agent import PhoneLine
 from tests.simulation.invariants import Broken
-from tests.simulation.world import CALM, Process, World
+from tests.simulation.world import CALM, ORGANIZATION, Process, World
 
 HANDLERS = ("operator", "pacer", "dialer", "worker", "clock", "webhook")
 Point = tuple[str, int, int, str]
@@ -81,21 +79,21 @@ class Tale:
         """Raises Broken."""
         world = self.world
         with world.installed():
-            people = [self._contact(n, phone) for n, phone in enumerate((PROMPT, WEBHOOK, BUSY, AWAY_AT_FIRST))]
+            people = [self.world.add_contact(phone) for phone in (PROMPT, WEBHOOK, BUSY, AWAY_AT_FIRST)]
             self.campaign = self._campaign()
             campaigns.add(self.campaign)
             world.at(1, world.tick_every_minute)
             self._ask(lambda: self._enrol(people))
             world.run(3600, until=lambda: self._now().total == len(people))
-            self._ask(lambda: schedule.start("1", self.campaign.campaign_id, now=world.now()))
+            self._ask(lambda: schedule.start(ORGANIZATION, self.campaign.campaign_id, now=world.now()))
             self._until_completed(2 * 3600)
             self._ask(self._redial)
             world.run(600)
             if self._now().waiting:
-                self._ask(lambda: schedule.start("1", self.campaign.campaign_id, now=world.now()))
+                self._ask(lambda: schedule.start(ORGANIZATION, self.campaign.campaign_id, now=world.now()))
                 self._until_completed(2 * 3600)
             self._check_calls()
-            self._ask(lambda: campaigns.remove(campaigns.find("1", self.campaign.campaign_id), at=world.now()))
+            self._ask(lambda: campaigns.remove(campaigns.find(ORGANIZATION, self.campaign.campaign_id), at=world.now()))
             world.run(3600, until=self._is_gone)
             self._check_end()
         return self
@@ -115,22 +113,10 @@ class Tale:
         except Failure as refusal:
             self.world.tally[type(refusal).__name__] += 1
 
-    def _contact(self, n: int, phone: str) -> str:
-        at = clock.stamp(self.world.now())
-        contact = Contact(
-            organization_id="1",
-            contact_id=ids.new_id(),
-            first_name=f"Person {n}",
-            phone=phone,
-            created_at=at,
-            updated_at=at,
-        )
-        return contacts.add(contact).contact_id
-
     def _campaign(self) -> Campaign:
         at = clock.stamp(self.world.now())
         return Campaign(
-            organization_id="1",
+            organization_id=ORGANIZATION,
             campaign_id=ids.new_id(),
             name="Matrix",
             max_concurrent_calls=2,
@@ -144,12 +130,14 @@ class Tale:
         return self.world.invariants.counters[self.campaign.campaign_id]
 
     def _enrol(self, people: list[str]) -> None:
-        queues.work(queues.Enrol(organization_id="1", campaign_id=self.campaign.campaign_id, contact_ids=people))
+        queues.work(
+            queues.Enrol(organization_id=ORGANIZATION, campaign_id=self.campaign.campaign_id, contact_ids=people)
+        )
 
     def _redial(self) -> None:
         queues.work(
             queues.Redial(
-                organization_id="1",
+                organization_id=ORGANIZATION,
                 campaign_id=self.campaign.campaign_id,
                 statuses=[CallStatus.SUCCESS],
                 before=clock.stamp(self.world.now()),

@@ -25,6 +25,8 @@ from msgspec import Struct
 
 from chalicelib import bucket, clock, ids, queues, store
 from chalicelib.campaigns import schedule, worker
+from chalicelib.contacts import store as contacts
+from chalicelib.contacts.model import Contact
 from chalicelib.dialing import dialer, pacer
 from chalicelib.dialing.policy import QUEUE_LEASE_SECONDS
 from chalicelib.settings import settings
@@ -32,6 +34,7 @@ from tests.simulation.agent import PhoneLine
 from tests.simulation.dynamodb import DynamoDB, Refused
 from tests.simulation.invariants import Broken, Invariants
 
+ORGANIZATION = "1"
 START = datetime(2026, 11, 23, 6, 0, tzinfo=UTC)
 
 
@@ -387,7 +390,16 @@ class World:
         if not self._gives_up(message, killed=isinstance(error, Killed)):
             self.at(900, lambda: self._post_dial(message))
 
-    # the worker and the clock
+    # the operator, the worker and the clock
+
+    def add_contact(self, phone: str, **fields: Any) -> str:
+        """Add a person to the organization's contacts; their id."""
+        given = {"first_name": "Ali", **fields}
+        at = clock.stamp(self.now())
+        contact = Contact(
+            organization_id=ORGANIZATION, contact_id=ids.new_id(), phone=phone, created_at=at, updated_at=at, **given
+        )
+        return contacts.add(contact).contact_id
 
     def _work(self, message: Message) -> None:
         message.receives += 1
