@@ -17,7 +17,7 @@ from chalicelib import clock, queues
 from chalicelib.log import logger
 from chalicelib.queues import CatchUp, Live, SumUp, Tell
 from chalicelib.realtime import plain, poster, rate, socketio, store
-from chalicelib.realtime.model import Feed, Format, Logged, Socket, Told
+from chalicelib.realtime.model import Feed, Format, Logged, Plan, Socket, Told
 from chalicelib.realtime.poster import Gone, Line, Slow
 
 FRAME = {Format.PLAIN: plain.event, Format.SOCKET_IO: socketio.event}
@@ -27,6 +27,9 @@ YOUNG = timedelta(seconds=30)
 POSTS_AT_ONCE = 32
 PARTS_AT_ONCE = 5
 """Parts of the log told to a socket that catches up, before others have their turn."""
+
+OVERDUE = timedelta(minutes=1)
+"""After which a socket that was set aside should have been told what it missed."""
 
 MOST_TRIES = 6
 SUM_UP_SECONDS = 1
@@ -77,17 +80,23 @@ def tell(organization_id: str, told: Sequence[Told], line: Line, now: Callable[[
     """Tell events to the organization's sockets, or hold them for a second when they are too many."""
     feed, sockets = store.feed(organization_id), store.of_organization(organization_id)
     plan = rate.plan(feed, told, len(sockets), now())
-    if plan.held and not feed.held:
+    if plan.held_at != feed.held_at and plan.held:
         queues.work(SumUp(organization_id=organization_id), delay_seconds=SUM_UP_SECONDS)
-    logged = store.log(feed, plan.tell, plan.held, plan.allowance, now=now())
-    _broadcast(sockets, logged, line, now)
+    _broadcast(sockets, store.log(feed, plan, now=now()), line, now)
+    for socket in sockets:
+        if socket.since is not None and _is_overdue(socket, now()):
+            queues.broadcast(CatchUp(organization_id=organization_id, connection_id=socket.connection_id))
+            store.hold(socket, socket.since, tries=socket.tries, now=now())
 
 
 def sum_up(organization_id: str, line: Line, now: Callable[[], datetime]) -> None:
-    """Tell what was held in place of events that were too many."""
+    """Tell what was held in place of events that were too many, and only then let go of it."""
     feed = store.feed(organization_id)
-    logged = store.log(feed, feed.held, [], feed.allowance, now=now())
+    if not feed.held:
+        return
+    logged = store.log(feed, Plan(feed.held, feed.held, feed.held_at, feed.allowance), now=now())
     _broadcast(store.of_organization(organization_id), logged, line, now)
+    store.let_go(feed)
 
 
 def catch_up(organization_id: str, connection_id: str, line: Line, now: Callable[[], datetime]) -> None:
@@ -103,7 +112,7 @@ def catch_up(organization_id: str, connection_id: str, line: Line, now: Callable
     if reached >= feed.seq:
         store.release(socket)
         return
-    store.hold(socket, reached, tries=0)
+    store.hold(socket, reached, tries=0, now=now())
     queues.broadcast(CatchUp(organization_id=organization_id, connection_id=connection_id))
 
 
@@ -112,7 +121,7 @@ def _missed(feed: Feed, since: int) -> list[Logged]:
     if since == feed.seq:
         return []
     missed = store.logged_after(feed, since, parts=PARTS_AT_ONCE)
-    if missed and missed[0].seq == since + 1:
+    if missed and missed[-1].seq == since + len(missed):
         return missed
     return [Logged(feed.seq, Told(record="resync", name="resync", data=msgspec.Raw(b"{}")))]
 
@@ -143,15 +152,20 @@ def _post_frames(socket: Socket, frames: Sequence[tuple[Logged, str]], line: Lin
             if now() - clock.moment(socket.connected_at) > YOUNG:
                 store.forget(socket)
             else:
-                _set_aside(socket, logged.seq - 1, line)
+                _set_aside(socket, logged.seq - 1, line, now())
             return False
         except Slow:
-            _set_aside(socket, logged.seq - 1, line)
+            _set_aside(socket, logged.seq - 1, line, now())
             return False
     return True
 
 
-def _set_aside(socket: Socket, since: int, line: Line) -> None:
+def _is_overdue(socket: Socket, now: datetime) -> bool:
+    """Whether nobody seems to tell a socket what it missed: the order was lost."""
+    return now - clock.moment(socket.aside_at or socket.connected_at) > OVERDUE
+
+
+def _set_aside(socket: Socket, since: int, line: Line, now: datetime) -> None:
     """Try a socket again in a while, and in the end no more. The message goes first, so that none waits for nothing."""
     if socket.tries >= MOST_TRIES:
         logger().info("socket takes nothing", connectionId=socket.connection_id)
@@ -161,4 +175,4 @@ def _set_aside(socket: Socket, since: int, line: Line) -> None:
     message = CatchUp(organization_id=socket.organization_id, connection_id=socket.connection_id)
     queues.work(message, delay_seconds=1 << min(socket.tries, 4))
     since = since if socket.since is None else max(since, socket.since)
-    store.hold(socket, since, tries=socket.tries + 1)
+    store.hold(socket, since, tries=socket.tries + 1, now=now)

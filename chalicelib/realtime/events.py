@@ -74,9 +74,18 @@ def of_import(new: Import) -> list[Event]:
 
 
 def condensed(named: Sequence[tuple[str, Event]]) -> list[tuple[str, Event]]:
-    """Of several `campaign-progress` of one campaign, and of several `import-progress` of one import, only the last."""
-    last = {_progress_of(event): n for n, (_, event) in enumerate(named)}
-    return [each for n, each in enumerate(named) if _progress_of(each[1]) is None or last[_progress_of(each[1])] == n]
+    """Of several `campaign-progress` of one campaign, and of several `import-progress` of one import, only the last.
+
+    It goes by the record of the first: when a part of the batch comes again, what its beginning tells is known, and its
+    end is what sockets hear last.
+    """
+    first: dict[tuple[str, str], str] = {}
+    last: dict[tuple[str, str], int] = {}
+    for n, (record, event) in enumerate(named):
+        about = _progress_of(event) or ("record", record)
+        first.setdefault(about, record)
+        last[about] = n
+    return [(first[about], named[n][1]) for about, n in sorted(last.items(), key=lambda each: each[1])]
 
 
 def _progress_of(event: Event) -> tuple[str, str] | None:

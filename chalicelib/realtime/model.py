@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from enum import StrEnum
 
 import msgspec
@@ -30,6 +31,9 @@ class Socket(Struct, frozen=True, kw_only=True):
 
     tries: int = 0
     """How often in a row it took nothing."""
+
+    aside_at: str | None = None
+    """When it was last set aside, to be told what it missed later."""
 
     def wants(self, told: Told) -> bool:
         """Whether an event is for this socket."""
@@ -66,3 +70,15 @@ class Feed(Struct, kw_only=True):
     allowance_at: str | None = None
     held: list[Told] = []
     """What stands in place of events that were too many, until it is told."""
+
+    held_at: str | None = None
+    """When it was last ordered to be told."""
+
+
+class Plan(Struct, frozen=True):
+    """What is told now, what is held for the next second and since when, and what is left of the allowance."""
+
+    tell: Sequence[Told]
+    held: Sequence[Told]
+    held_at: str | None
+    allowance: float

@@ -6,13 +6,12 @@ A bucket of posts: an event costs one for every socket, and the log's writes mak
 from __future__ import annotations
 
 from collections.abc import Sequence
-from datetime import datetime
+from datetime import datetime, timedelta
 
 import msgspec
-from msgspec import Struct
 
 from chalicelib import clock
-from chalicelib.realtime.model import Feed, Told
+from chalicelib.realtime.model import Feed, Plan, Told
 
 POSTS_PER_SECOND = 2_000
 """200 events a second at up to 10 sockets, or 4 a second at 500."""
@@ -23,12 +22,8 @@ LASTING = ("campaign-complete",)
 PROGRESS = ("campaign-progress", "import-progress")
 
 
-class Plan(Struct, frozen=True):
-    """What is told now, what is held for the next second, and what is left of the allowance."""
-
-    tell: Sequence[Told]
-    held: Sequence[Told]
-    allowance: float
+PATIENCE = timedelta(seconds=10)
+"""What was held for longer is ordered to be told again: the order was lost."""
 
 
 def plan(feed: Feed, told: Sequence[Told], sockets: int, now: datetime) -> Plan:
@@ -38,11 +33,21 @@ def plan(feed: Feed, told: Sequence[Told], sockets: int, now: datetime) -> Plan:
     if len(told) * each <= allowance:
         newer = {_about(one) for one in told} if feed.held else set()
         held = [one for one in feed.held if _about(one) not in newer]
-        return Plan(told, held, allowance - len(told) * each)
+        return Plan(told, held, _held_at(feed, held, now), allowance - len(told) * each)
     lasting = [one for one in told if one.name in LASTING]
     progress = {_about(one): one for one in (*feed.held, *told) if one.name in PROGRESS}
     resync = next((one for one in feed.held if one.name == "resync"), _resync(told[0]))
-    return Plan(lasting, [*progress.values(), resync], max(allowance - len(lasting) * each, 0.0))
+    held = [*progress.values(), resync]
+    return Plan(lasting, held, _held_at(feed, held, now), max(allowance - len(lasting) * each, 0.0))
+
+
+def _held_at(feed: Feed, held: Sequence[Told], now: datetime) -> str | None:
+    """When what is held was ordered to be told: now, unless that was done and is not overdue."""
+    if not held:
+        return None
+    if feed.held_at is not None and now - clock.moment(feed.held_at) < PATIENCE:
+        return feed.held_at
+    return clock.stamp(now)
 
 
 def _allowance(feed: Feed, now: datetime) -> float:

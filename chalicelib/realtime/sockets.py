@@ -133,7 +133,8 @@ def _end(connection_id: str, line: Line) -> None:
 def _join(connection_id: str, packet: Connect, line: Line, now: Callable[[], datetime]) -> None:
     """A connection joins the namespace; from then on it is told events, from `auth.since` on if that is given.
 
-    It is set aside at first and told what it missed meanwhile, so that its answer comes before any event.
+    It is set aside at first and told what it missed meanwhile, so that its answer comes before any event; and it counts
+    as not joined until it has that answer, so that it is closed, and comes back, when this dies on the way.
     """
     if packet.namespace != socketio.NAMESPACE:
         line.post(connection_id, socketio.refused(packet.namespace, "Invalid namespace"))
@@ -147,9 +148,8 @@ def _join(connection_id: str, packet: Connect, line: Line, now: Callable[[], dat
         logger().info("socket refused", reason=str(refusal))
         line.post(connection_id, socketio.refused(packet.namespace, str(refusal)))
         return
-    store.follow(organization_id, now=now())
-    feed = store.feed(organization_id)
-    store.join(
+    feed = store.follow(organization_id, now=now())
+    store.add(
         Socket(
             organization_id=organization_id,
             connection_id=connection_id,
@@ -161,6 +161,7 @@ def _join(connection_id: str, packet: Connect, line: Line, now: Callable[[], dat
     )
     line.post(connection_id, socketio.connected(connection_id))
     queues.broadcast(CatchUp(organization_id=organization_id, connection_id=connection_id))
+    store.forget_opening(connection_id)
 
 
 def _admitted(given: dict[str, Any], opening: Opening) -> tuple[str, int | None]:
@@ -177,7 +178,7 @@ def _admitted(given: dict[str, Any], opening: Opening) -> tuple[str, int | None]
 
 def refuse(connection_id: str, *, line: Line = poster) -> None:
     """Close a connection that has not joined."""
-    if store.refuse(connection_id):
+    if store.forget_opening(connection_id):
         line.close(connection_id)
 
 

@@ -17,7 +17,7 @@ from pynamodb.indexes import GlobalSecondaryIndex, KeysOnlyProjection
 
 from chalicelib import clock
 from chalicelib.errors import Conflict
-from chalicelib.realtime.model import Feed, Format, Logged, Socket, Told
+from chalicelib.realtime.model import Feed, Format, Logged, Plan, Socket, Told
 from chalicelib.store import Busy, Cancelled, Choice, Json, Row, Transaction, get, table, update_if
 
 LONGEST_CONNECTION = timedelta(hours=2, minutes=15)
@@ -71,6 +71,7 @@ class ConnectionRow(Row):
     campaign_id = UnicodeAttribute(null=True, attr_name="campaignId")
     since = NumberAttribute(null=True)
     tries = NumberAttribute(null=True)
+    aside_at = UnicodeAttribute(null=True, attr_name="asideAt")
     asked = UnicodeAttribute(null=True)
     connection_index = ConnectionIndex()
     ping_index = PingIndex()
@@ -87,6 +88,7 @@ class FeedRow(Row):
     allowance = NumberAttribute(null=True)
     allowance_at = UnicodeAttribute(null=True, attr_name="allowanceAt")
     held = Json(list[Told], null=True)
+    held_at = UnicodeAttribute(null=True, attr_name="heldAt")
 
 
 class PartRow(Row):
@@ -140,16 +142,8 @@ def opening(connection_id: str) -> Opening | None:
     return row.value(Opening) if row else None
 
 
-def join(socket: Socket) -> None:
-    """A connection has said whose it is."""
-    transaction = Transaction()
-    transaction.delete(ConnectionRow(OPENING, socket.connection_id))
-    transaction.put(_row(socket))
-    transaction.commit()
-
-
-def refuse(connection_id: str) -> bool:
-    """Forget a connection if it has not joined; whether it had not."""
+def forget_opening(connection_id: str) -> bool:
+    """Forget that a connection has not joined yet; whether it had not."""
     transaction = Transaction()
     transaction.delete(ConnectionRow(OPENING, connection_id), ConnectionRow.connection_id.exists())
     try:
@@ -170,14 +164,15 @@ def socket(organization_id: str, connection_id: str) -> Socket | None:
     return row.value(Socket) if row else None
 
 
-def hold(of: Socket, since: int, *, tries: int) -> None:
+def hold(of: Socket, since: int, *, tries: int, now: datetime) -> None:
     """Tell a socket no live events until it was told what comes after `since`."""
-    _update(of, [ConnectionRow.since.set(since), ConnectionRow.tries.set(tries)])
+    aside_at = ConnectionRow.aside_at.set(clock.stamp(now))
+    _update(of, [ConnectionRow.since.set(since), ConnectionRow.tries.set(tries), aside_at])
 
 
 def release(of: Socket) -> None:
     """Tell a socket live events from here on."""
-    _update(of, [ConnectionRow.since.remove(), ConnectionRow.tries.remove()])
+    _update(of, [ConnectionRow.since.remove(), ConnectionRow.tries.remove(), ConnectionRow.aside_at.remove()])
 
 
 def forget(of: Socket) -> None:
@@ -227,9 +222,25 @@ def feed(organization_id: str) -> Feed:
     return row.value(Feed) if row else Feed(organization_id=organization_id)
 
 
-def follow(organization_id: str, *, now: datetime) -> None:
-    """Somebody listens to the organization from now on: its events are logged."""
-    FeedRow(organization_id, "feed").update(actions=[FeedRow.followed_at.set(clock.stamp(now))])
+def follow(organization_id: str, *, now: datetime) -> Feed:
+    """Somebody listens to the organization from now on: its events are logged. Returns where they stand.
+
+    When nobody did for a day a number is left out, so that whoever comes back learns that something was missed. Raises
+    Busy when others keep writing the feed.
+    """
+    row, followed_at = FeedRow(organization_id, "feed"), FeedRow.followed_at.set(clock.stamp(now))
+    for _ in range(RACES):
+        known = feed(organization_id)
+        if known.followed_at is None or is_followed(known, now):
+            row.update(actions=[followed_at])
+            return known
+        try:
+            update_if(row, [followed_at, FeedRow.seq.set(known.seq + 1)], FeedRow.followed_at == known.followed_at)
+        except Conflict:
+            continue
+        known.seq += 1
+        return known
+    raise Busy
 
 
 def is_followed(feed: Feed, now: datetime) -> bool:
@@ -237,17 +248,18 @@ def is_followed(feed: Feed, now: datetime) -> bool:
     return feed.followed_at is not None and now - clock.moment(feed.followed_at) < FOLLOWED
 
 
-def log(feed: Feed, told: Sequence[Told], held: Sequence[Told], allowance: float, *, now: datetime) -> list[Logged]:
-    """Number events and keep them, with what else changes of the feed; those logged before keep their numbers.
+def log(feed: Feed, plan: Plan, *, now: datetime) -> list[Logged]:
+    """Number the events a plan tells and keep them, and what it holds; those logged before keep their numbers.
 
     Returns them in order. Raises Busy when others keep writing the feed.
     """
-    waiting = list({each.record: each for each in told}.values())
+    waiting = list({each.record: each for each in plan.tell}.values())
     logged: list[Logged] = []
     changes: list[Action] = [
-        FeedRow.allowance.set(allowance),
+        FeedRow.allowance.set(plan.allowance),
         FeedRow.allowance_at.set(clock.stamp(now)),
-        FeedRow.held.set(list(held)),
+        FeedRow.held.set(list(plan.held)),
+        FeedRow.held_at.set(plan.held_at) if plan.held_at else FeedRow.held_at.remove(),
     ]
     if not waiting:
         FeedRow(feed.organization_id, "feed").update(actions=changes)
@@ -271,6 +283,11 @@ def log(feed: Feed, told: Sequence[Told], held: Sequence[Told], allowance: float
             waiting = waiting[len(part) :]
             feed.seq += len(part)
     return sorted(logged, key=lambda each: each.seq)
+
+
+def let_go(feed: Feed) -> None:
+    """What was held has been told."""
+    FeedRow(feed.organization_id, "feed").update(actions=[FeedRow.held.remove(), FeedRow.held_at.remove()])
 
 
 def _part(told: Sequence[Told], seq: int) -> list[Logged]:

@@ -172,6 +172,18 @@ def test_long_replay_goes_in_slices_with_live_events_in_their_place(live: Live) 
     assert [event[2] for event in heard(live, "after")] == list(range(1, 14))
 
 
+def test_hole_in_the_log_answers_resync(live: Live) -> None:
+    live.open("before")
+    for phone in (A, B, C):
+        live.tell(phone)
+    [_, hole, _] = store.PartRow.query("1#log")
+    hole.delete()
+    live.open("after", since="0")
+    live.cloud.settle()
+    live.deliver()
+    assert [(event["event"], event["seq"]) for event in live.wire.events("after")] == [("resync", 3)]
+
+
 @pytest.mark.parametrize("since", ["7", "0"])
 def test_number_out_of_reach_answers_resync(live: Live, since: str) -> None:
     live.open("before")
@@ -201,6 +213,87 @@ def test_organization_above_its_rate_gets_progress_and_resync(live: Live, monkey
     live.now = lambda: AT + timedelta(minutes=1)
     live.tell(A)
     assert live.wire.numbers("plain") == [1, 2, 3, 4]
+
+
+def test_what_stands_in_place_of_events_is_told_also_when_the_broadcaster_dies(
+    live: Live, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(rate, "POSTS_PER_SECOND", 2)
+    live.now = lambda: AT
+    live.open("plain")
+    live.tell(A, B)
+    live.tell(C)
+    live.cloud.settle()
+    bodies = live.cloud.take(settings().live_events_queue)
+    live.wire.post, post = (lambda *_: pytest.fail("the process died")), live.wire.post  # type: ignore[method-assign]
+    with pytest.raises(pytest.fail.Exception):
+        live.deliver(bodies)
+    live.wire.post = post  # type: ignore[method-assign]
+    live.deliver(bodies)
+    live.deliver(bodies)
+    assert [(event["event"], event["seq"]) for event in live.wire.events("plain")[2:]] == [("resync", 3)]
+
+
+def test_lost_order_to_sum_up_is_given_again(live: Live, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(rate, "POSTS_PER_SECOND", 2)
+    live.now = lambda: AT
+    live.open("plain")
+    live.tell(A, B)
+    live.tell(C)
+    assert len(live.cloud.take(settings().jobs_queue)) == 1
+    live.tell(*(f"+9989011{n:05}" for n in range(3)))
+    assert live.cloud.take(settings().jobs_queue) == []
+    live.now = lambda: AT + rate.PATIENCE
+    live.tell(*(f"+9989012{n:05}" for n in range(3)))
+    live.cloud.settle()
+    live.deliver()
+    assert [event["event"] for event in live.wire.events("plain")[2:]] == ["resync"]
+
+
+def test_socket_whose_replay_was_lost_is_told_a_minute_later(live: Live) -> None:
+    live.now = lambda: AT
+    live.open("before")
+    live.tell(A, B)
+    live.open("after", since="1")
+    live.cloud.take(settings().jobs_queue)
+    live.tell(C)
+    assert live.deliver() == []
+    live.now = lambda: AT + broadcaster.OVERDUE + timedelta(seconds=1)
+    live.tell("+998901112204")
+    live.deliver()
+    live.tell("+998901112205")
+    assert live.wire.numbers("after") == [2, 3, 4, 5]
+
+
+def test_client_that_comes_back_after_days_without_a_log_must_read_again(live: Live) -> None:
+    live.now = lambda: AT
+    live.open("plain")
+    live.tell(A)
+    live.now = lambda: AT + timedelta(hours=40)
+    live.tell(B)
+    live.now = lambda: AT + timedelta(hours=60)
+    live.open("back", since="1")
+    live.open("other")
+    live.cloud.settle()
+    live.deliver()
+    live.tell(C)
+    assert [(event["event"], event["seq"]) for event in live.wire.events("back")] == [
+        ("resync", 2),
+        ("contact-update", 3),
+    ]
+    assert live.wire.numbers("other") == [3]
+
+
+def test_client_whose_answer_is_lost_is_closed_and_may_come_back(live: Live) -> None:
+    sockets.connect(socket_event("io", query={"EIO": "4"}))
+    live.wire.slow.add("io")
+    frame = f"40/auto-calling,{json.dumps({'token': token()})}"
+    assert sockets.message(socket_event("io", body=frame), line=live.wire) == {"statusCode": 410}
+    live.tell(A)
+    sockets.refuse("io", line=live.wire)
+    assert live.wire.closed == ["io"]
+    sockets.disconnect(socket_event("io"))
+    assert store.of_organization("1") == []
 
 
 def test_joined_client_is_answered_before_any_event(live: Live) -> None:

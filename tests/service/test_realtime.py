@@ -109,6 +109,20 @@ def test_changes_delivered_twice_are_the_same_events(cloud: Cloud, live: Live) -
     assert len({frame["seq"] for frame in frames}) == 2
 
 
+def test_part_of_a_batch_that_comes_again_is_not_the_last_word(cloud: Cloud, live: Live) -> None:
+    live.open("browser")
+    import_id = cloud.upload(b"firstName,phone\nAli,901234567\n")["id"]
+    cloud.arrive(f"uploads/1/{import_id}")
+    [batch] = [batch for batch in live.changes() if "ImportsTable" in batch[0]["eventSourceARN"]]
+    for part in (batch, batch[:1], batch[1:]):
+        app.publish({"Records": part}, None)
+        live.broadcast()
+    frames = live.heard("browser")
+    told = {frame["seq"]: frame["data"]["status"] for frame in reversed(frames)}
+    assert told == {1: "COMPLETED", 2: "COMPLETED"}
+    assert frames[-1]["data"]["status"] == "COMPLETED"
+
+
 @pytest.mark.parametrize(
     ("query", "status"),
     [

@@ -106,15 +106,21 @@ def test_import_tells_how_far_it_is_without_its_errors() -> None:
 
 
 def test_of_several_progresses_only_the_last_is_told() -> None:
-    def progress(campaign_id: str, waiting: int) -> tuple[str, Event]:
-        return "", Event("1", "campaign-progress", {"campaignId": campaign_id, "waiting": waiting})
+    def progress(campaign_id: str, waiting: int) -> Event:
+        return Event("1", "campaign-progress", {"campaignId": campaign_id, "waiting": waiting})
 
-    def imported(rows: int) -> tuple[str, Event]:
-        return "", Event("1", "import-progress", {"id": "a", "processedRows": rows})
+    def imported(rows: int) -> Event:
+        return Event("1", "import-progress", {"id": "a", "processedRows": rows})
 
-    update = ("", Event("1", "campaign-update", {"campaignId": "a"}))
+    update = Event("1", "campaign-update", {"campaignId": "a"})
     batch = [progress("a", 2), update, imported(1), progress("b", 5), update, progress("a", 1), imported(2)]
-    assert events.condensed(batch) == [update, progress("b", 5), update, progress("a", 1), imported(2)]
+    assert events.condensed([(f"r{n}", event) for n, event in enumerate(batch)]) == [
+        ("r1", update),
+        ("r3", progress("b", 5)),
+        ("r4", update),
+        ("r0", progress("a", 1)),
+        ("r2", imported(2)),
+    ]
 
 
 def a_told(data: Any, **fields: Any) -> Told:

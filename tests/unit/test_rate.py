@@ -66,3 +66,15 @@ def test_held_progress_is_dropped_when_newer_is_told() -> None:
     plan = rate.plan(feed(held=held), [told("campaign-progress", 2, campaignId="c")], 1, NOW)
     assert [each.record for each in plan.tell] == ["campaign-progress:2"]
     assert [each.name for each in plan.held] == ["resync"]
+
+
+def test_what_is_held_is_ordered_to_be_told_once_and_again_when_that_is_overdue() -> None:
+    events = [told("campaign-progress", 1, campaignId="c")]
+    first = rate.plan(feed(0), events, 1, NOW)
+    assert first.held_at == clock.stamp(NOW)
+    again = rate.plan(feed(0, held=list(first.held), held_at=first.held_at), events, 1, NOW + timedelta(milliseconds=1))
+    assert again.held_at == first.held_at
+    late = NOW + rate.PATIENCE
+    spent = Feed(organization_id="1", allowance_at=clock.stamp(late), held=list(first.held), held_at=first.held_at)
+    assert rate.plan(spent, events, 1, late).held_at == clock.stamp(late)
+    assert rate.plan(feed(), events, 1, NOW).held_at is None
