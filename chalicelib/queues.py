@@ -21,6 +21,9 @@ from chalicelib.settings import settings
 BATCH = 10
 """Messages in one SendMessageBatch, https://docs.aws.amazon.com/AWSSimpleQueueService/latest/APIReference/API_SendMessageBatch.html"""
 
+LONGEST_DELAY_SECONDS = 900
+"""Of an SQS message."""
+
 
 class SendFailed(RuntimeError):
     """SQS took only some of the messages."""
@@ -225,7 +228,7 @@ def dial(orders: Iterable[Dial]) -> None:
 
 
 def work(job: Job, *, delay_seconds: int = 0) -> None:
-    """Post a job for the worker, to be begun after a delay of at most 900 seconds."""
+    """Post a job for the worker, to be begun after a delay of at most LONGEST_DELAY_SECONDS."""
     _send(settings().jobs_queue, [{"MessageBody": encode(job), "DelaySeconds": delay_seconds}])
 
 
@@ -237,7 +240,7 @@ def broadcast(message: Live) -> None:
 
 
 def go_on(order: ImportOrder, *, delay_seconds: int = 0) -> None:
-    """Post an order for the importer, to be followed after a delay of at most 900 seconds."""
+    """Post an order for the importer, to be followed after a delay of at most LONGEST_DELAY_SECONDS."""
     _send(settings().imports_queue, [{"MessageBody": encode(order), "DelaySeconds": delay_seconds}])
 
 

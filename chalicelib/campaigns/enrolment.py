@@ -29,6 +29,7 @@ CHUNK = TRANSACTION_LIMIT - 2
 REDIAL_PAGE = CHUNK
 RACES = 5
 
+FIRST_WAIT_SECONDS = 3
 SLICE = 500
 """Contacts the worker enrols between two looks at the time."""
 
@@ -163,7 +164,9 @@ def _awakened(campaign: Campaign, now: datetime) -> dict[str, Any]:
 
 
 def in_background(order: Enrol, *, now: Callable[[], datetime], until: datetime) -> None:
-    """Enrol what an order names, and queue the rest when the time is up."""
+    """Enrol what an order names, and queue the rest when the time is up; an import's contacts once that has ended."""
+    if pause := _seconds_to_wait(order, now()):
+        return queues.work(order, delay_seconds=pause)
     while True:
         found, cursor = _some(order)
         enrol(order.organization_id, order.campaign_id, found, now=now())
@@ -172,6 +175,16 @@ def in_background(order: Enrol, *, now: Callable[[], datetime], until: datetime)
         order = replace(order, cursor=cursor)
         if now() >= until:
             return queues.work(order)
+
+
+def _seconds_to_wait(order: Enrol, now: datetime) -> int:
+    """After which to look again for the contacts of an import that is under way: the older it is, the later."""
+    if order.import_id is None:
+        return 0
+    store.find(order.organization_id, order.campaign_id)
+    of = imports.find(order.organization_id, order.import_id)
+    age = now - clock.moment(of.created_at)
+    return min(FIRST_WAIT_SECONDS + int(age.total_seconds()) // 10, queues.LONGEST_DELAY_SECONDS) if of.under_way else 0
 
 
 def _some(order: Enrol) -> tuple[Sequence[str], str | None]:

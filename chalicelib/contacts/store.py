@@ -184,7 +184,10 @@ def _unowned(contact: Contact) -> Condition:
 def put_changes(
     transaction: Transaction, old: Contact, changes: dict[str, Any], *, at: str, import_id: str | None = None
 ) -> Contact:
-    """Add changes of a contact that keeps its phone to a transaction; counting them is the caller's."""
+    """Add changes of a contact that keeps its phone to a transaction; counting them is the caller's.
+
+    Those of an import build on what was read of the contact: nobody may have changed it since.
+    """
     changes = changes | {"updated_at": at, "import_id": import_id}
     new = _changed(old, changes)
     actions = _assignments(changes)
@@ -192,7 +195,10 @@ def put_changes(
         actions.append(ContactRow.status_key.set(_status_key(new.organization_id, new.status)))
         gate = PhoneRow(old.organization_id, old.phone)
         transaction.update(gate, [PhoneRow.status.set(new.status)], PhoneRow.contact_id == old.contact_id, tag="gate")
-    transaction.update(ContactRow(old.organization_id, old.contact_id), actions, _as_read(old), tag="contact")
+    stands = _as_read(old)
+    if import_id is not None:
+        stands &= ContactRow.updated_at == old.updated_at
+    transaction.update(ContactRow(old.organization_id, old.contact_id), actions, stands, tag="contact")
     return new
 
 

@@ -28,9 +28,6 @@ from chalicelib.queues import ContinueImport, ImportOrder, UndoImport, WatchImpo
 
 SLICE = timedelta(minutes=4)
 
-WATCH_SECONDS = 900
-"""Between two looks at an import, the longest an SQS message can be delayed."""
-
 Now = Callable[[], datetime]
 
 
@@ -106,7 +103,7 @@ def _import(arrival: Arrival) -> Import | None:
 
 def begin(new: Import) -> None:
     """Store a new import, one that is there stays as it is, and see to its being watched."""
-    queues.go_on(_watch(new), delay_seconds=WATCH_SECONDS)
+    queues.go_on(_watch(new), delay_seconds=queues.LONGEST_DELAY_SECONDS)
     store.add(new)
 
 
@@ -141,8 +138,6 @@ def _advance(of: Import, place: Path, until: datetime, now: Now) -> None:
         queues.go_on(ContinueImport(organization_id=of.organization_id, import_id=of.import_id))
         return
     _end(of, ImportStatus.COMPLETED, now)
-    if of.plan:
-        bucket.delete(of.plan)
 
 
 def watch(of: Import, *, now: Now) -> None:
@@ -158,7 +153,7 @@ def watch(of: Import, *, now: Now) -> None:
     if reason:
         _fail(of, reason, now)
         return
-    queues.go_on(_watch(of), delay_seconds=WATCH_SECONDS)
+    queues.go_on(_watch(of), delay_seconds=queues.LONGEST_DELAY_SECONDS)
     if idle(of, arrived=arrived, now=now()) >= ABANDONED:
         queues.go_on(ContinueImport(organization_id=of.organization_id, import_id=of.import_id))
 
@@ -175,6 +170,8 @@ def _fail(of: Import, reason: str, now: Now) -> None:
 
 
 def _end(of: Import, status: ImportStatus, now: Now, **changes: Any) -> None:
-    """End an import with the counts of its markers. Raises Over when it has ended."""
+    """End an import with the counts of its markers; its plan goes. Raises Over when it has ended."""
     counts = writing.counted(of, writing.sum_up(store.done_chunks(of.organization_id, of.import_id).values()))
     store.change(of, status=status, finished_at=clock.stamp(now()), **counts, **changes)
+    if of.plan:
+        bucket.delete(of.plan)

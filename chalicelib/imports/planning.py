@@ -15,6 +15,7 @@ import msgspec
 from msgspec.structs import replace
 
 from chalicelib import records
+from chalicelib.contacts.model import ContactStatus
 from chalicelib.imports.model import Duplicates
 from chalicelib.imports.workbook import Person, merged
 
@@ -73,11 +74,12 @@ class Draft:
 
 
 def again(first: Person, later: Person, duplicates: Duplicates) -> Person:
-    """A person of whom another row came."""
-    rows = first.rows + later.rows
-    if duplicates is Duplicates.SKIP:
-        return replace(first, rows=rows)
-    return replace(later, fields=merged(first.fields, later.fields), rows=rows)
+    """A person of whom another row came; who must not be called by either is not."""
+    fields = first.fields if duplicates is Duplicates.SKIP else merged(first.fields, later.fields)
+    if ContactStatus.DO_NOT_CALL in (first.fields.get("status"), later.fields.get("status")):
+        fields = fields | {"status": ContactStatus.DO_NOT_CALL}
+    kept = first if duplicates is Duplicates.SKIP else later
+    return replace(kept, fields=fields, rows=first.rows + later.rows)
 
 
 def chunks(path: Path) -> Iterator[tuple[int, bytes]]:

@@ -212,7 +212,9 @@ def undo_chunk(of: Import, marker: Marker, removed: Sequence[Contact], undone: U
 def contacts_of(organization_id: str, import_id: str, *, after: str | None) -> tuple[list[str], str | None]:
     """Some of the contacts an import created or updated, chunk by chunk, and the chunk to go on after."""
     later = MarkerRow.chunk > after if after else None
-    markers = list(MarkerRow.query(_chunks_of(organization_id, import_id), later, limit=MARKERS_PER_PAGE))
+    markers = list(
+        MarkerRow.query(_chunks_of(organization_id, import_id), later, limit=MARKERS_PER_PAGE, consistent_read=True)
+    )
     found = [contact_id for marker in markers for contact_id in marker.contact_ids]
     return found, markers[-1].chunk if len(markers) == MARKERS_PER_PAGE else None
 

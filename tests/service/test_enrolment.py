@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
+import time
 from typing import Any
+
+import pytest
 
 import app
 from chalicelib.agents.contract import Accepted
+from chalicelib.campaigns import enrolment
 from chalicelib.dialing.model import CallStatus, Result
 from chalicelib.settings import settings
 from tests.service.agents import ScriptedAgent
@@ -75,6 +79,28 @@ def test_contacts_of_an_import_are_enrolled(cloud: Cloud) -> None:
     assert known["id"] in {call["contactId"] for call in listed}
     for odd in (NOWHERE, "uuid-1"):
         assert cloud.post(f"/campaigns/{campaign_id}/contacts", {"importId": odd}).problem == (404, "not-found")
+
+
+def test_enrolment_waits_for_its_import(cloud: Cloud) -> None:
+    import_id = cloud.upload(b"firstName,phone\nAli,+998901234561\n")["id"]
+    campaign_id = cloud.a_campaign()["id"]
+    [job] = enrol_later(cloud, campaign_id, {"importId": import_id})
+    app.work(sqs_event([job]), None)
+    assert cloud.take(settings().jobs_queue) == []
+    cloud.arrive(f"uploads/1/{import_id}")
+    time.sleep(enrolment.FIRST_WAIT_SECONDS + 0.1)
+    do_twice(cloud.take(settings().jobs_queue))
+    assert cloud.campaign(campaign_id)["totalContacts"] == 1
+
+
+def test_enrolment_of_an_import_ends_with_its_campaign(cloud: Cloud, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(enrolment, "FIRST_WAIT_SECONDS", 0)
+    import_id = cloud.upload(b"firstName,phone\nAli,+998901234561\n")["id"]
+    campaign_id = cloud.a_campaign()["id"]
+    jobs = enrol_later(cloud, campaign_id, {"importId": import_id})
+    cloud.delete(f"/campaigns/{campaign_id}")
+    do_twice(jobs)
+    assert not any('"enrol"' in job for job in cloud.take(settings().jobs_queue))
 
 
 def test_contacts_of_a_status_are_enrolled(cloud: Cloud) -> None:

@@ -21,7 +21,7 @@ from chalicelib.imports import importer, planning, store, writing
 from chalicelib.queues import ContinueImport, WatchImport
 from chalicelib.settings import settings
 from tests.service.aws import client
-from tests.service.cloud import Cloud, sqs_event
+from tests.service.cloud import Cloud, in_an, sqs_event
 from tests.service.files import form, notification, workbook
 
 Sheet = list[tuple[Any, ...]]
@@ -211,8 +211,45 @@ def _noting(told: list[int], change: Callable[..., Any]) -> Callable[..., Any]:
 
 def test_plan_is_gone_when_the_import_has_ended(cloud: Cloud) -> None:
     imported(cloud, workbook(*people(10)))
-    listed = client("s3").list_objects_v2(Bucket=settings().bucket, Prefix="reports/")
-    assert listed["KeyCount"] == 0
+    assert reports() == 0
+
+
+def test_plan_of_an_import_that_is_given_up_is_gone(cloud: Cloud, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(writing, "write", lambda *_, **__: False)
+    made = upload(cloud, workbook(*people(10)))
+    arrive(made)
+    assert reports() == 1
+    importer.watch(store.find("1", made["id"]), now=lambda: in_an(minutes=31))
+    assert shown(cloud, made)["status"] == "FAILED"
+    assert reports() == 0
+
+
+def reports() -> int:
+    """How many objects of imports there are beside their uploads."""
+    listed: int = client("s3").list_objects_v2(Bucket=settings().bucket, Prefix="reports/")["KeyCount"]
+    return listed
+
+
+def test_change_made_while_an_import_writes_is_kept(cloud: Cloud, monkeypatch: pytest.MonkeyPatch) -> None:
+    contact = cloud.a_contact(customData={"debt": 1})
+    owners = contacts.owners
+    read: list[Any] = []
+
+    def interrupted(*given: Any) -> Any:
+        found = owners(*given)
+        if not read:
+            cloud.patch(f"/contacts/{contact['id']}", {"customData": {"debt": 1, "promise": "Friday"}})
+        read.append(found)
+        return found
+
+    monkeypatch.setattr(contacts, "owners", interrupted)
+    imported(cloud, f"firstName,phone,branch\nAli,{contact['phone']},Chorsu\n".encode(), "people.csv")
+    assert cloud.get(f"/contacts/{contact['id']}").body["customData"] == {
+        "debt": 1,
+        "promise": "Friday",
+        "branch": "Chorsu",
+    }
+    assert len(read) == 2
 
 
 # hostile files

@@ -61,6 +61,16 @@ def test_later_row_is_only_counted_when_duplicates_are_skipped(tmp_path: Path) -
     assert (person.row, person.rows, person.fields["notes"]) == (2, 2, "Early")
 
 
+@pytest.mark.parametrize("duplicates", Duplicates)
+@pytest.mark.parametrize("statuses", [("DO_NOT_CALL", "ACTIVE"), ("ACTIVE", "DO_NOT_CALL"), ("DO_NOT_CALL", None)])
+def test_who_must_not_be_called_by_one_row_is_not(
+    tmp_path: Path, duplicates: Duplicates, statuses: tuple[str | None, ...]
+) -> None:
+    rows = [a_person(n, 1, **({"status": status} if status else {})) for n, status in enumerate(statuses)]
+    [[person]] = planned(tmp_path, rows, duplicates)
+    assert person.fields["status"] == "DO_NOT_CALL"
+
+
 rows = st.lists(
     st.tuples(st.integers(0, 60), st.sampled_from(["notes", "last_name"]), st.text(max_size=5)), max_size=150
 )
