@@ -133,7 +133,7 @@ class Audit(Struct, frozen=True, kw_only=True, rename="camel", tag_field="type",
 class WriteResults(Struct, frozen=True, kw_only=True, rename="camel", tag_field="type", tag="results"):
     """Write a campaign's results as a workbook, from the contact after `cursor` on.
 
-    `version` is how the campaign stood at the beginning, `parts` how many parts are gathered, `keys` the keys of
+    `version` is how the campaign stood at the beginning, `parts` names the parts gathered so far, `keys` the keys of
     `customData` found in them.
     """
 
@@ -141,7 +141,7 @@ class WriteResults(Struct, frozen=True, kw_only=True, rename="camel", tag_field=
     campaign_id: str
     version: str = ""
     cursor: str | None = None
-    parts: int = 0
+    parts: list[str] = []
     keys: list[str] = []
 
 

@@ -18,7 +18,7 @@ import msgspec
 from msgspec import Struct
 from msgspec.structs import replace
 
-from chalicelib import bucket, queues, records, spreadsheet
+from chalicelib import bucket, ids, queues, records, spreadsheet
 from chalicelib.campaigns import store
 from chalicelib.campaigns.model import Campaign
 from chalicelib.contacts import store as contacts
@@ -70,7 +70,7 @@ def link(campaign: Campaign, *, now: datetime) -> str | None:
     found = bucket.stored(key)
     if found and (found[1].get("version") == version(campaign) or now - found[0] < FRESH):
         return bucket.link(key, f"{campaign.name}.xlsx")
-    begun = bucket.stored(_key(campaign.organization_id, campaign.campaign_id, "begun"))
+    begun = bucket.stored(_begun(campaign))
     if begun is None or now - begun[0] > LONGEST:
         _begin(campaign)
         queues.work(WriteResults(organization_id=campaign.organization_id, campaign_id=campaign.campaign_id))
@@ -78,7 +78,7 @@ def link(campaign: Campaign, *, now: datetime) -> str | None:
 
 
 def _begin(campaign: Campaign) -> None:
-    bucket.put(_key(campaign.organization_id, campaign.campaign_id, "begun"), b"")
+    bucket.put(_begun(campaign), b"")
 
 
 def version(campaign: Campaign) -> str:
@@ -88,19 +88,25 @@ def version(campaign: Campaign) -> str:
 
 
 def write(order: WriteResults, *, now: Now, until: datetime) -> None:
-    """Gather a slice of a campaign's results; after the last one write the workbook. Raises NotFound."""
+    """Gather a slice of a campaign's results; after the last one write the workbook.
+
+    A slice that is gathered again has a name of its own, and the workbook is written of those that follow one another.
+    Raises NotFound, also for a slice that another has written a workbook of.
+    """
     campaign = store.find(order.organization_id, order.campaign_id, consistent=True)
     if not order.version:
         order = replace(order, version=version(campaign))
+    name = ids.new_id()
     with tempfile.TemporaryDirectory(prefix="results-") as place:
-        part = Path(place) / str(order.parts)
-        keys, cursor = _gather(order, part, now, until)
+        keys, cursor = _gather(order, Path(place) / name, now, until)
+        order = replace(order, keys=keys, cursor=cursor, parts=[*order.parts, name])
         if cursor is None:
-            _finish(campaign, replace(order, keys=keys), Path(place))
+            _finish(campaign, order, Path(place))
             return
-        bucket.put(_part(order, order.parts), part)
-    _begin(campaign)
-    queues.work(replace(order, keys=keys, cursor=cursor, parts=order.parts + 1))
+        bucket.put(_part(order, name), Path(place) / name)
+    if bucket.stored(_begun(campaign)):
+        _begin(campaign)
+    queues.work(order)
 
 
 def forget(organization_id: str, campaign_id: str) -> None:
@@ -138,15 +144,15 @@ def result(call: Call, contact: Contact | None) -> Result:
 
 def _finish(campaign: Campaign, order: WriteResults, place: Path) -> None:
     """Write the workbook from all parts, of which the last lies in `place`, and put it where it is found."""
-    for number in range(order.parts):
-        bucket.fetch(_part(order, number), place / str(number))
-    parts = [place / str(number) for number in range(order.parts + 1)]
-    workbook(place / "results.xlsx", campaign, _results(parts), order.keys)
+    earlier = order.parts[:-1]
+    for name in earlier:
+        bucket.fetch(_part(order, name), place / name)
+    workbook(place / "results.xlsx", campaign, _results(place / name for name in order.parts), order.keys)
     key = _key(campaign.organization_id, campaign.campaign_id, "results.xlsx")
     bucket.put(key, place / "results.xlsx", version=order.version)
-    for number in range(order.parts):
-        bucket.delete(_part(order, number))
-    bucket.delete(_key(campaign.organization_id, campaign.campaign_id, "begun"))
+    for name in earlier:
+        bucket.delete(_part(order, name))
+    bucket.delete(_begun(campaign))
 
 
 def _results(parts: Iterable[Path]) -> Iterator[Result]:
@@ -209,8 +215,13 @@ def _plain(value: Any) -> Any:
     return value
 
 
-def _part(order: WriteResults, number: int) -> str:
-    return _key(order.organization_id, order.campaign_id, f"part-{number}")
+def _part(order: WriteResults, name: str) -> str:
+    return _key(order.organization_id, order.campaign_id, f"part-{name}")
+
+
+def _begun(campaign: Campaign) -> str:
+    """The empty object that says that somebody writes a campaign's results."""
+    return _key(campaign.organization_id, campaign.campaign_id, "begun")
 
 
 def _key(organization_id: str, campaign_id: str, name: str) -> str:

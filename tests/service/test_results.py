@@ -136,6 +136,38 @@ def test_long_results_are_gathered_in_slices(cloud: Cloud, monkeypatch: pytest.M
     assert [each["Key"].rpartition("/")[2] for each in kept] == ["results.xlsx"]
 
 
+@pytest.mark.parametrize(("one", "other"), [(130, 300), (300, 130)])
+def test_slice_that_is_delivered_twice_doubles_and_loses_no_row(
+    cloud: Cloud, monkeypatch: pytest.MonkeyPatch, one: int, other: int
+) -> None:
+    monkeypatch.setattr(results, "PAGE", 1)
+    campaign = a_finished_campaign(cloud)
+    cloud.get(f"/campaigns/{campaign}/results")
+    worker.handle(jobs(cloud), now=ticking(seconds=300))
+    second = jobs(cloud)
+    for seconds in (one, other):
+        worker.handle(second, now=ticking(seconds=seconds))
+    worker.handle(jobs(cloud))
+    assert [row["callStatus"] for row in rows_of(book_of(cloud, campaign))] == list(OUTCOMES.values())
+
+
+def test_slice_that_comes_late_does_not_say_that_results_are_being_written(
+    cloud: Cloud, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(results, "PAGE", 1)
+    campaign = a_finished_campaign(cloud)
+    cloud.get(f"/campaigns/{campaign}/results")
+    worker.handle(jobs(cloud), now=ticking(seconds=300))
+    second = jobs(cloud)
+    worker.handle(second)
+    worker.handle(second, now=ticking(seconds=300))
+    worker.handle(jobs(cloud))
+    cloud.patch(f"/campaigns/{campaign}", {"name": "February"})
+    later(monkeypatch, minutes=2)
+    assert cloud.get(f"/campaigns/{campaign}/results").status == 202
+    assert len(jobs(cloud)) == 1
+
+
 @pytest.mark.parametrize("text", ["=1+1", "+998901234567", "-1", "@SUM(A1)", "\t=1", '=HYPERLINK("http://a","b")'])
 def test_cell_that_begins_like_a_formula_is_text(cloud: Cloud, text: str) -> None:
     contact = cloud.a_contact(phone(0), firstName=text, customData={text: text})["id"]
