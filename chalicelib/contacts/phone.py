@@ -1,5 +1,8 @@
 """Phone numbers: people write them in many ways, rows keep E.164."""
 
+import functools
+import re
+
 from chalicelib.errors import FieldError
 
 EXPECTED = "expected a phone number such as +998901234567"
@@ -55,5 +58,23 @@ def zones(phone: str) -> tuple[str, ...]:
     import phonenumbers
     from phonenumbers import timezone
 
-    found = timezone.time_zones_for_number(phonenumbers.parse(phone))
-    return tuple(zone for zone in found if zone != timezone.UNKNOWN_TIMEZONE) or ("UTC",)
+    number = phonenumbers.parse(phone)
+    known = [zone for zone in timezone.time_zones_for_number(number) if zone != timezone.UNKNOWN_TIMEZONE]
+    own = _zones_of(phonenumbers.region_code_for_number(number) or "") if len(known) > 1 else None
+    return tuple(zone for zone in known if own is None or zone in own) or tuple(known) or ("UTC",)
+
+
+@functools.cache
+def _zones_of(region: str) -> frozenset[str] | None:
+    """The time zones of a region that shares its calling code: a mobile of Kazakhstan rings nowhere in Russia.
+
+    None for a region whose prefixes libphonenumber does not tell from the others of its code.
+    """
+    import phonenumbers
+    from phonenumbers.tzdata import TIMEZONE_DATA
+
+    about = phonenumbers.PhoneMetadata.metadata_for_region(region)
+    if about is None or about.leading_digits is None:
+        return None
+    own = re.compile(f"{about.country_code}(?:{about.leading_digits})")
+    return frozenset(zone for prefix, zones in TIMEZONE_DATA.items() if own.match(prefix) for zone in zones)

@@ -93,6 +93,8 @@ def test_masked_phone_keeps_what_support_needs() -> None:
         ("+996555123456", ("Asia/Bishkek",)),
         ("+4915112345678", ("Europe/Berlin",)),
         ("+14155552671", ("America/Los_Angeles",)),
+        ("+77011234567", ("Asia/Almaty", "Asia/Aqtobe")),
+        ("+18765551234", ("America/Jamaica",)),
         ("+80012345678", ("UTC",)),
     ],
 )
