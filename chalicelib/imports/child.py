@@ -13,7 +13,7 @@ import csv
 import resource
 import sys
 from collections.abc import Iterator
-from itertools import chain, islice
+from itertools import islice
 from pathlib import Path
 from typing import Any
 from zipfile import BadZipFile, ZipFile
@@ -41,7 +41,14 @@ OUT_OF_MEMORY = 137
 LONGEST_ROW = 1_000
 """Cells of a row that are looked at."""
 
-NO_HEADER = f"No header with a phone column in the first {headers.SEARCHED} rows of any sheet."
+NO_PHONE = (
+    f"No header with a phone column in the first {headers.SEARCHED} rows of any sheet: expected a header such as"
+    " phone, Telefon, Tel. raqami, Телефон or Номер телефона."
+)
+NO_NAME = (
+    "The list has a phone column, but no column of names: expected a header such as firstName, Name, Ism, F.I.Sh., Имя"
+    " or ФИО."
+)
 
 
 class Refused(Exception):
@@ -60,23 +67,17 @@ def rows(path: Path) -> Iterator[Numbered]:
         raise Refused("The file is empty.")
     else:
         sheets = _texts(path, start)
+    why = NO_PHONE
     for sheet in sheets:
-        found = _from_header(sheet)
-        if found is not None:
-            yield from found
-            return
-    raise Refused(NO_HEADER)
-
-
-def _from_header(sheet: Iterator[Numbered]) -> Iterator[Numbered] | None:
-    """A sheet from its header on; None when it has none in its first rows."""
-    for number, cells in sheet:
-        if number > headers.SEARCHED:
-            return None
-        if headers.is_header(cells):
-            filled = (row for row in sheet if row[1].count("") < len(row[1]))
-            return chain([(number, cells)], filled)
-    return None
+        for number, cells in islice(sheet, headers.SEARCHED):
+            found = headers.fields(cells)
+            if "phone" in found and "first_name" in found:
+                yield number, cells
+                yield from (row for row in sheet if row[1].count("") < len(row[1]))
+                return
+            if "phone" in found:
+                why = NO_NAME
+    raise Refused(why)
 
 
 def _check_archive(path: Path) -> None:

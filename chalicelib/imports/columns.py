@@ -147,11 +147,11 @@ READERS: dict[str, Reader] = {
 def of(header: list[Any]) -> list[Column | None]:
     """The columns of a header; None for one that says nothing. Keys of two columns differ."""
     used: set[str] = set()
-    return [_column(text(cell), used) for cell in header]
+    titles = [text(cell) for cell in header]
+    return [_column(*column, used) for column in zip(titles, headers.fields(titles), strict=True)]
 
 
-def _column(header: str, used: set[str]) -> Column | None:
-    field = headers.field(header)
+def _column(header: str, field: str | None, used: set[str]) -> Column | None:
     if not header or field == headers.REASON:
         return None
     names = chain([header[:KEY_LIMIT]], (f"{header[:KEY_LIMIT]} {n}" for n in count(2)))

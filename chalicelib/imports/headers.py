@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable
+from collections.abc import Sequence
 from typing import Any
 
 SEARCHED = 20
@@ -14,13 +14,31 @@ REASON = "reason"
 
 _NAMES = {
     "first_name": (
-        "firstname|first name|name|given name|full name|fullname|ism|ismi|to'liq ism|to'liq ismi|f.i.o|f.i.sh|fio|fish"
-        "|исм|исми|тўлиқ исм|тўлиқ исми|имя|полное имя|ф.и.о|ф.и.ш|фио|фиш"
+        "firstname|first name|name|given name|full name|fullname|contact name|name surname|surname name"
+        "|ism|ismi|to'liq ism|to'liq ismi|f i o|f i sh|fio|fish|ism familiya|ismi familiyasi|ism va familiya"
+        "|ismi va familiyasi|ism sharif|ism sharifi|ismi sharifi|familiya ism|familiyasi ismi|familiya va ism"
+        "|familiyasi va ismi|familiya ism sharif|familiyasi ismi sharifi|familiyasi ismi otasining ismi"
+        "|исм|исми|тўлиқ исм|тўлиқ исми|исм фамилия|исми фамилияси|исм ва фамилия|исми ва фамилияси|исм шариф"
+        "|исм шарифи|исми шарифи|фамилия исм|фамилияси исми|фамилия ва исм|фамилияси ва исми|фамилия исм шариф"
+        "|фамилияси исми шарифи|фамилияси исми отасининг исми|ф и ш|фиш"
+        "|имя|полное имя|ф и о|фио|имя фамилия|имя и фамилия|фамилия имя|фамилия и имя|имя отчество"
+        "|фамилия имя отчество|фамилия имя и отчество|имя отчество фамилия"
     ),
     "last_name": "lastname|last name|surname|family name|familiya|familiyasi|фамилия|фамилияси",
     "phone": (
-        "phone|phone number|phonenumber|telephone|mobile|tel|telefon|telefoni|telefon raqam|telefon raqami"
-        "|телефон|телефони|телефон рақам|телефон рақами|номер телефона|мобильный телефон|тел"
+        "phone|phones|phone number|phone numbers|phonenumber|phone no|telephone|telephone number|mobile|mobile phone"
+        "|mobile number|mobile no|cell|cell phone|cellphone|cell number|contact phone|contact number"
+        "|tel|tel no|tel raqam|tel raqami|tel nomer|tel nomeri|telefon|telefoni|telefonlar|telefonlari|telefon raqam"
+        "|telefon raqami|telefon raqamlari|telefon nomer|telefon nomeri|mobil|mobil telefon|mobil telefoni"
+        "|mobil raqam|mobil raqami|aloqa raqami|aloqa uchun raqam|aloqa telefoni|bog'lanish raqami"
+        "|bog'lanish uchun raqam"
+        "|тел|тел рақам|тел рақами|тел номери|телефон|телефони|телефонлар|телефонлари|телефон рақам|телефон рақами"
+        "|телефон рақамлари|телефон номер|телефон номери|мобил телефон|мобил телефони|мобил рақам|мобил рақами"
+        "|алоқа рақами|алоқа учун рақам|алоқа телефони|боғланиш рақами|боғланиш учун рақам"
+        "|тел номер|номер тел|телефона|телефоны|номер телефона|номера телефонов|моб|моб тел|моб телефон|моб номер"
+        "|тел моб|телефон моб|мобильный|мобильный телефон|мобильный номер|номер мобильного|номер мобильного телефона"
+        "|телефон мобильный|сотовый|сотовый телефон|сотовый номер|телефон сотовый|контактный телефон"
+        "|контактный номер|контактный номер телефона|контактные телефоны"
     ),
     "date_of_birth": (
         "dateofbirth|date of birth|birth date|birthdate|birthday|tug'ilgan sana|tug'ilgan sanasi|tug'ilgan kuni"
@@ -35,22 +53,54 @@ _NAMES = {
 
 FIELDS = {name: field for field, names in _NAMES.items() for name in names.split("|")}
 
+_WHOSE = re.compile(
+    r"(?:mijoz|qarzdor|abonent)(?:ning)?|(?:мижоз|қарздор|абонент)(?:нинг)?|клиента|клиентов|абонента|должника"
+    r"|за[её]мщика|покупателя|(?:customer|client)(?:'s)?"
+)
+"""Words of a header that only say whose the name or the phone is."""
+
+_LIKELY = {
+    "phone": re.compile(r"\b(?:тел(?!егр)|моб|сотов|tel(?!egr)|mobil)|(?<!i)phone|^(?:raqami?|рақами?)$"),
+    "first_name": re.compile(
+        "^(?:mijoz|mijozlar|мижоз|мижозлар|клиент|клиенты|абонент|абоненты|должник|abonent|customer|client)$"
+    ),
+}
+"""What the header of a field looks like in a list where no column has one of the field's names."""
+
 _PARTS = re.compile("[\n/|]")
-_REMARK = re.compile(r"\(.*?\)")
+_SPARE = re.compile(r"\(.*?\)|\d+")
+_WORD = re.compile(r"[^\W_]+(?:'[^\W_]+)*")
 _APOSTROPHES = re.compile("[ʻʼ‘’`´ʹ′]")
 
 
+def fields(header: Sequence[Any]) -> list[str | None]:
+    """The field each column of a list holds; None for one that becomes a key of `customData`."""
+    titles = [cell if isinstance(cell, str) else "" for cell in header]
+    found = [field(title) for title in titles]
+    for name, looks in _LIKELY.items():
+        if name not in found:
+            likely = [n for n, title in enumerate(titles) if found[n] is None and looks.search(_title(title))]
+            for first in likely[:1]:
+                found[first] = name
+    return found
+
+
+def known(found: Sequence[str | None]) -> int:
+    """How many fields columns hold; none without a phone."""
+    return len({*found} - {None}) if "phone" in found else 0
+
+
 def field(header: str) -> str | None:
-    """The field a column holds; None when it becomes a key of `customData`. A header may say it in two languages."""
-    return next((FIELDS[name] for name in map(plain, (header, *_PARTS.split(header))) if name in FIELDS), None)
+    """The field that has a header among its names. A header may say it in two languages."""
+    return next((FIELDS[name] for name in map(_title, (header, *_PARTS.split(header))) if name in FIELDS), None)
 
 
-def plain(header: str) -> str:
-    """A header without remarks in parentheses, case, spare signs and the many forms of the apostrophe."""
-    bare = _APOSTROPHES.sub("'", _REMARK.sub("", header)).replace("_", " ")
-    return " ".join(bare.split()).strip(" *:.").lower()
+def _title(header: str) -> str:
+    """The words of a header without remarks in parentheses, numbers, and whose it is unless it says nothing else."""
+    words = plain(_SPARE.sub(" ", header)).split()
+    return " ".join([word for word in words if not _WHOSE.fullmatch(word)] or words)
 
 
-def is_header(cells: Iterable[Any]) -> bool:
-    """Whether a row names a phone column."""
-    return any(isinstance(cell, str) and field(cell) == "phone" for cell in cells)
+def plain(written: str) -> str:
+    """Words without case, signs between them, and the many forms of the apostrophe."""
+    return " ".join(_WORD.findall(_APOSTROPHES.sub("'", written).lower()))

@@ -17,9 +17,11 @@ class Report:
 
     def __init__(self, header: Cells, language: Language) -> None:
         self._language = language
-        self._columns = [n for n, cell in enumerate(header) if headers.field(columns.text(cell)) != headers.REASON]
-        self._header = [columns.text(header[n]) for n in self._columns]
-        self._phones = {n for n in self._columns if headers.field(columns.text(header[n])) == "phone"}
+        titles = [columns.text(cell) for cell in header]
+        fields = headers.fields(titles)
+        self._columns = [n for n, field in enumerate(fields) if field != headers.REASON]
+        self._header = [titles[n] for n in self._columns]
+        self._phones = {n for n in self._columns if fields[n] == "phone"}
         self._book: spreadsheet.Workbook | None = None
         self._sheet: Any = None
         self._rows = 0

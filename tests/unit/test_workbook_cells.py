@@ -64,10 +64,54 @@ def an_error(**cells: Any) -> Rejected:
         ("Telefon / Phone", "phone"),
         ("Qarz", None),
         ("Qarz/Долг", None),
+        ("Otasining ismi", None),
+        ("Company name", None),
     ],
 )
 def test_headers(header: str, field: str | None) -> None:
     assert headers.field(header) == field
+
+
+@pytest.mark.parametrize(
+    "header",
+    [
+        *("Телефон 1", "Телефон №2", "Phone 1", "phone_2", "Phone1", "Тел. номер", "Номер тел.", "№ телефона"),
+        *("Телефоны", "Моб. телефон", "Моб.тел.", "Мобильный", "Мобильный телефон", "Сотовый", "Контактный телефон"),
+        *("Контактный номер", "Телефон клиента", "Номер телефона клиента", "Телефон, моб."),
+        *("Tel raqam", "Tel. raqami", "Telefon nomeri", "Mobil telefon", "Тел рақам", "Телефон номери"),
+        *("Mijozning telefon raqami", "Aloqa raqami"),
+        *("Mobile phone", "Mobile number", "Cell phone", "Phone No.", "Contact number", "Customer phone"),
+    ],
+)
+def test_usual_headers_of_a_phone(header: str) -> None:
+    assert headers.field(header) == "phone"
+
+
+@pytest.mark.parametrize(
+    "header",
+    [
+        *("Ism familiya", "Ism va familiya", "Familiya ism", "Ism sharifi", "Исм фамилия", "F. I. Sh.", "Mijoz ismi"),
+        *("Familiyasi, ismi, sharifi", "Ф. И. О.", "ФИО клиента", "Фамилия Имя Отчество", "Фамилия, имя, отчество"),
+        *("Имя Фамилия", "Имя/Фамилия", "Customer name", "Client's full name"),
+    ],
+)
+def test_usual_headers_of_a_name(header: str) -> None:
+    assert headers.field(header) == "first_name"
+
+
+@pytest.mark.parametrize(
+    ("header", "fields"),
+    [
+        (["Mijoz", "Raqam"], ["first_name", "phone"]),
+        (["Клиент", "Рабочий тел.", "Домашний тел."], ["first_name", "phone", None]),
+        (["№", "customerPhone", "Customer"], [None, "phone", "first_name"]),
+        (["Клиент", "ФИО", "Рабочий тел.", "Телефон"], [None, "first_name", None, "phone"]),
+        (["Telegram", "Hotel", "iPhone", "Avtomobil"], [None] * 4),
+        ([5, "phone"], [None, "phone"]),
+    ],
+)
+def test_likely_headers_count_where_no_column_has_a_fields_name(header: list[Any], fields: list[str | None]) -> None:
+    assert headers.fields(header) == fields
 
 
 @pytest.mark.parametrize(
@@ -177,6 +221,12 @@ def test_of_several_phones_the_first_counts_and_none_is_lost() -> None:
 @pytest.mark.parametrize("cell", ["901234567, 931234567", "901234567; 931234567", "901234567/931234567"])
 def test_two_phones_in_a_cell_are_refused(cell: str) -> None:
     assert an_error(phone=cell).error.field == "phone"
+
+
+def test_numbered_phones_are_kept_under_their_headers() -> None:
+    (person,) = read(["Ism familiya", "Телефон 1", "Телефон 2"], ["Ali Valiyev", "901234567", "931234567"])
+    assert isinstance(person, Person)
+    assert (person.phone, person.fields["custom_data"]) == ("+998901234567", {"Телефон 2": "931234567"})
 
 
 def test_blank_cells_say_nothing() -> None:

@@ -56,7 +56,7 @@ def cell(where: str, text: str) -> bytes:
     return f'<c r="{where}" t="inlineStr"><is><t>{text}</t></is></c>'.encode()
 
 
-HEADER = b'<row r="1">' + cell("A1", "phone") + b"</row>"
+HEADER = b'<row r="1">' + cell("A1", "phone") + cell("B1", "name") + b"</row>"
 
 
 def why(path: Path, limits: Limits | None = None) -> str:
@@ -97,7 +97,7 @@ def test_million_empty_rows_are_no_rows(tmp_path: Path) -> None:
     content = with_parts(
         {SHEET: sheet_xml(HEADER + rows + b'<row r="1000001">' + cell("A1000001", "901234567") + b"</row>")}
     )
-    assert list(reader.rows(a_file(tmp_path, content))) == [(1, ["phone"]), (1_000_001, ["901234567"])]
+    assert list(reader.rows(a_file(tmp_path, content))) == [(1, ["phone", "name"]), (1_000_001, ["901234567", ""])]
 
 
 @pytest.mark.parametrize("part", [0.1, 0.5, 0.9, 0.999])
@@ -130,9 +130,14 @@ def test_reader_that_is_left_midway_is_gone(tmp_path: Path) -> None:
     rows.close()
 
 
-def test_list_without_a_header(tmp_path: Path) -> None:
-    assert why(a_file(tmp_path, b"name;city\nAli;Buxoro\n")) == child.NO_HEADER
-    assert why(a_file(tmp_path, workbook(("Ali", "", "1"), header=("a", "b", "c")))) == child.NO_HEADER
+def test_list_without_a_phone_column(tmp_path: Path) -> None:
+    assert why(a_file(tmp_path, b"name;city\nAli;Buxoro\n")) == child.NO_PHONE
+    assert why(a_file(tmp_path, workbook(("Ali", "", "1"), header=("a", "b", "c")))) == child.NO_PHONE
+
+
+@pytest.mark.parametrize("content", [b"phone;city\n901234567;Buxoro\n", b"phone\n901234567\n"])
+def test_list_without_a_column_of_names_is_refused_as_a_whole(tmp_path: Path, content: bytes) -> None:
+    assert why(a_file(tmp_path, content)) == child.NO_NAME
 
 
 def test_empty_file(tmp_path: Path) -> None:
@@ -141,18 +146,19 @@ def test_empty_file(tmp_path: Path) -> None:
 
 def test_header_below_the_twentieth_row_is_not_looked_for(tmp_path: Path) -> None:
     above: list[tuple[str, ...]] = [("",)] * 19
-    assert next(reader.rows(a_file(tmp_path, workbook(*above[1:], ("phone",), header=("List",))))) == (20, ["phone"])
-    assert why(a_file(tmp_path, workbook(*above, ("phone",), header=("List",)))) == child.NO_HEADER
+    found = reader.rows(a_file(tmp_path, workbook(*above[1:], ("name", "phone"), header=("List",))))
+    assert next(found) == (20, ["name", "phone"])
+    assert why(a_file(tmp_path, workbook(*above, ("name", "phone"), header=("List",)))) == child.NO_PHONE
 
 
 def test_first_sheet_with_a_header_is_the_list(tmp_path: Path) -> None:
     book = openpyxl.Workbook()
-    book.active.append(["Report of November"])  # type: ignore[union-attr]
+    book.active.append(["Report of November", "Phone:"])  # type: ignore[union-attr]
     people = book.create_sheet("People")
-    people.append(["phone"])
-    people.append(["901234567"])
+    people.append(["name", "phone"])
+    people.append(["Ali", "901234567"])
     book.save(tmp_path / "file")
-    assert list(reader.rows(tmp_path / "file")) == [(1, ["phone"]), (2, ["901234567"])]
+    assert list(reader.rows(tmp_path / "file")) == [(1, ["name", "phone"]), (2, ["Ali", "901234567"])]
 
 
 @pytest.mark.parametrize("encoding", ["utf-8", "utf-8-sig", "utf-16", "cp1251"])
