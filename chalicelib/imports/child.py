@@ -13,7 +13,7 @@ import csv
 import resource
 import sys
 from collections.abc import Iterator
-from itertools import islice
+from itertools import chain, islice
 from pathlib import Path
 from typing import Any
 from zipfile import BadZipFile, ZipFile
@@ -66,17 +66,17 @@ def rows(path: Path) -> Iterator[Numbered]:
     elif not start:
         raise Refused("The file is empty.")
     else:
-        sheets = _texts(path, start)
+        sheets = iter([_text(path, start)])
     why = NO_PHONE
     for sheet in sheets:
-        for number, cells in islice(sheet, headers.SEARCHED):
-            found = headers.fields(cells)
-            if "phone" in found and "first_name" in found:
-                yield number, cells
-                yield from (row for row in sheet if row[1].count("") < len(row[1]))
-                return
-            if "phone" in found:
-                why = NO_NAME
+        top = list(islice(sheet, headers.SEARCHED))
+        place, header = headers.find([cells for _, cells in top]) or (0, [])
+        if "first_name" in headers.fields(header):
+            yield top[place][0], header
+            yield from (row for row in chain(top[place + 1 :], sheet) if row[1].count("") < len(row[1]))
+            return
+        if header:
+            why = NO_NAME
     raise Refused(why)
 
 
@@ -115,15 +115,19 @@ def _numbered(sheet: Any) -> Iterator[Numbered]:
     return ((number, row[:LONGEST_ROW]) for number, row in enumerate(sheet.iter_rows(), 1))
 
 
-def _texts(path: Path, start: bytes) -> Iterator[Iterator[Numbered]]:
-    """A text file read with each of the delimiters: the one whose header is found is the file's."""
+def _text(path: Path, start: bytes) -> Iterator[Numbered]:
+    """A text file's rows, read with the delimiter that gives its header the most fields."""
     encoding = _encoding(path, start)
-    for delimiter in ",;\t":
+
+    def read(delimiter: str) -> Iterator[Numbered]:
         with path.open(encoding=encoding, errors="replace", newline="") as file:
-            try:
-                yield enumerate((row[:LONGEST_ROW] for row in csv.reader(file, delimiter=delimiter)), 1)
-            except csv.Error as error:
-                raise Refused(f"The file cannot be read as CSV: {error}") from None
+            yield from enumerate((row[:LONGEST_ROW] for row in csv.reader(file, delimiter=delimiter)), 1)
+
+    def fields(delimiter: str) -> int:
+        found = headers.find([cells for _, cells in islice(read(delimiter), headers.SEARCHED)])
+        return headers.known(found[1]) if found else 0
+
+    return read(max(",;\t", key=fields))
 
 
 def _encoding(path: Path, start: bytes) -> str:

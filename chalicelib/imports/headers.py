@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Sequence
+from itertools import zip_longest
 from typing import Any
 
 SEARCHED = 20
@@ -59,15 +60,18 @@ _WHOSE = re.compile(
 )
 """Words of a header that only say whose the name or the phone is."""
 
-_LIKELY = {
-    "phone": re.compile(r"\b(?:тел(?!егр)|моб|сотов|tel(?!egr)|mobil)|(?<!i)phone|^(?:raqami?|рақами?)$"),
-    "first_name": re.compile(
-        "^(?:mijoz|mijozlar|мижоз|мижозлар|клиент|клиенты|абонент|абоненты|должник|abonent|customer|client)$"
+_LIKELY = (
+    ("phone", re.compile(r"\b(?:тел(?!егр)|моб|сотов|tel(?!egr)|mobil)|(?<!i)phone")),
+    ("phone", re.compile("^(?:raqami?|рақами?)$")),
+    (
+        "first_name",
+        re.compile("^(?:mijoz(?:lar)?|abonent|мижоз(?:лар)?|клиенты?|абоненты?|должник|customer|client)$"),
     ),
-}
+)
 """What the header of a field looks like in a list where no column has one of the field's names."""
 
 _PARTS = re.compile("[\n/|]")
+_VALUE = re.compile(r"[+(]*\d")
 _SPARE = re.compile(r"\(.*?\)|\d+")
 _WORD = re.compile(r"[^\W_]+(?:'[^\W_]+)*")
 _APOSTROPHES = re.compile("[ʻʼ‘’`´ʹ′]")
@@ -77,7 +81,7 @@ def fields(header: Sequence[Any]) -> list[str | None]:
     """The field each column of a list holds; None for one that becomes a key of `customData`."""
     titles = [cell if isinstance(cell, str) else "" for cell in header]
     found = [field(title) for title in titles]
-    for name, looks in _LIKELY.items():
+    for name, looks in _LIKELY:
         if name not in found:
             likely = [n for n, title in enumerate(titles) if found[n] is None and looks.search(_title(title))]
             for first in likely[:1]:
@@ -85,9 +89,32 @@ def fields(header: Sequence[Any]) -> list[str | None]:
     return found
 
 
-def known(found: Sequence[str | None]) -> int:
-    """How many fields columns hold; none without a phone."""
-    return len({*found} - {None}) if "phone" in found else 0
+def find(rows: Sequence[list[Any]]) -> tuple[int, list[Any]] | None:
+    """Where the header is among a sheet's first rows, and its cells; None when no row has a phone column.
+
+    It is the row with the most fields, the earliest of several. Of a header in two rows the upper one fills the lower.
+    """
+    whole = [_filled(row, above) for above, row in zip([[], *rows], rows, strict=False)]
+    counts = [known(row) for row in whole]
+    most = max(counts, default=0)
+    return (counts.index(most), whole[counts.index(most)]) if most else None
+
+
+def known(header: Sequence[Any]) -> int:
+    """How many fields the columns of a header hold; none without a phone."""
+    found = {*fields(header)} - {None}
+    return len(found) if "phone" in found else 0
+
+
+def _filled(row: list[Any], above: list[Any]) -> list[Any]:
+    """A header whose empty cells say what the row above says, when that one is a header too."""
+    if not any(fields(row)) or not any(fields(above)) or any(map(_is_value, above)):
+        return row
+    return [cell if cell != "" else over for cell, over in zip_longest(row, above, fillvalue="")]
+
+
+def _is_value(cell: Any) -> bool:
+    return not isinstance(cell, str) or _VALUE.match(cell) is not None
 
 
 def field(header: str) -> str | None:

@@ -115,6 +115,30 @@ def test_likely_headers_count_where_no_column_has_a_fields_name(header: list[Any
 
 
 @pytest.mark.parametrize(
+    ("rows", "place", "header"),
+    [
+        ([["Телефон:", "+998712000000", ""], ["Ф.И.О.", "Телефон", ""]], 1, ["Ф.И.О.", "Телефон", ""]),
+        ([["Tel:", 712000000], ["", "Ism", "Telefon"]], 1, ["", "Ism", "Telefon"]),
+        ([["Директор:", "Каримов"], ["№", "", "ФИО", "Тел."]], 1, ["№", "", "ФИО", "Тел."]),
+        ([["Ism", "Telefon", ""], ["Name", "Phone", ""]], 0, ["Ism", "Telefon", ""]),
+        (
+            [["№", "Ф.И.О.", "Контакты", "", "Долг"], ["", "", "Телефон", "Адрес", ""], [1, "Ali", "901234567", "", 5]],
+            1,
+            ["№", "Ф.И.О.", "Телефон", "Адрес", "Долг"],
+        ),
+        ([["Ism", "Telefon", "Izoh"], ["Ali", "", ""], ["", "901234567", ""]], 0, ["Ism", "Telefon", "Izoh"]),
+    ],
+)
+def test_header_is_the_row_with_the_most_fields(rows: list[list[Any]], place: int, header: list[Any]) -> None:
+    assert headers.find(rows) == (place, header)
+
+
+@pytest.mark.parametrize("rows", [[], [[]], [["Ism", "Familiya"], ["Ali", "Valiyev"]]])
+def test_without_a_phone_column_there_is_no_header(rows: list[list[Any]]) -> None:
+    assert headers.find(rows) is None
+
+
+@pytest.mark.parametrize(
     "cell",
     [
         "+998901234567",

@@ -7,6 +7,7 @@ import os
 import time
 import zipfile
 from pathlib import Path
+from typing import Any
 
 import openpyxl
 import pytest
@@ -168,3 +169,28 @@ def test_csv(tmp_path: Path, delimiter: str, encoding: str) -> None:
     text = "".join(delimiter.join(row) + "\r\n" for row in rows)
     found = list(reader.rows(a_file(tmp_path, text.encode(encoding))))
     assert found == [(1, ["Имя", "Телефон", "Заметки"]), (2, ["Анна", "901234567", f"первая{delimiter}\r\nвторая"])]
+
+
+@pytest.mark.parametrize(
+    "text", ["Телефон, моб.;ФИО;Долг\n901234567;Анна;5,5\n", "Phone, mobile;Name;Debt, sum\n901234567;Анна;5,5\n"]
+)
+def test_delimiter_of_a_csv_is_the_one_with_the_most_fields(tmp_path: Path, text: str) -> None:
+    assert list(reader.rows(a_file(tmp_path, text.encode())))[1] == (2, ["901234567", "Анна", "5,5"])
+
+
+def test_letterhead_and_a_header_in_two_rows(tmp_path: Path) -> None:
+    book = openpyxl.Workbook()
+    sheet: Any = book.active
+    for row in (
+        ("Телефон:", "+998712000000"),
+        (),
+        ("№", "Ф.И.О.", "Контакты", None, "Долг"),
+        (None, None, "Телефон", "Адрес"),
+        (1, "Анна", "901234567", "Бухара", 5),
+    ):
+        sheet.append(row)
+    for merged in ("A3:A4", "B3:B4", "C3:D3", "E3:E4"):
+        sheet.merge_cells(merged)
+    book.save(tmp_path / "file")
+    header = ["№", "Ф.И.О.", "Телефон", "Адрес", "Долг"]
+    assert list(reader.rows(tmp_path / "file")) == [(4, header), (5, [1.0, "Анна", "901234567", "Бухара", 5.0])]
