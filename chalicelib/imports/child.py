@@ -131,20 +131,19 @@ def _text(path: Path, start: bytes) -> Iterator[Numbered]:
 
 
 def _encoding(path: Path, start: bytes) -> str:
-    """UTF-8, UTF-16, or else Windows-1251. Raises Refused for what is no text."""
+    """UTF-8, UTF-16, or Windows-1251 where more is no UTF-8 than is. Raises Refused for what is no text."""
     if start.startswith((codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)):
         return "utf-16"
     if b"\0" in start:
         raise Refused("The file is neither a workbook nor text.")
-    decoder = codecs.getincrementaldecoder("utf-8")()
-    try:
-        with path.open("rb") as file:
-            while block := file.read(BLOCK):
-                decoder.decode(block)
-        decoder.decode(b"", final=True)
-    except UnicodeDecodeError:
-        return "cp1251"
-    return "utf-8-sig"
+    decoder = codecs.getincrementaldecoder("utf-8")("replace")
+    letters = bad = 0
+    with path.open("rb") as file:
+        while block := file.read(BLOCK):
+            text = decoder.decode(block)
+            letters += len(text) - len(text.encode("ascii", "ignore"))
+            bad += text.count("\ufffd")
+    return "cp1251" if 2 * bad > letters else "utf-8-sig"
 
 
 def frames(path: Path) -> Iterator[bytes]:

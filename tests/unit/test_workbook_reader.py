@@ -194,3 +194,18 @@ def test_letterhead_and_a_header_in_two_rows(tmp_path: Path) -> None:
     book.save(tmp_path / "file")
     header = ["№", "Ф.И.О.", "Телефон", "Адрес", "Долг"]
     assert list(reader.rows(tmp_path / "file")) == [(4, header), (5, [1.0, "Анна", "901234567", "Бухара", 5.0])]
+
+
+@pytest.mark.parametrize(
+    ("content", "name"),
+    [
+        ("ФИО;Телефон\nАнна;901234567\n".encode() + b"\xa0\n", "Анна"),
+        ("Телефон;ФИО\n901234567;Анна".encode()[:-1], "Анн\ufffd"),
+        ("ФИО;Телефон\nПётр;901234567\n".encode("cp1251"), "Пётр"),
+        ("Name;Phone\nПЁТР;901234567\n".encode("cp1251"), "ПЁТР"),
+        (b"Name;Phone\nAli\xa0V;901234567\n", "Ali\xa0V"),
+    ],
+    ids=["a bad byte", "cut inside a letter", "Windows-1251", "two letters that look like UTF-8", "one byte"],
+)
+def test_broken_utf_8_is_no_other_encoding(tmp_path: Path, content: bytes, name: str) -> None:
+    assert name in list(reader.rows(a_file(tmp_path, content)))[1][1]
