@@ -38,9 +38,6 @@ PART_LIMIT = 10_000
 OUT_OF_MEMORY = 137
 """How the child ends when Python, not calamine, comes to the memory limit."""
 
-LONGEST_ROW = 1_000
-"""Cells of a row that are looked at."""
-
 NO_PHONE = (
     f"No header with a phone column in the first {headers.SEARCHED} rows of any sheet: expected a header such as"
     " phone, Telefon, Tel. raqami, Телефон or Номер телефона."
@@ -101,8 +98,9 @@ def _sheets(path: Path) -> Iterator[Iterator[Numbered]]:
     try:
         book = calamine.load_workbook(str(path))
         for index, about in enumerate(book.sheets_metadata):
-            if about.typ is calamine.SheetTypeEnum.WorkSheet:
-                yield _numbered(book.get_sheet_by_index(index))
+            if about.typ is calamine.SheetTypeEnum.WorkSheet and about.visible is calamine.SheetVisibleEnum.Visible:
+                rows = _numbered(book.get_sheet_by_index(index))
+                yield _without_reasons(rows) if about.name.startswith(f"{headers.REPORT} ") else rows
     except calamine.PasswordError:
         raise Refused("The workbook is protected by a password.") from None
     except calamine.CalamineError as error:
@@ -112,7 +110,18 @@ def _sheets(path: Path) -> Iterator[Iterator[Numbered]]:
 def _numbered(sheet: Any) -> Iterator[Numbered]:
     if sheet.start is None:
         return iter(())
-    return ((number, row[:LONGEST_ROW]) for number, row in enumerate(sheet.iter_rows(), 1))
+    return ((number, row[: headers.LONGEST_ROW]) for number, row in enumerate(sheet.iter_rows(), 1))
+
+
+def _without_reasons(rows: Iterator[Numbered]) -> Iterator[Numbered]:
+    """Our own report's rows, without the column that says why they were rejected."""
+    place = None
+    for number, cells in rows:
+        if place is None and headers.REASON in cells:
+            place = len(cells) - 1 - cells[::-1].index(headers.REASON)
+        if place is not None:
+            del cells[place : place + 1]
+        yield number, cells
 
 
 def _text(path: Path, start: bytes) -> Iterator[Numbered]:
@@ -121,7 +130,7 @@ def _text(path: Path, start: bytes) -> Iterator[Numbered]:
 
     def read(delimiter: str) -> Iterator[Numbered]:
         with path.open(encoding=encoding, errors="replace", newline="") as file:
-            yield from enumerate((row[:LONGEST_ROW] for row in csv.reader(file, delimiter=delimiter)), 1)
+            yield from enumerate((row[: headers.LONGEST_ROW] for row in csv.reader(file, delimiter=delimiter)), 1)
 
     def fields(delimiter: str) -> int:
         found = headers.find([cells for _, cells in islice(read(delimiter), headers.SEARCHED)])

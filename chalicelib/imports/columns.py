@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import functools
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Iterable, Iterator
 from datetime import date, timedelta
 from itertools import chain, count
 from typing import Any
@@ -43,15 +43,25 @@ Reader = Callable[[Any], Any]
 Column = tuple[str | None, str, Reader]
 """The contact's field that a column holds, or None; the key of `customData` that it becomes otherwise; its reader."""
 
+EXACT = 1e15
+"""From here on Excel has not kept all digits of a number, but 15."""
+
 KEY_LIMIT = 250
 """Characters of a header that its key keeps."""
 
 
 def text(cell: Any) -> str:
     """A cell as text: whole numbers without a point, spare spaces at the ends gone."""
-    if isinstance(cell, str):
-        return cell.strip()
-    return str(int(cell)) if isinstance(cell, float) and cell.is_integer() else str(cell)
+    return cell.strip() if isinstance(cell, str) else str(_number(cell))
+
+
+def _number(cell: Any) -> Any:
+    """A number as Excel shows it: whole without a point, and 2.02080009001235E+19 where digits were lost."""
+    if not isinstance(cell, float):
+        return cell
+    if abs(cell) >= EXACT:
+        return f"{cell:.15G}"
+    return int(cell) if cell.is_integer() else cell
 
 
 def phone(cell: Any) -> str:
@@ -122,9 +132,7 @@ def limited(field: str, limit: int) -> Reader:
 
 def value(cell: Any) -> Any:
     """A cell of a column of one's own, as JSON: numbers stay numbers."""
-    if isinstance(cell, str):
-        return cell.strip().removesuffix("T00:00:00")
-    return int(cell) if isinstance(cell, float) and cell.is_integer() else cell
+    return cell.strip().removesuffix("T00:00:00") if isinstance(cell, str) else _number(cell)
 
 
 def check_size(data: dict[str, Any]) -> None:
@@ -144,17 +152,23 @@ READERS: dict[str, Reader] = {
 }
 
 
-def of(header: list[Any]) -> list[Column | None]:
-    """The columns of a header; None for one that says nothing. Keys of two columns differ."""
+def of(header: list[Any]) -> list[Column]:
+    """The columns of a list, also those beyond its header. Keys of two columns differ."""
+    titles = [text(cell) for cell in header] + [""] * (headers.LONGEST_ROW - len(header))
+    keys = _keys(title[:KEY_LIMIT] or f"Column {_letter(n)}" for n, title in enumerate(titles, 1))
+    found = zip(headers.fields(titles), keys, strict=True)
+    return [(field, key, READERS[field] if field else value) for field, key in found]
+
+
+def _letter(n: int) -> str:
+    """How a spreadsheet calls its n-th column: A, B, …, Z, AA."""
+    return _letter((n - 1) // 26) + chr(ord("A") + (n - 1) % 26) if n else ""
+
+
+def _keys(names: Iterable[str]) -> Iterator[str]:
+    """Names, numbered where they come again."""
     used: set[str] = set()
-    titles = [text(cell) for cell in header]
-    return [_column(*column, used) for column in zip(titles, headers.fields(titles), strict=True)]
-
-
-def _column(header: str, field: str | None, used: set[str]) -> Column | None:
-    if not header or field == headers.REASON:
-        return None
-    names = chain([header[:KEY_LIMIT]], (f"{header[:KEY_LIMIT]} {n}" for n in count(2)))
-    key = next(name for name in names if name not in used)
-    used.add(key)
-    return field, key, READERS[field] if field else value
+    for name in names:
+        key = next(each for each in chain([name], (f"{name} {n}" for n in count(2))) if each not in used)
+        used.add(key)
+        yield key

@@ -10,8 +10,11 @@ from typing import Any
 SEARCHED = 20
 """Rows in which the header is looked for."""
 
-REASON = "reason"
-"""The column that a report of rejected rows adds; ignored when the report comes back."""
+LONGEST_ROW = 1_000
+"""Cells of a row that are looked at."""
+
+REASON, REPORT = "reason", "Rejected"
+"""The column a report of rejected rows adds, and what the names of its sheets begin with: there it is no column."""
 
 _NAMES = {
     "first_name": (
@@ -48,7 +51,6 @@ _NAMES = {
     "custom_data": "customdata|custom data|qo'shimcha ma'lumotlar|қўшимча маълумотлар|дополнительные данные",
     "notes": "notes|note|izoh|izohlar|изоҳ|изоҳлар|заметки|заметка|примечание|примечания",
     "status": "status|holat|holati|ҳолат|ҳолати|статус",
-    REASON: REASON,
 }
 """English, Uzbek (Latin, Cyrillic) and Russian. Who has one column for the whole name has it in `first_name`."""
 

@@ -13,15 +13,15 @@ from chalicelib.imports.workbook import Rejected
 
 
 class Report:
-    """A report while rows are rejected. Corrected, it can be uploaded: its `reason` column is no column of a list."""
+    """A report while rows are rejected. Corrected, it can be uploaded: what its `reason` column says is then ignored.
+
+    Cells beyond the list's header come after that column, and are beyond the header again when it is gone.
+    """
 
     def __init__(self, header: Cells, language: Language) -> None:
         self._language = language
-        titles = [columns.text(cell) for cell in header]
-        fields = headers.fields(titles)
-        self._columns = [n for n, field in enumerate(fields) if field != headers.REASON]
-        self._header = [titles[n] for n in self._columns]
-        self._phones = {n for n in self._columns if fields[n] == "phone"}
+        self._header = [columns.text(cell) for cell in header]
+        self._phones = {n for n, field in enumerate(headers.fields(self._header)) if field == "phone"}
         self._book: spreadsheet.Workbook | None = None
         self._sheet: Any = None
         self._rows = 0
@@ -29,20 +29,20 @@ class Report:
     def add(self, rejected: Rejected) -> None:
         if self._rows % spreadsheet.ROWS_PER_SHEET == 0:
             self._book = self._book or spreadsheet.Workbook()
-            self._sheet = self._book.sheet(f"Rejected {1 + self._rows // spreadsheet.ROWS_PER_SHEET}", self._titles())
+            name = f"{headers.REPORT} {1 + self._rows // spreadsheet.ROWS_PER_SHEET}"
+            self._sheet = self._book.sheet(name, [*self._header, headers.REASON])
         self._rows += 1
-        cells = [self._cell(rejected.cells, n) for n in self._columns]
-        self._sheet.append([*cells, reason(rejected.error.message, self._language)])
+        width = len(self._header)
+        cells = [self._cell(n, cell) for n, cell in enumerate(rejected.cells)]
+        cells += [None] * (width - len(cells))
+        self._sheet.append([*cells[:width], reason(rejected.error.message, self._language), *cells[width:]])
 
-    def _titles(self) -> list[str]:
-        return [*self._header, headers.REASON]
-
-    def _cell(self, cells: Cells, n: int) -> Any:
-        if n >= len(cells) or cells[n] == "":
+    def _cell(self, n: int, cell: Any) -> Any:
+        if cell == "":
             return None
         if n in self._phones:
-            return spreadsheet.text(self._sheet, columns.text(cells[n]))
-        return spreadsheet.safe(self._sheet, cells[n])
+            return spreadsheet.text(self._sheet, columns.text(cell))
+        return spreadsheet.safe(self._sheet, cell)
 
     def save(self, path: Path) -> bool:
         """Write the report to a file; whether there is anything in it."""

@@ -49,17 +49,16 @@ def people(rows: Iterable[Row], normalize: Callable[[str], str]) -> Iterator[Per
                 yield person
 
 
-def _person(number: int, cells: Cells, read: list[Column | None], normalize: Callable[[str], str]) -> Person | None:
+def _person(number: int, cells: Cells, read: list[Column], normalize: Callable[[str], str]) -> Person | None:
     """A row's person; None for a row without values. Raises FieldError.
 
     Of several columns of one field the first with a value counts, the others become keys of `customData`.
     """
     fields: dict[str, Any] = {}
     more: dict[str, Any] = {}
-    for column, cell in zip(read, cells, strict=False):
-        if column is None or cell == "" or (isinstance(cell, str) and cell.isspace()):
+    for (field, key, reader), cell in zip(read, cells, strict=False):
+        if cell == "" or (isinstance(cell, str) and cell.isspace()):
             continue
-        field, key, reader = column
         if field and field not in fields:
             fields[field] = reader(cell)
         else:
@@ -76,10 +75,10 @@ def _person(number: int, cells: Cells, read: list[Column | None], normalize: Cal
     return Person(number, normalize(fields.pop("phone")), fields)
 
 
-def _shown(error: FieldError, read: list[Column | None], cells: Cells) -> str:
+def _shown(error: FieldError, read: list[Column], cells: Cells) -> str:
     """What stands in the cell that an error names."""
-    for column, cell in zip(read, cells, strict=False):
-        if column and cell != "" and columns.API_NAMES.get(column[0] or "", column[0]) == error.field:
+    for (field, *_), cell in zip(read, cells, strict=False):
+        if cell != "" and columns.API_NAMES.get(field or "", field) == error.field:
             return columns.text(cell)[:VALUE_KEPT]
     return ""
 

@@ -163,8 +163,8 @@ def test_phones(cell: Any) -> None:
     assert person.phone == "+998901234567"
 
 
-@pytest.mark.parametrize("cell", ["9.98901E+11", "9,98901E+11", "9.98E+11"])
-def test_phone_whose_digits_are_lost_is_rejected(cell: str) -> None:
+@pytest.mark.parametrize("cell", ["9.98901E+11", "9,98901E+11", "9.98E+11", 9.9890123456712e17])
+def test_phone_whose_digits_are_lost_is_rejected(cell: Any) -> None:
     assert an_error(phone=cell).error.message == columns.DIGITS_LOST
 
 
@@ -257,8 +257,33 @@ def test_blank_cells_say_nothing() -> None:
     assert a_person(lastName="  ", notes="").fields == {"first_name": "Ali"}
 
 
-def test_reason_column_of_a_report_is_no_data() -> None:
-    assert a_person(reason="required").fields == {"first_name": "Ali"}
+def test_own_column_of_reasons_is_data() -> None:
+    assert a_person(Reason="moved").fields["custom_data"] == {"Reason": "moved"}
+
+
+def test_columns_without_a_header_are_called_as_the_spreadsheet_calls_them() -> None:
+    header = ["Ism", "Telefon", "", "Column F", ""]
+    row = ["Ali", "901234567", 931234567, "", "", "x", *[""] * 20, "y"]
+    person, without = read(header, row, ["Vali", "901234568", "", "", "", ""])
+    assert isinstance(person, Person)
+    assert person.fields["custom_data"] == {"Column C": 931234567, "Column F 2": "x", "Column AA": "y"}
+    assert isinstance(without, Person)
+    assert without.fields == {"first_name": "Vali"}
+
+
+@pytest.mark.parametrize(
+    ("cell", "kept"),
+    [
+        (20208000900123456001.0, "2.02080009001235E+19"),
+        (1e15, "1E+15"),
+        (-1234567890123456.0, "-1.23456789012346E+15"),
+        (999999999999999.0, 999999999999999),
+        ("20208000900123456001", "20208000900123456001"),
+    ],
+)
+def test_digits_that_excel_has_lost_are_not_invented(cell: Any, kept: Any) -> None:
+    person = a_person(account=cell, notes=cell)
+    assert person.fields == {"first_name": "Ali", "custom_data": {"account": kept}, "notes": str(kept)}
 
 
 def test_merging_never_outgrows_a_contact() -> None:

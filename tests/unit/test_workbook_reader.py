@@ -13,7 +13,11 @@ import openpyxl
 import pytest
 
 from chalicelib.imports import child, reader
+from chalicelib.imports.languages import Language
+from chalicelib.imports.model import RowError
 from chalicelib.imports.reader import Limits, Unreadable
+from chalicelib.imports.report import Report
+from chalicelib.imports.workbook import Rejected
 from tests.service.files import workbook
 
 SHEET = "xl/worksheets/sheet1.xml"
@@ -160,6 +164,27 @@ def test_first_sheet_with_a_header_is_the_list(tmp_path: Path) -> None:
     people.append(["Ali", "901234567"])
     book.save(tmp_path / "file")
     assert list(reader.rows(tmp_path / "file")) == [(1, ["name", "phone"]), (2, ["Ali", "901234567"])]
+
+
+def test_hidden_sheet_is_not_read(tmp_path: Path) -> None:
+    book = openpyxl.Workbook()
+    for sheet, name in ((book.active, "Old"), (book.create_sheet(), "Very old"), (book.create_sheet(), "New")):
+        sheet.append(["name", "phone"])  # type: ignore[union-attr]
+        sheet.append([name, "901234567"])  # type: ignore[union-attr]
+    book.worksheets[0].sheet_state, book.worksheets[1].sheet_state = "hidden", "veryHidden"
+    book.active = 2
+    book.save(tmp_path / "file")
+    assert list(reader.rows(tmp_path / "file"))[1:] == [(2, ["New", "901234567"])]
+
+
+def test_reasons_of_a_report_are_no_column_of_the_list(tmp_path: Path) -> None:
+    header, cells = ["Ism", "Telefon", "reason"], ["Ali", "12", "moved", 931234567]
+    report = Report(header, Language.EN)
+    report.add(Rejected(RowError(2, "phone", "12", "required"), cells))
+    report.save(tmp_path / "report.xlsx")
+    written = list(openpyxl.load_workbook(tmp_path / "report.xlsx").active.values)  # type: ignore[union-attr]
+    assert written == [("Ism", "Telefon", "reason", "reason", None), ("Ali", "12", "moved", "required", 931234567)]
+    assert list(reader.rows(tmp_path / "report.xlsx")) == [(1, [*header, ""]), (2, cells)]
 
 
 @pytest.mark.parametrize("encoding", ["utf-8", "utf-8-sig", "utf-16", "cp1251"])
