@@ -10,34 +10,50 @@ EXPECTED = "expected a phone number such as +998901234567"
 SECOND_NUMBER = 7
 """Digits of an extension that is none, but another number."""
 
+_DIGITS = re.compile(r"\d(?:.*\d)?", re.DOTALL)
+"""From the first digit to the last."""
+
+_LETTER = re.compile(r"[^\W\d_]")
+_GROUPS = re.compile(r"[\d\s.()‐-―-]+")
+_LISTED = re.compile(r"[,;][\W\d]*$")
+
 
 def normalize(text: str, region: str, *, field: str = "phone") -> str:
     """The E.164 form of a phone as people write it; `region` (ISO 3166) is assumed where no country code is given.
 
-    Raises FieldError for text that is no phone number or cannot be one (libphonenumber's validity).
+    A remark without digits behind it is ignored. Raises FieldError for text that is no phone number or cannot be one
+    (libphonenumber's validity), and where it is not clear which of its digits are the number.
     """
     import phonenumbers
 
+    written = _DIGITS.search(text)
+    core = written[0] if written else ""
+    if written and _LETTER.search(text, written.end()):
+        text = text[: written.end()]
     try:
         number = phonenumbers.parse(text, region)
     except phonenumbers.NumberParseException:
         raise FieldError(field, EXPECTED) from None
-    if len(number.extension or "") >= SECOND_NUMBER:
+    extension = number.extension or ""
+    if _LISTED.search(core) or len(extension) >= SECOND_NUMBER or (_LETTER.search(core) and not extension):
         raise FieldError(field, EXPECTED)
     if not phonenumbers.is_valid_number(number):
-        international = _without_plus(text, region)
+        international = None if text.lstrip().startswith("+") else _without_plus(core, region)
         if international is None:
             raise FieldError(field, "there is no such phone number; expected one such as +998901234567")
         return international
     return phonenumbers.format_number(number, phonenumbers.PhoneNumberFormat.E164)
 
 
-def _without_plus(text: str, region: str) -> str | None:
-    """`998901234567` and `00998901234567` read as international numbers whose plus was lost."""
+def _without_plus(core: str, region: str) -> str | None:
+    """`998901234567` and `00998901234567` read as international numbers whose plus was lost.
+
+    `93 771-23-45/67` and `93 771-23-45 (67)` are none: their last digits are those of another number.
+    """
     import phonenumbers
 
-    digits = "".join(filter(str.isdigit, text))
-    if text.lstrip().startswith("+") or len(digits) < 11:
+    digits = "".join(filter(str.isdigit, core))
+    if len(digits) < 11 or not _GROUPS.fullmatch(core) or core.rfind("(") > core.rfind(")"):
         return None
     try:
         number = phonenumbers.parse("+" + digits.removeprefix("00"), region)

@@ -10,7 +10,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from chalicelib.contacts.phone import masked, normalize, zones
+from chalicelib.contacts.phone import EXPECTED, masked, normalize, zones
 from chalicelib.errors import FieldError
 
 E164 = re.compile(r"\+[1-9][0-9]{6,14}")
@@ -32,6 +32,19 @@ E164 = re.compile(r"\+[1-9][0-9]{6,14}")
         "tel:+998-90-123-45-67",
         " +998901234567 ",
         "٩٠١٢٣٤٥٦٧",
+        "Тел.: 90 123-45-67",
+        "90 123–45–67",
+        "(998) 90 123-45-67",
+        "90 123 45 67 (onasi)",
+        "90 123 45 67 - onasi.",
+        "+998901234567 Ali",
+        "90 123-45-67 ext. 12",
+        "90 123-45-67 доб. 12",
+        "901234567 доб. 12 (бухгалтерия)",
+        "90 123-45-67, доб. 12",
+        "901234567 x12",
+        "901234567#12",
+        "tel:901234567;ext=12",
     ],
 )
 def test_phone_is_read_as_people_write_it(text: str) -> None:
@@ -46,6 +59,9 @@ def test_phone_is_read_as_people_write_it(text: str) -> None:
         ("030 901820", "DE", "+4930901820"),
         ("(415) 555-2671", "US", "+14155552671"),
         ("79161234567", "UZ", "+79161234567"),
+        ("7 (916) 123-45-67", "UZ", "+79161234567"),
+        ("00 7 916 123-45-67 (Иван)", "UZ", "+79161234567"),
+        ("030/901820", "DE", "+4930901820"),
     ],
 )
 def test_other_countries(text: str, region: str, phone: str) -> None:
@@ -58,6 +74,26 @@ def test_what_is_no_phone_is_refused(text: str) -> None:
         normalize(text, "UZ", field="customer")
     assert refused.value.field == "customer"
     assert "+998901234567" in str(refused.value)
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        *("93 771-23-45/67", "93 771-23-45 (67)", "93 771-23-45, 67", "93 771-23-45; 67", "93 771-23-45, 67-68"),
+        *("94 712-34-56 (57)", "94 712-34-56/57", "+998 93 771-23-45/67", "998 93 771-23-45 (67)"),
+        *("93 771-23-45 yoki 67", "90 123 45 67 (onasi) 2", "90 ALI 45 67", "1-800-FLOWERS", "90 123 45 67 uy 5"),
+    ],
+)
+def test_number_that_is_not_clear_is_refused(text: str) -> None:
+    with pytest.raises(FieldError) as refused:
+        normalize(text, "UZ")
+    assert "+998901234567" in str(refused.value)
+
+
+def test_letters_are_no_digits() -> None:
+    with pytest.raises(FieldError) as refused:
+        normalize("90 123 ALI 67", "UZ")
+    assert str(refused.value) == EXPECTED
 
 
 @given(st.text(max_size=30) | st.text("0123456789+ ()-.", max_size=20))
