@@ -37,7 +37,24 @@ OBJECT_EXPECTED = 'expected a JSON object such as {"totalDebt": 5000}'
 OBJECT_LIMIT = "at most 16 KB"
 
 _SCIENTIFIC = re.compile(r"([0-9])[.,]?([0-9]*)[eE]\+?([0-9]{1,2})")
-_DOTTED = re.compile(r"(\d{1,2})[./-](\d{1,2})[./-](\d{4})")
+_TIME = r"(?:[ T]\d{1,2}:\d\d(?::\d\d(?:\.0+)?)?)?\s*(?:(?:г(?:ода?)?|й(?:ил)?|y(?:il)?)\.?)?"
+_DAY_FIRST = re.compile(r"'?(?P<day>\d{1,2})[./-](?P<month>\d{1,2})[./-](?P<year>\d{4})" + _TIME)
+_YEAR_FIRST = re.compile(r"'?(?P<year>\d{4})[./-](?P<month>\d{1,2})[./-](?P<day>\d{1,2})" + _TIME)
+
+_STATUS_NAMES = {
+    ContactStatus.ACTIVE: "active|faol|фаол|активный|активная|активен|активна",
+    ContactStatus.INACTIVE: (
+        "inactive|nofaol|faol emas|нофаол|фаол эмас|неактивный|неактивная|неактивен|неактивна|не активный|не активен"
+    ),
+    ContactStatus.COMPLETED: (
+        "completed|yakunlangan|tugallangan|якунланган|тугалланган|завершён|завершен|завершено|завершённый|завершенный"
+    ),
+    ContactStatus.DO_NOT_CALL: (
+        "do not call|qo'ng'iroq qilinmasin|qo'ng'iroq qilmang|qo'ng'iroq qilma|қўнғироқ қилинмасин|қўнғироқ қилманг"
+        "|не звонить|не звоните"
+    ),
+}
+STATUSES = {name: status for status, names in _STATUS_NAMES.items() for name in names.split("|")}
 
 Reader = Callable[[Any], Any]
 Column = tuple[str | None, str, Reader]
@@ -80,15 +97,14 @@ def phone(cell: Any) -> str:
 
 @functools.lru_cache(maxsize=DATES_KEPT)
 def date_of_birth(cell: Any) -> str:
-    """A date cell, ISO text, day.month.year, or the number of days that Excel keeps a date as."""
+    """A date cell, year-month-day, day.month.year, or the number of days that Excel keeps a date as."""
     if isinstance(cell, int | float) and FIRST_SERIAL <= cell < 100_000:
         return (DAY_ZERO + timedelta(days=int(cell))).isoformat()
     written = text(cell)
     if len(written) == len("1985-03-15") and is_date(written):
         return written
-    dotted = _DOTTED.fullmatch(written)
-    iso = f"{dotted[3]}-{int(dotted[2]):02}-{int(dotted[1]):02}" if dotted else written.removesuffix("T00:00:00")
-    iso = re.sub(r"(?<=\d)[ T]\d\d:\d\d(:\d\d)?(\.0+)?$", "", iso)
+    found = _DAY_FIRST.fullmatch(written) or _YEAR_FIRST.fullmatch(written)
+    iso = f"{found['year']}-{int(found['month']):02}-{int(found['day']):02}" if found else ""
     if not is_date(iso):
         raise FieldError("dateOfBirth", DATE_EXPECTED)
     return iso
@@ -112,10 +128,11 @@ def _opened(written: str) -> int:
 
 
 def status(cell: Any) -> ContactStatus:
-    try:
-        return ContactStatus(text(cell).upper())
-    except ValueError:
-        raise FieldError("status", f"expected one of {', '.join(ContactStatus)}") from None
+    """A status by its name in the API, in Uzbek or in Russian."""
+    known = STATUSES.get(headers.plain(text(cell)))
+    if known is None:
+        raise FieldError("status", f"expected one of {', '.join(ContactStatus)}")
+    return known
 
 
 def limited(field: str, limit: int) -> Reader:

@@ -200,6 +200,18 @@ def test_fast_phones_agree_with_the_library() -> None:
         "15-03-1985",
         "1985-03-15T00:00:00",
         "1985-03-15 00:00:00",
+        "1985-03-15T00:00:00.000",
+        "1985-03-15 0:00:00",
+        "15.03.1985 0:00:00",
+        "15.03.1985 00:00:00",
+        "15.03.1985 0:00",
+        "15.03.1985 г.",
+        "15.03.1985г",
+        "15.03.1985 й.",
+        "1985/03/15",
+        "1985.03.15",
+        "1985-3-15",
+        "'15.03.1985",
         31121,
         31121.0,
     ],
@@ -208,9 +220,29 @@ def test_dates(cell: Any) -> None:
     assert a_person(dateOfBirth=cell).fields["date_of_birth"] == "1985-03-15"
 
 
-@pytest.mark.parametrize("cell", ["31.02.1990", "1985", 1985, "yesterday", "15.13.1985", True])
+@pytest.mark.parametrize(
+    "cell", ["31.02.1990", "1985", 1985, "yesterday", "15.13.1985", "15.03.85", "15.03.1985-16.03.1985", True]
+)
 def test_what_is_no_date_is_rejected(cell: Any) -> None:
     assert an_error(dateOfBirth=cell).error.message == columns.DATE_EXPECTED
+
+
+@pytest.mark.parametrize(
+    ("cells", "status"),
+    [
+        (["ACTIVE", "active", "Faol", "Фаол", "Активный", "активна"], "ACTIVE"),
+        (["Inactive", "Nofaol", "Faol emas", "Нофаол", "Неактивный", "Не активен", "(не)активный"], "INACTIVE"),
+        (["Completed", "Yakunlangan", "Якунланган", "Завершён", "завершен"], "COMPLETED"),
+        (["DO_NOT_CALL", "Do not call", "Qoʻngʻiroq qilinmasin", "Қўнғироқ қилинмасин", "Не звонить!"], "DO_NOT_CALL"),
+    ],
+)
+def test_statuses(cells: list[str], status: str) -> None:
+    assert {a_person(status=cell).fields["status"] for cell in cells} == {status}
+
+
+@pytest.mark.parametrize("cell", ["звонить", "ACTIVE 2", "new", "Не звонить до 15.12", "-", 1.0])
+def test_unknown_status_is_rejected(cell: Any) -> None:
+    assert an_error(status=cell).error.message == "expected one of ACTIVE, INACTIVE, COMPLETED, DO_NOT_CALL"
 
 
 @pytest.mark.parametrize("cell", ["{", "[1]", "5", "NaN", '{"a": NaN}', "[" * 100_000, '{"a":' * 50_000])
