@@ -13,6 +13,7 @@ import csv
 import resource
 import sys
 from collections.abc import Iterator
+from contextlib import suppress
 from itertools import chain, islice
 from pathlib import Path
 from typing import Any
@@ -28,6 +29,12 @@ FRAME_ROWS = 500
 BLOCK = 1 << 20
 ZIP, OLE = b"PK\x03\x04", b"\xd0\xcf\x11\xe0"
 """First bytes of .xlsx and .ods, of .xls."""
+
+MARKUP = b"<", b"MIME-Version:"
+"""First bytes of web pages and XML, which some programs call .xls."""
+
+END = "\ufdd0"
+"""A line after a text file's last: it is inside the last cell when a quotation mark before it is not closed."""
 
 UNPACKED_LIMIT = 1 << 30
 """Bytes an archive may declare for all its parts together; a million rows have about 400 MB."""
@@ -63,6 +70,7 @@ def rows(path: Path) -> Iterator[Numbered]:
     elif not start:
         raise Refused("The file is empty.")
     else:
+        _check_text(start)
         sheets = iter([_text(path, start)])
     why = NO_PHONE
     for sheet in sheets:
@@ -90,6 +98,11 @@ def _check_archive(path: Path) -> None:
             f"Unpacked, the workbook has {size / 1e6:,.0f} MB in {len(parts):,} parts; at most"
             f" {UNPACKED_LIMIT / 1e6:,.0f} MB in {PART_LIMIT:,} parts are read."
         )
+
+
+def _check_text(start: bytes) -> None:
+    if start.translate(None, b"\0" + codecs.BOM_UTF8 + codecs.BOM_UTF16).lstrip().startswith(MARKUP):
+        raise Refused("The file is a web page or XML, not a workbook: open it in Excel and save it as .xlsx.")
 
 
 def _sheets(path: Path) -> Iterator[Iterator[Numbered]]:
@@ -130,13 +143,30 @@ def _text(path: Path, start: bytes) -> Iterator[Numbered]:
 
     def read(delimiter: str) -> Iterator[Numbered]:
         with path.open(encoding=encoding, errors="replace", newline="") as file:
-            yield from enumerate((row[: headers.LONGEST_ROW] for row in csv.reader(file, delimiter=delimiter)), 1)
+            yield from _records(csv.reader(chain(file, [END]), delimiter=delimiter))
 
     def fields(delimiter: str) -> int:
-        found = headers.find([cells for _, cells in islice(read(delimiter), headers.SEARCHED)])
+        top: list[list[Any]] = []
+        with suppress(Refused):
+            top.extend(cells for _, cells in islice(read(delimiter), headers.SEARCHED))
+        found = headers.find(top)
         return headers.known(found[1]) if found else 0
 
     return read(max(",;\t", key=fields))
+
+
+def _records(rows: Iterator[list[str]]) -> Iterator[Numbered]:
+    """A CSV's rows until its END. Raises Refused for a quotation mark that is not closed: the rest is in its cell."""
+    number = 0
+    try:
+        for number, cells in enumerate(rows, 1):
+            if cells == [END]:
+                return
+            if cells and cells[-1].endswith(END):
+                raise Refused(f"Row {number}: a quotation mark is not closed.")
+            yield number, cells[: headers.LONGEST_ROW]
+    except csv.Error:
+        raise Refused(f"Row {number + 1}: a quotation mark is not closed.") from None
 
 
 def _encoding(path: Path, start: bytes) -> str:
@@ -163,8 +193,6 @@ def frames(path: Path) -> Iterator[bytes]:
             yield _frame(some)
     except Refused as refused:
         yield _frame(str(refused))
-    except csv.Error as error:
-        yield _frame(f"The file cannot be read as CSV: {error}")
 
 
 def _frame(value: Any) -> bytes:

@@ -145,6 +145,37 @@ def test_list_without_a_column_of_names_is_refused_as_a_whole(tmp_path: Path, co
     assert why(a_file(tmp_path, content)) == child.NO_NAME
 
 
+@pytest.mark.parametrize(
+    "content",
+    [
+        "<html><table><tr><td>Ism</td><td>Telefon</td></tr></table></html>",
+        "\ufeff\r\n <table><tr><td>Ism</td></tr></table>",
+        '<?xml version="1.0"?><?mso-application progid="Excel.Sheet"?><Workbook/>',
+        "MIME-Version: 1.0\nContent-Type: multipart/related",
+    ],
+)
+@pytest.mark.parametrize("encoding", ["utf-8", "utf-16"])
+def test_web_page_or_xml_called_a_workbook(tmp_path: Path, content: str, encoding: str) -> None:
+    assert "a web page or XML" in why(a_file(tmp_path, content.encode(encoding)))
+
+
+@pytest.mark.parametrize("rows", [1, 100_000])
+@pytest.mark.parametrize("above", [1, 100])
+@pytest.mark.parametrize("delimiter", [",", ";"])
+def test_quotation_mark_that_is_not_closed(tmp_path: Path, delimiter: str, above: int, rows: int) -> None:
+    good, bad = delimiter.join(["Ali", "901234567"]), delimiter.join(['"ООО Ромашка', "901234567"])
+    text = "\n".join([delimiter.join(["Ism", "Telefon"]), *[good] * above, bad, *[good] * rows])
+    assert why(a_file(tmp_path, text.encode())) == f"Row {above + 2}: a quotation mark is not closed."
+
+
+def test_quotation_marks_inside_a_cell_are_kept(tmp_path: Path) -> None:
+    text = 'Ism;Telefon;Izoh\nООО "Ромашка;901234567;5" quvur\n"OOO ""Lola""";901234568;"\n"\n'
+    assert list(reader.rows(a_file(tmp_path, text.encode())))[1:] == [
+        (2, ['ООО "Ромашка', "901234567", '5" quvur']),
+        (3, ['OOO "Lola"', "901234568", "\n"]),
+    ]
+
+
 def test_empty_file(tmp_path: Path) -> None:
     assert why(a_file(tmp_path, b"")) == "The file is empty."
 
