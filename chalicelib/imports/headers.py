@@ -34,8 +34,8 @@ _NAMES = {
         "|mobile number|mobile no|cell|cell phone|cellphone|cell number|contact phone|contact number"
         "|tel|tel no|tel raqam|tel raqami|tel nomer|tel nomeri|telefon|telefoni|telefonlar|telefonlari|telefon raqam"
         "|telefon raqami|telefon raqamlari|telefon nomer|telefon nomeri|mobil|mobil telefon|mobil telefoni"
-        "|mobil raqam|mobil raqami|aloqa raqami|aloqa uchun raqam|aloqa telefoni|bog'lanish raqami"
-        "|bog'lanish uchun raqam"
+        "|mobil raqam|mobil raqami|uyali telefon|uyali raqam|aloqa raqami|aloqa uchun raqam|aloqa telefoni"
+        "|bog'lanish raqami|bog'lanish uchun raqam"
         "|тел|тел рақам|тел рақами|тел номери|телефон|телефони|телефонлар|телефонлари|телефон рақам|телефон рақами"
         "|телефон рақамлари|телефон номер|телефон номери|мобил телефон|мобил телефони|мобил рақам|мобил рақами"
         "|алоқа рақами|алоқа учун рақам|алоқа телефони|боғланиш рақами|боғланиш учун рақам"
@@ -67,7 +67,11 @@ _LIKELY = (
     ("phone", re.compile("^(?:raqami?|рақами?)$")),
     (
         "first_name",
-        re.compile("^(?:mijoz(?:lar)?|abonent|мижоз(?:лар)?|клиенты?|абоненты?|должник|customer|client)$"),
+        re.compile(
+            "^(?:mijoz(?:lar)?|abonent|qarzdor(?:lar)?|bemor(?:lar)?|xodim(?:lar)?|мижоз(?:лар)?|қарздор(?:лар)?"
+            "|бемор(?:лар)?|клиент(?:ы|лар)?|абоненты?|должники?|пациенты?|сотрудники?|контактное лицо"
+            "|customers?|clients?|patients?|contact person)$"
+        ),
     ),
 )
 """What the header of a field looks like in a list where no column has one of the field's names."""
