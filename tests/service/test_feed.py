@@ -199,12 +199,17 @@ def test_number_out_of_reach_answers_resync(live: Live, since: str) -> None:
     assert live.wire.numbers("after") == [3, 4]
 
 
-def test_organization_above_its_rate_gets_progress_and_resync(live: Live, monkeypatch: pytest.MonkeyPatch) -> None:
+def told_too_much(live: Live, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A socket has heard two events; a third is held, since the organization is above its rate."""
     monkeypatch.setattr(rate, "POSTS_PER_SECOND", 2)
     live.now = lambda: AT
     live.open("plain")
     live.tell(A, B)
     live.tell(C)
+
+
+def test_organization_above_its_rate_gets_progress_and_resync(live: Live, monkeypatch: pytest.MonkeyPatch) -> None:
+    told_too_much(live, monkeypatch)
     live.tell("+998901112204")
     assert live.wire.numbers("plain") == [1, 2]
     live.cloud.settle()
@@ -218,11 +223,7 @@ def test_organization_above_its_rate_gets_progress_and_resync(live: Live, monkey
 def test_what_stands_in_place_of_events_is_told_also_when_the_broadcaster_dies(
     live: Live, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(rate, "POSTS_PER_SECOND", 2)
-    live.now = lambda: AT
-    live.open("plain")
-    live.tell(A, B)
-    live.tell(C)
+    told_too_much(live, monkeypatch)
     live.cloud.settle()
     bodies = live.cloud.take(settings().live_events_queue)
     live.wire.post, post = (lambda *_: pytest.fail("the process died")), live.wire.post  # type: ignore[method-assign]
@@ -235,11 +236,7 @@ def test_what_stands_in_place_of_events_is_told_also_when_the_broadcaster_dies(
 
 
 def test_lost_order_to_sum_up_is_given_again(live: Live, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(rate, "POSTS_PER_SECOND", 2)
-    live.now = lambda: AT
-    live.open("plain")
-    live.tell(A, B)
-    live.tell(C)
+    told_too_much(live, monkeypatch)
     assert len(live.cloud.take(settings().jobs_queue)) == 1
     live.tell(*(f"+9989011{n:05}" for n in range(3)))
     assert live.cloud.take(settings().jobs_queue) == []

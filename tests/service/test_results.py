@@ -136,15 +136,20 @@ def test_long_results_are_gathered_in_slices(cloud: Cloud, monkeypatch: pytest.M
     assert [each["Key"].rpartition("/")[2] for each in kept] == ["results.xlsx"]
 
 
-@pytest.mark.parametrize(("one", "other"), [(130, 300), (300, 130)])
-def test_slice_that_is_delivered_twice_doubles_and_loses_no_row(
-    cloud: Cloud, monkeypatch: pytest.MonkeyPatch, one: int, other: int
-) -> None:
+def half_written(cloud: Cloud, monkeypatch: pytest.MonkeyPatch) -> tuple[str, list[str]]:
+    """A campaign of whose results one slice is gathered, and the job of the second."""
     monkeypatch.setattr(results, "PAGE", 1)
     campaign = a_finished_campaign(cloud)
     cloud.get(f"/campaigns/{campaign}/results")
     worker.handle(jobs(cloud), now=ticking(seconds=300))
-    second = jobs(cloud)
+    return campaign, jobs(cloud)
+
+
+@pytest.mark.parametrize(("one", "other"), [(130, 300), (300, 130)])
+def test_slice_that_is_delivered_twice_doubles_and_loses_no_row(
+    cloud: Cloud, monkeypatch: pytest.MonkeyPatch, one: int, other: int
+) -> None:
+    campaign, second = half_written(cloud, monkeypatch)
     for seconds in (one, other):
         worker.handle(second, now=ticking(seconds=seconds))
     worker.handle(jobs(cloud))
@@ -154,11 +159,7 @@ def test_slice_that_is_delivered_twice_doubles_and_loses_no_row(
 def test_slice_that_comes_late_does_not_say_that_results_are_being_written(
     cloud: Cloud, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(results, "PAGE", 1)
-    campaign = a_finished_campaign(cloud)
-    cloud.get(f"/campaigns/{campaign}/results")
-    worker.handle(jobs(cloud), now=ticking(seconds=300))
-    second = jobs(cloud)
+    campaign, second = half_written(cloud, monkeypatch)
     worker.handle(second)
     worker.handle(second, now=ticking(seconds=300))
     worker.handle(jobs(cloud))
