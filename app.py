@@ -4,19 +4,18 @@ from typing import Any
 
 from chalice.app import Chalice, CloudWatchEvent, Response, SQSEvent, WebsocketEvent
 
-from chalicelib import clock, http
+from chalicelib import clock, http, worker
+from chalicelib.campaigns import control
 from chalicelib.campaigns import routes as campaigns
-from chalicelib.campaigns import schedule, worker
 from chalicelib.contacts import routes as contacts
-from chalicelib.dialing import dialer, pacer
-from chalicelib.dialing import routes as agents
+from chalicelib.dialing import dialer, pacer, webhooks
 from chalicelib.imports import importer
 from chalicelib.imports import routes as imports
 from chalicelib.realtime import broadcaster, publisher, sockets
 
 app = Chalice(app_name="auto-calling")
 app.experimental_feature_flags.update(["BLUEPRINTS", "WEBSOCKETS"])
-for room in (contacts, imports, campaigns, agents):
+for room in (contacts, imports, campaigns, webhooks):
     app.register_blueprint(room.routes.blueprint)
 
 
@@ -47,7 +46,7 @@ def import_file(event: SQSEvent) -> None:
 
 @app.schedule("rate(1 minute)", name="clock")
 def tick(_: CloudWatchEvent) -> None:
-    schedule.wake_due(now=clock.now())
+    control.wake_due(now=clock.now())
     sockets.ping(now=clock.now())
 
 

@@ -7,10 +7,11 @@ from collections import Counter, defaultdict
 from typing import Any
 
 from chalicelib import clock, ids
-from chalicelib.campaigns import enrolment, schedule
+from chalicelib.calls.model import CallStatus, Result, Retry
+from chalicelib.campaigns import control, enrolment
 from chalicelib.campaigns import store as campaigns
-from chalicelib.campaigns.model import AgentChoice, Campaign, CampaignStatus, Retry
-from chalicelib.dialing.model import CallStatus, Result
+from chalicelib.campaigns.model import Campaign, CampaignStatus
+from chalicelib.campaigns.settings import AgentChoice
 from tests.simulation.agent import PhoneLine
 from tests.simulation.environment import variables
 from tests.simulation.world import ORGANIZATION, Faults, World
@@ -75,7 +76,7 @@ class Run:
         now = self.world.now()
         self.world.start("enrolment", lambda: self._enrol(contact_ids))
         self.world.run(10**6, until=lambda: self.campaign.total == self.people)
-        self.world.start("start", lambda: schedule.start(ORGANIZATION, self.campaign_id, now=now))
+        self.world.start("start", lambda: control.start(ORGANIZATION, self.campaign_id, now=now))
         self.world.at(60, self.world.tick_every_minute)
 
     def finish(self) -> None:

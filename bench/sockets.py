@@ -17,9 +17,11 @@ import msgspec
 from msgspec import Struct
 
 from bench.cost import DOLLARS
-from chalicelib import clock, ids, queues, store
+from chalicelib import clock, ids
+from chalicelib.aws import dynamodb, sqs
 from chalicelib.realtime import broadcaster, poster
 from chalicelib.realtime import store as sockets
+from chalicelib.realtime.messages import Tell
 from chalicelib.realtime.model import Socket, Told
 from chalicelib.settings import settings
 from tests.simulation.dynamodb import DynamoDB, Refused
@@ -93,7 +95,7 @@ def database() -> Iterator[DynamoDB]:
             return SimpleNamespace(status_code=400), error | {"ResponseMetadata": {}}
         return SimpleNamespace(status_code=200), found | {"ResponseMetadata": {}}
 
-    events = store.connection().client.meta.events
+    events = dynamodb.connection().client.meta.events
     events.register("before-call", answer, unique_id="bench")
     try:
         yield kept
@@ -122,7 +124,7 @@ def _tell(rate: int) -> None:
         Told(record=ids.new_id(), name="campaign-update", data=msgspec.Raw(msgspec.json.encode(_event())))
         for _ in range(rate)
     ]
-    body = queues.encode(queues.Tell(organization_id="1", events=told))
+    body = sqs.encode(Tell(organization_id="1", events=told))
     if broadcaster.handle([{"messageId": "1", "body": body}]):
         raise RuntimeError("the broadcaster failed")
 

@@ -159,13 +159,14 @@ def peer(workbook: Path) -> Counter[str]:
 
 def importer(workbook: Path) -> Counter[str]:
     """Ours: the importer's own functions, with files in place of the bucket."""
-    from chalicelib import bucket, clock, store
+    from chalicelib import clock
+    from chalicelib.aws import dynamodb, s3
     from chalicelib.imports import reading, writing
     from chalicelib.imports.model import Import
 
-    counted = answering(store.connection().client)
-    setattr(bucket, "fetch", lambda _, to: to.symlink_to(workbook))  # noqa: B010
-    setattr(bucket, "put", lambda *_, **__: None)  # noqa: B010
+    counted = answering(dynamodb.connection().client)
+    setattr(s3, "fetch", lambda _, to: to.symlink_to(workbook))  # noqa: B010
+    setattr(s3, "put", lambda *_, **__: None)  # noqa: B010
     of = Import(organization_id="1", import_id="1", key="1", file_name="1.xlsx", created_at=clock.stamp(clock.now()))
     with tempfile.TemporaryDirectory() as place:
         of = reading.read(of, Path(place), now=clock.now)

@@ -5,8 +5,8 @@ from typing import Any
 
 import msgspec
 
+from chalicelib.aws.ssm import secret
 from chalicelib.errors import Unauthorized
-from chalicelib.secrets import secret
 from chalicelib.settings import settings
 
 

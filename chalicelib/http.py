@@ -8,18 +8,19 @@ from __future__ import annotations
 
 import re
 import zlib
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Mapping
 from enum import StrEnum
 from typing import Any, TypeVar, cast
 
 import msgspec
 from chalice.app import Blueprint, Response
 from chalice.app import Request as ChaliceRequest
-from msgspec import Struct, inspect
+from msgspec import Struct
 
-from chalicelib import auth, errors, store
+from chalicelib import auth, bodies, errors
 from chalicelib.auth import Identity
-from chalicelib.errors import FieldError, InvalidBody, InvalidParameter
+from chalicelib.aws import dynamodb
+from chalicelib.errors import FieldError, InvalidParameter
 from chalicelib.ids import is_id
 from chalicelib.log import logger
 from chalicelib.settings import settings
@@ -32,16 +33,6 @@ BASE = "/auto-calling"
 PAGING = ("page", "limit", "cursor")
 MAX_BODY = 256 * 1024
 """Bytes of a JSON body: 10,000 contact ids are 390 KB, see `Routes.post`'s `max_body`."""
-
-WORDS = {
-    "str": "text",
-    "int": "a whole number",
-    "float": "a number",
-    "bool": "true or false",
-    "object": "an object",
-    "array": "a list",
-}
-"""What people call JSON's types."""
 
 PROBLEMS: dict[type[errors.Failure], tuple[int, str, str]] = {
     errors.InvalidBody: (400, "invalid-body", "The body is not acceptable"),
@@ -58,7 +49,7 @@ PROBLEMS: dict[type[errors.Failure], tuple[int, str, str]] = {
     errors.TooLarge: (413, "too-large", "Too large"),
     errors.UnsupportedMediaType: (415, "unsupported-media-type", "Unsupported media type"),
     errors.Conflict: (429, "throttled", "Too much at once"),
-    store.Busy: (429, "throttled", "Too much at once"),
+    dynamodb.Busy: (429, "throttled", "Too much at once"),
 }
 
 
@@ -83,19 +74,19 @@ class Request(Struct, frozen=True):
         content_type = self.headers.get("content-type", "application/json").partition(";")[0].strip().lower()
         if content_type != "application/json":
             raise errors.UnsupportedMediaType(f"Send application/json, not {content_type}.")
-        return decode(self.body, kind)
+        return bodies.decode(self.body, kind)
 
-    def paging(self, default_limit: int, allowed: tuple[str, ...] = ()) -> store.Paging:
+    def paging(self, default_limit: int, allowed: tuple[str, ...] = ()) -> dynamodb.Paging:
         """`page`, `limit` and `cursor` of a list. Raises InvalidParameter; `allowed` names the list's other filters."""
         if unknown := [name for name in self.query if name not in (*PAGING, *allowed)]:
             raise InvalidParameter(*(FieldError(name, "unknown parameter") for name in unknown))
         limit = self._integer("limit", default_limit, 1, 100)
         if (cursor := self.query.get("cursor")) is not None:
-            return store.Paging(limit, None, self._after(cursor))
+            return dynamodb.Paging(limit, None, self._after(cursor))
         page = self._integer("page", 1, 1, 10_000)
         if page * limit > 10_000:
             raise InvalidParameter(FieldError("page", "page × limit goes to 10000; beyond that, use cursor"))
-        return store.Paging(limit, page)
+        return dynamodb.Paging(limit, page)
 
     def cursor(self, after: str) -> str:
         """The cursor that goes on after an id in this list: the id, and a checksum that tells the list from others."""
@@ -126,52 +117,6 @@ class Request(Struct, frozen=True):
         if not re.fullmatch(r"[0-9]{1,9}", text) or not low <= int(text) <= high:
             raise InvalidParameter(FieldError(name, f"expected a whole number from {low} to {high}"))
         return int(text)
-
-
-def decode(body: bytes, kind: type[T]) -> T:
-    """JSON bytes as a value of `kind`. Raises InvalidBody naming the field."""
-    if not body:
-        body = b"{}"
-    try:
-        return msgspec.json.decode(body, type=kind)
-    except msgspec.ValidationError as error:
-        raise InvalidBody(_field_error(str(error), kind)) from None
-    except (msgspec.DecodeError, UnicodeDecodeError):
-        raise InvalidBody(FieldError("", "the body is not valid JSON")) from None
-    except RecursionError:
-        raise InvalidBody(FieldError("", "the body is nested too deeply")) from None
-
-
-def _field_error(message: str, kind: Any) -> FieldError:
-    """What msgspec says as `… - at `$.a.b`` and names a missing or unknown field in backticks, in people's words."""
-    text, _, where = message.partition(" - at ")
-    path = where.strip("`").removeprefix("$").removeprefix(".")
-    if named := re.search(r"(?:unknown|required) field `([^`]+)`", text):
-        path = f"{path}.{named[1]}" if path else named[1]
-        return FieldError(path, "unknown field" if "unknown" in text else "required")
-    if text.startswith("Invalid enum value") or "matching regex" in text:
-        steps = re.findall(r"\[\d+\]|[^.\[\]]+", path)
-        return FieldError(path, f"expected {next(_wanted(inspect.type_info(kind), steps))}")
-    text = re.sub("`([^`]+)`", lambda types: " or ".join(WORDS.get(each, each) for each in types[1].split(" | ")), text)
-    return FieldError(path, text[:1].lower() + text[1:])
-
-
-def _wanted(at: inspect.Type, steps: list[str]) -> Iterator[str]:
-    """What a type, or the one that many steps below it, takes: an enumeration's members, or a pattern's description."""
-    match at, steps:
-        case inspect.UnionType(types=types), _:
-            for each in types:
-                yield from _wanted(each, steps)
-        case inspect.ListType(item_type=item), [_, *rest]:
-            yield from _wanted(item, rest)
-        case inspect.StructType(fields=fields), [name, *rest]:
-            for field in fields:
-                if field.encode_name == name:
-                    yield from _wanted(field.type, rest)
-        case inspect.EnumType(cls=members) | inspect.LiteralType(values=members), []:
-            yield f"one of {', '.join(map(str, members))}"
-        case inspect.Metadata(extra_json_schema={"description": description}), []:
-            yield description
 
 
 class Routes:
@@ -316,7 +261,7 @@ def no_content() -> Response:
     return Response(body="", status_code=204)
 
 
-def listing(request: Request, paging: store.Paging, page: store.Page, total: int) -> Response:
+def listing(request: Request, paging: dynamodb.Paging, page: dynamodb.Page, total: int) -> Response:
     """A list's answer: the page's values and its meta."""
     meta: dict[str, Any] = {"page": paging.page} if paging.page is not None else {}
     meta |= {

@@ -1,7 +1,7 @@
 """Voice-agent providers, by name."""
 
-from chalicelib.agents.contract import Agent
-from chalicelib.errors import FieldError, InvalidBody
+from chalicelib.agents.contract import Agent, Reporter
+from chalicelib.errors import FieldError, InvalidBody, NotFound
 
 PROVIDERS = ("simulated", "http")
 
@@ -21,3 +21,12 @@ def agent(provider: str) -> Agent:
     from chalicelib.agents.simulated import SimulatedAgent
 
     return SimulatedAgent()
+
+
+def reporter(provider: str) -> Reporter:
+    """Who reads the webhooks of a provider. Raises NotFound for one that sends none."""
+    if provider != "http":
+        raise NotFound
+    from chalicelib.agents.http import HttpAgent
+
+    return HttpAgent()

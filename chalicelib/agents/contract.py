@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+from datetime import datetime
 from typing import Any, Protocol
 
 from msgspec import Struct
 
-from chalicelib.dialing.health import Verdict
-from chalicelib.dialing.model import Result
+from chalicelib.agents.health import Verdict
+from chalicelib.calls.model import Result
 from chalicelib.errors import Failure
 
 
@@ -41,8 +43,22 @@ class OutcomeUnknown(Failure):
     """Nobody knows whether a call began: it waits for its webhook."""
 
 
+class Webhook(Struct, frozen=True):
+    """What a webhook tells: the result of a call, by the attempt's id."""
+
+    call_id: str
+    result: Result
+
+
 class Agent(Protocol):
     """A voice-agent provider."""
 
     def place(self, order: CallOrder) -> Result | Accepted:
         """Place a call. Returns its result when the agent waits for it. Raises NotPlaced or OutcomeUnknown."""
+
+
+class Reporter(Protocol):
+    """A provider that reports results by webhook."""
+
+    def read(self, headers: Mapping[str, str], body: bytes, *, now: datetime) -> Webhook:
+        """What a webhook tells. Raises Unauthorized when it is not the provider's, InvalidBody."""

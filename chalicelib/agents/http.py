@@ -6,17 +6,19 @@ import hashlib
 import hmac
 import io
 import re
+from collections.abc import Mapping
 from datetime import datetime
 from typing import Annotated, Any
 
 import msgspec
 from msgspec import Meta, Struct
 
-from chalicelib.agents.contract import Accepted, CallOrder, NotPlaced, OutcomeUnknown
-from chalicelib.dialing.health import Verdict
-from chalicelib.dialing.model import OUTCOMES, CallStatus, Result
+from chalicelib import bodies
+from chalicelib.agents.contract import Accepted, CallOrder, NotPlaced, OutcomeUnknown, Webhook
+from chalicelib.agents.health import Verdict
+from chalicelib.aws.ssm import SecretUnreadable, secret
+from chalicelib.calls.model import OUTCOMES, CallStatus, Result
 from chalicelib.errors import FieldError, InvalidBody, Unauthorized
-from chalicelib.secrets import SecretUnreadable, secret
 from chalicelib.settings import settings
 
 CONNECT_TIMEOUT_SECONDS = 5
@@ -92,6 +94,13 @@ class HttpAgent:
             return msgspec.json.decode(response.content, type=Report).result()
         except (msgspec.DecodeError, InvalidBody):
             raise OutcomeUnknown("the agent's answer cannot be read") from None
+
+    def read(self, headers: Mapping[str, str], body: bytes, *, now: datetime) -> Webhook:
+        """What a signed LateReport tells."""
+        key = secret(settings().webhook_secret_parameter)
+        verify(headers.get("x-autocall-signature", ""), body, key, now=now)
+        late = bodies.decode(body, LateReport)
+        return Webhook(late.call_id, late.result())
 
 
 def _post(order: CallOrder) -> Any:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import time
 
 from chalicelib.agents.contract import CallOrder
-from chalicelib.dialing.model import CallStatus, Result
+from chalicelib.calls.model import CallStatus, Result
 from chalicelib.settings import settings
 
 BY_LAST_DIGIT = {

@@ -7,9 +7,9 @@ from collections.abc import Callable
 from datetime import datetime
 
 from chalicelib import clock
+from chalicelib.calls import store as calls
 from chalicelib.campaigns import store
 from chalicelib.campaigns.model import AuditReport, AuditStatus, Campaign, counter_of
-from chalicelib.dialing import store as calls
 from chalicelib.log import alarm
 
 PAGE = 1_000

@@ -10,18 +10,18 @@ from typing import Any
 from msgspec import Struct
 from msgspec.structs import replace
 
-from chalicelib import clock, queues
-from chalicelib.campaigns import hours, store
+from chalicelib import clock
+from chalicelib.aws import sqs
+from chalicelib.aws.dynamodb import TRANSACTION_LIMIT, Cancelled, Paging, Transaction
+from chalicelib.calls import store as calls
+from chalicelib.calls.model import ANY_ZONE, Call, CallState
+from chalicelib.campaigns import hours, messages, store
+from chalicelib.campaigns.messages import Enrol, Redial, Wake
 from chalicelib.campaigns.model import WAITING, Campaign, CampaignStatus, counter_of
 from chalicelib.contacts import store as contacts
 from chalicelib.contacts.model import Contact, ContactStatus
-from chalicelib.dialing import policy
-from chalicelib.dialing import store as calls
-from chalicelib.dialing.model import ANY_ZONE, Call, CallState
 from chalicelib.errors import Conflict
 from chalicelib.imports import store as imports
-from chalicelib.queues import Enrol, Redial, Wake
-from chalicelib.store import TRANSACTION_LIMIT, Cancelled, Paging, Transaction
 
 CHUNK = TRANSACTION_LIMIT - 2
 """Calls in one transaction: beside them it holds the campaign and the organization's totals."""
@@ -55,7 +55,7 @@ def enrol(organization_id: str, campaign_id: str, contact_ids: Sequence[str], *,
     )
     campaign = store.find(organization_id, campaign_id, consistent=True)
     if added and campaign.status is CampaignStatus.RUNNING:
-        queues.tell_pacer([Wake(organization_id=organization_id, campaign_id=campaign_id)])
+        messages.tell_pacer([Wake(organization_id=organization_id, campaign_id=campaign_id)])
     missing = [contact_id for contact_id in wanted if contact_id not in known]
     return Enrolled(added, len(present) - added, missing, campaign.total)
 
@@ -106,7 +106,7 @@ def withdraw(organization_id: str, campaign_id: str, contact_id: str, *, now: da
             transaction.commit()
         except Cancelled:
             continue
-        return queues.tell_pacer([Wake(organization_id=organization_id, campaign_id=campaign_id)])
+        return messages.tell_pacer([Wake(organization_id=organization_id, campaign_id=campaign_id)])
     raise Conflict
 
 
@@ -121,8 +121,8 @@ def redial(order: Redial, *, now: Callable[[], datetime], until: datetime) -> No
             if cursor is None:
                 break
             if now() >= until:
-                return queues.work(replace(order, statuses=order.statuses[n:], cursor=cursor))
-    return queues.tell_pacer([Wake(organization_id=order.organization_id, campaign_id=order.campaign_id)])
+                return messages.work(replace(order, statuses=order.statuses[n:], cursor=cursor))
+    return messages.tell_pacer([Wake(organization_id=order.organization_id, campaign_id=order.campaign_id)])
 
 
 def _wait_again(organization_id: str, campaign_id: str, ended: Sequence[Call], now: datetime) -> None:
@@ -135,7 +135,7 @@ def _wait_again(organization_id: str, campaign_id: str, ended: Sequence[Call], n
         transaction = Transaction()
         moves = Counter({WAITING: len(ended)})
         for call in ended:
-            calls.swap(transaction, call, policy.redialed(call, now=now))
+            calls.swap(transaction, call, call.redialed(now=now))
             moves[counter_of(call)] -= 1
         store.move(transaction, campaign, moves, _awakened(campaign, now))
         try:
@@ -166,7 +166,7 @@ def _awakened(campaign: Campaign, now: datetime) -> dict[str, Any]:
 def in_background(order: Enrol, *, now: Callable[[], datetime], until: datetime) -> None:
     """Enrol what an order names, and queue the rest when the time is up; an import's contacts once that has ended."""
     if pause := _seconds_to_wait(order, now()):
-        return queues.work(order, delay_seconds=pause)
+        return messages.work(order, delay_seconds=pause)
     while True:
         found, cursor = _some(order)
         enrol(order.organization_id, order.campaign_id, found, now=now())
@@ -174,7 +174,7 @@ def in_background(order: Enrol, *, now: Callable[[], datetime], until: datetime)
             return None
         order = replace(order, cursor=cursor)
         if now() >= until:
-            return queues.work(order)
+            return messages.work(order)
 
 
 def _seconds_to_wait(order: Enrol, now: datetime) -> int:
@@ -184,7 +184,7 @@ def _seconds_to_wait(order: Enrol, now: datetime) -> int:
     store.find(order.organization_id, order.campaign_id)
     of = imports.find(order.organization_id, order.import_id)
     age = now - clock.moment(of.created_at)
-    return min(FIRST_WAIT_SECONDS + int(age.total_seconds()) // 10, queues.LONGEST_DELAY_SECONDS) if of.under_way else 0
+    return min(FIRST_WAIT_SECONDS + int(age.total_seconds()) // 10, sqs.LONGEST_DELAY_SECONDS) if of.under_way else 0
 
 
 def _some(order: Enrol) -> tuple[Sequence[str], str | None]:

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from datetime import UTC, date, datetime, time, timedelta, tzinfo
 
-from chalicelib.campaigns.model import CallingHours
+from chalicelib.calls.model import ANY_ZONE
+from chalicelib.campaigns.settings import CallingHours
 from chalicelib.contacts.model import is_date
 from chalicelib.contacts.phone import zones
-from chalicelib.dialing.model import ANY_ZONE
 from chalicelib.errors import FieldError, InvalidBody
 
 DAYS = ("MON", "TUE", "WED", "THU", "FRI", "SAT", "SUN")

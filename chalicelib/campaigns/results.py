@@ -18,14 +18,16 @@ import msgspec
 from msgspec import Struct
 from msgspec.structs import replace
 
-from chalicelib import bucket, ids, queues, records, spreadsheet
-from chalicelib.campaigns import store
+from chalicelib import ids, records
+from chalicelib.aws import s3
+from chalicelib.calls import store as calls
+from chalicelib.calls.model import Call, CallStatus
+from chalicelib.campaigns import messages, store
+from chalicelib.campaigns.messages import WriteResults
 from chalicelib.campaigns.model import Campaign
 from chalicelib.contacts import store as contacts
 from chalicelib.contacts.model import Contact
-from chalicelib.dialing import store as calls
-from chalicelib.dialing.model import Call, CallStatus
-from chalicelib.queues import WriteResults
+from chalicelib.workbooks import writer
 
 COLUMNS = {
     "firstName": 16,
@@ -67,18 +69,18 @@ class Result(Struct, frozen=True, array_like=True):
 def link(campaign: Campaign, *, now: datetime) -> str | None:
     """Where a campaign's results can be downloaded; None while they are being written, which this may begin."""
     key = _key(campaign.organization_id, campaign.campaign_id, "results.xlsx")
-    found = bucket.stored(key)
+    found = s3.stored(key)
     if found and (found[1].get("version") == version(campaign) or now - found[0] < FRESH):
-        return bucket.link(key, f"{campaign.name}.xlsx")
-    begun = bucket.stored(_begun(campaign))
+        return s3.link(key, f"{campaign.name}.xlsx")
+    begun = s3.stored(_begun(campaign))
     if begun is None or now - begun[0] > LONGEST:
         _begin(campaign)
-        queues.work(WriteResults(organization_id=campaign.organization_id, campaign_id=campaign.campaign_id))
+        messages.work(WriteResults(organization_id=campaign.organization_id, campaign_id=campaign.campaign_id))
     return None
 
 
 def _begin(campaign: Campaign) -> None:
-    bucket.put(_begun(campaign), b"")
+    s3.put(_begun(campaign), b"")
 
 
 def version(campaign: Campaign) -> str:
@@ -103,15 +105,15 @@ def write(order: WriteResults, *, now: Now, until: datetime) -> None:
         if cursor is None:
             _finish(campaign, order, Path(place))
             return
-        bucket.put(_part(order, name), Path(place) / name)
-    if bucket.stored(_begun(campaign)):
+        s3.put(_part(order, name), Path(place) / name)
+    if s3.stored(_begun(campaign)):
         _begin(campaign)
-    queues.work(order)
+    messages.work(order)
 
 
 def forget(organization_id: str, campaign_id: str) -> None:
     """Remove a campaign's workbook."""
-    bucket.delete(_key(organization_id, campaign_id, "results.xlsx"))
+    s3.delete(_key(organization_id, campaign_id, "results.xlsx"))
 
 
 def _gather(order: WriteResults, part: Path, now: Now, until: datetime) -> tuple[list[str], str | None]:
@@ -146,13 +148,13 @@ def _finish(campaign: Campaign, order: WriteResults, place: Path) -> None:
     """Write the workbook from all parts, of which the last lies in `place`, and put it where it is found."""
     earlier = order.parts[:-1]
     for name in earlier:
-        bucket.fetch(_part(order, name), place / name)
+        s3.fetch(_part(order, name), place / name)
     workbook(place / "results.xlsx", campaign, _results(place / name for name in order.parts), order.keys)
     key = _key(campaign.organization_id, campaign.campaign_id, "results.xlsx")
-    bucket.put(key, place / "results.xlsx", version=order.version)
+    s3.put(key, place / "results.xlsx", version=order.version)
     for name in earlier:
-        bucket.delete(_part(order, name))
-    bucket.delete(_begun(campaign))
+        s3.delete(_part(order, name))
+    s3.delete(_begun(campaign))
 
 
 def _results(parts: Iterable[Path]) -> Iterator[Result]:
@@ -164,24 +166,24 @@ def _results(parts: Iterable[Path]) -> Iterator[Result]:
 
 def workbook(path: Path, campaign: Campaign, results: Iterable[Result], keys: list[str]) -> None:
     """Write results to a file; the rows may be any number, memory holds one."""
-    book = spreadsheet.Workbook()
+    book = writer.Workbook()
     summary = book.sheet("Summary", ["status", "contacts"], [26, 12])
     counts: Counter[str] = Counter()
     status = list(COLUMNS).index("callStatus")
     sheet: Any = None
     for number, each in enumerate(results):
-        if number % spreadsheet.ROWS_PER_SHEET == 0:
-            sheet = _sheet(book, 1 + number // spreadsheet.ROWS_PER_SHEET, keys)
+        if number % writer.ROWS_PER_SHEET == 0:
+            sheet = _sheet(book, 1 + number // writer.ROWS_PER_SHEET, keys)
         counts[each.values[status]] += 1
         custom = [_plain(each.custom_data.get(key)) for key in keys]
-        sheet.append(spreadsheet.row(sheet, [*each.values, *custom]))
+        sheet.append(writer.row(sheet, [*each.values, *custom]))
     if sheet is None:
         _sheet(book, 1, keys)
     _summarize(summary, campaign, counts)
     book.save(path)
 
 
-def _sheet(book: spreadsheet.Workbook, number: int, keys: list[str]) -> Any:
+def _sheet(book: writer.Workbook, number: int, keys: list[str]) -> Any:
     name = "Results" if number == 1 else f"Results {number}"
     return book.sheet(name, [*COLUMNS, *keys], COLUMNS.values())
 
@@ -196,7 +198,7 @@ def _summarize(sheet: Any, campaign: Campaign, counts: Counter[str]) -> None:
     sheet.append(["total", counts.total()])
     sheet.append([])
     for name, value in (("campaign", campaign.name), ("status", campaign.status.value)):
-        sheet.append([name, spreadsheet.safe(sheet, value)])
+        sheet.append([name, writer.safe(sheet, value)])
     for name, at in (("startedAt", campaign.started_at), ("completedAt", campaign.completed_at)):
         sheet.append([name, at])
     chart = BarChart()

@@ -9,31 +9,28 @@ import msgspec
 from chalice.app import Response
 from msgspec import Meta, Struct, structs
 
-from chalicelib import agents, clock, http, ids, queues
-from chalicelib.campaigns import enrolment, hours, model, results, schedule, store, waiting
-from chalicelib.campaigns.model import (
+from chalicelib import agents, clock, http, ids
+from chalicelib.aws.dynamodb import Page
+from chalicelib.calls import store as calls
+from chalicelib.calls.model import Call, CallState, CallStatus
+from chalicelib.campaigns import control, enrolment, hours, messages, results, settings, store, waiting
+from chalicelib.campaigns.messages import Audit, Enrol, Redial, Remove
+from chalicelib.campaigns.model import AuditReport, AuditStatus, Campaign, CampaignStatus
+from chalicelib.campaigns.settings import (
+    DEPLOYMENTS_AGENT,
     WHILE_RUNNING,
     AgentChoice,
-    AuditReport,
-    AuditStatus,
     CallingHours,
-    Campaign,
     CampaignChange,
-    CampaignStatus,
     NewCampaign,
-    Retry,
 )
 from chalicelib.contacts import store as contacts
 from chalicelib.contacts.model import ContactStatus
-from chalicelib.dialing import store as calls
-from chalicelib.dialing.model import Call, CallState, CallStatus
 from chalicelib.errors import CampaignRunning, Conflict, FieldError, InvalidBody, NotFound
 from chalicelib.http import BASE, Request
 from chalicelib.ids import is_id
 from chalicelib.imports import store as imports
-from chalicelib.queues import Audit, Enrol, Redial
-from chalicelib.settings import settings
-from chalicelib.store import Page
+from chalicelib.settings import settings as deployment
 from chalicelib.totals import store as totals
 
 routes = http.Routes(__name__)
@@ -72,51 +69,56 @@ class RedialRequest(Struct, frozen=True, rename="camel", forbid_unknown_fields=T
 
 @routes.post(f"{BASE}/campaigns")
 def create(request: Request) -> Response:
-    new = request.json(NewCampaign)
     now = clock.now()
-    campaign = _campaign(new, request.identity.organization_id, now)
-    _known(campaign.organization_id, new.contact_ids)
+    given = request.json(NewCampaign).given()
+    contact_ids = given.pop("contact_ids", [])
+    campaign = _campaign(_checked(given, now), request.identity.organization_id, now)
+    _known(campaign.organization_id, contact_ids)
     store.add(campaign)
-    if new.contact_ids:
-        enrolment.enrol(campaign.organization_id, campaign.campaign_id, new.contact_ids, now=now)
+    if contact_ids:
+        enrolment.enrol(campaign.organization_id, campaign.campaign_id, contact_ids, now=now)
         campaign = store.find(campaign.organization_id, campaign.campaign_id, consistent=True)
     return http.ok(campaign.view(), 201, location=f"/campaigns/{campaign.campaign_id}")
 
 
-def _campaign(new: NewCampaign, organization_id: str, now: datetime) -> Campaign:
+def _campaign(given: dict[str, Any], organization_id: str, now: datetime) -> Campaign:
+    own = {"calling_hours": _default_hours(), "agent": _default_agent()}
     at = clock.stamp(now)
-    scheduled_at = new.scheduled_at and model.scheduled(new.scheduled_at, now=now)
-    calling_hours = _default_hours() if new.calling_hours is msgspec.UNSET else new.calling_hours
-    if calling_hours:
-        hours.check(calling_hours)
     return Campaign(
+        **own | given,
         organization_id=organization_id,
         campaign_id=ids.new_id(),
-        name=new.name,
-        description=new.description,
-        campaign_type=new.campaign_type,
-        max_concurrent_calls=new.max_concurrent_calls,
-        retry=new.retry or Retry(),
-        calling_hours=calling_hours,
-        call_timeout_seconds=new.call_timeout_seconds,
-        agent=_agent(new.agent),
-        scheduled_at=scheduled_at,
-        wake_at=scheduled_at and clock.minute(clock.moment(scheduled_at)),
+        wake_at=_start_of(given),
         created_at=at,
         updated_at=at,
     )
 
 
+def _checked(given: dict[str, Any], now: datetime) -> dict[str, Any]:
+    """The settings a request names, as they are kept. Raises InvalidBody for what types alone do not say."""
+    if given.get("calling_hours"):
+        hours.check(given["calling_hours"])
+    if given.get("scheduled_at"):
+        given["scheduled_at"] = settings.scheduled(given["scheduled_at"], now=now)
+    if given.get("agent") is DEPLOYMENTS_AGENT:
+        given["agent"] = _default_agent()
+    elif "agent" in given:
+        agents.check(given["agent"].provider)
+    return given
+
+
+def _start_of(given: dict[str, Any]) -> str | None:
+    at = given.get("scheduled_at")
+    return at and clock.minute(clock.moment(at))
+
+
 def _default_hours() -> CallingHours | None:
-    text = settings().default_calling_hours
+    text = deployment().default_calling_hours
     return msgspec.json.decode(text, type=CallingHours | None) if text else None
 
 
-def _agent(choice: AgentChoice | None) -> AgentChoice:
-    if choice is None:
-        return AgentChoice(settings().agent_provider)
-    agents.check(choice.provider)
-    return choice
+def _default_agent() -> AgentChoice:
+    return AgentChoice(deployment().agent_provider)
 
 
 def _known(organization_id: str, contact_ids: list[str]) -> None:
@@ -163,43 +165,32 @@ def _changes(campaign: Campaign, wanted: dict[str, Any], now: datetime) -> dict[
     if campaign.status is CampaignStatus.RUNNING and wanted.keys() - WHILE_RUNNING:
         free = [each.encode_name for each in structs.fields(CampaignChange) if each.name in WHILE_RUNNING]
         raise CampaignRunning(f"While the campaign runs only {', '.join(free)} may change.")
-    changes = dict(wanted)
-    if "retry" in changes:
-        changes["retry"] = changes["retry"] or Retry()
-    if changes.get("calling_hours"):
-        hours.check(changes["calling_hours"])
-    if "agent" in changes:
-        changes["agent"] = _agent(changes["agent"])
+    changes = _checked(dict(wanted), now)
     if "scheduled_at" in changes:
-        changes |= _rescheduled(campaign, changes["scheduled_at"], now)
+        if campaign.status is not CampaignStatus.PENDING:
+            raise InvalidBody(FieldError("scheduledAt", "only a campaign that was never started can be scheduled"))
+        changes |= {"wake_at": _start_of(changes), "status_reason": None}
     elif campaign.status is CampaignStatus.RUNNING:
         changes["wake_at"] = clock.minute(now)
     return changes
-
-
-def _rescheduled(campaign: Campaign, text: str | None, now: datetime) -> dict[str, Any]:
-    if campaign.status is not CampaignStatus.PENDING:
-        raise InvalidBody(FieldError("scheduledAt", "only a campaign that was never started can be scheduled"))
-    at = text and model.scheduled(text, now=now)
-    return {"scheduled_at": at, "wake_at": at and clock.minute(clock.moment(at)), "status_reason": None}
 
 
 @routes.delete(f"{BASE}/campaigns/{{id}}")
 def remove(request: Request) -> Response:
     organization_id, campaign_id = request.identity.organization_id, request.id()
     store.remove(store.find(organization_id, campaign_id, consistent=True), at=clock.now())
-    queues.work(queues.Remove(organization_id=organization_id, campaign_id=campaign_id))
+    messages.work(Remove(organization_id=organization_id, campaign_id=campaign_id))
     return http.no_content()
 
 
 @routes.post(f"{BASE}/campaigns/{{id}}/start")
 def start(request: Request) -> Response:
-    return http.ok(schedule.start(request.identity.organization_id, request.id(), now=clock.now()).view())
+    return http.ok(control.start(request.identity.organization_id, request.id(), now=clock.now()).view())
 
 
 @routes.post(f"{BASE}/campaigns/{{id}}/stop")
 def stop(request: Request) -> Response:
-    return http.ok(schedule.stop(request.identity.organization_id, request.id(), now=clock.now()).view())
+    return http.ok(control.stop(request.identity.organization_id, request.id(), now=clock.now()).view())
 
 
 @routes.post(f"{BASE}/campaigns/{{id}}/contacts", max_body=MAX_IDS_BODY)
@@ -213,7 +204,7 @@ def enrol(request: Request) -> Response:
         return http.ok(_enrol_now(organization_id, campaign_id, ids_))
     campaign = store.find(organization_id, campaign_id)
     for order in _orders(organization_id, campaign_id, wanted):
-        queues.work(order)
+        messages.work(order)
     return http.ok({"campaignId": campaign_id, "totalContacts": campaign.total}, 202)
 
 
@@ -273,7 +264,7 @@ def redial(request: Request) -> Response:
     wanted = request.json(RedialRequest)
     campaign = store.find(request.identity.organization_id, request.id(), consistent=True)
     statuses = list(dict.fromkeys(CallStatus(status) for status in wanted.call_status))
-    queues.work(
+    messages.work(
         Redial(
             organization_id=campaign.organization_id,
             campaign_id=campaign.campaign_id,
@@ -289,7 +280,7 @@ def start_audit(request: Request) -> Response:
     campaign = store.find(request.identity.organization_id, request.id())
     report = AuditReport(AuditStatus.RUNNING)
     store.put_audit(campaign.organization_id, campaign.campaign_id, report)
-    queues.work(Audit(organization_id=campaign.organization_id, campaign_id=campaign.campaign_id))
+    messages.work(Audit(organization_id=campaign.organization_id, campaign_id=campaign.campaign_id))
     return http.ok(report, 202, location=f"/campaigns/{campaign.campaign_id}/audit")
 
 

@@ -1,41 +1,18 @@
-"""When a campaign starts, stops and looks around: starting by hand or by the clock, and the next `wakeAt`."""
+"""When a campaign looks around: what starting changes of it, and its next `wakeAt`. Pure."""
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from datetime import datetime, timedelta
 
-from chalicelib import clock, queues
-from chalicelib.campaigns import store
+from chalicelib import clock
+from chalicelib.agents.health import WELL
 from chalicelib.campaigns.model import Campaign, CampaignStatus
-from chalicelib.dialing.health import WELL
-from chalicelib.errors import CampaignEmpty, CampaignFinished, CampaignNotRunning, Conflict
-from chalicelib.queues import Wake
 
 LONGEST_SLEEP = timedelta(minutes=15)
 """A campaign with calls waiting or in flight looks around at least this often."""
 
 LAG = timedelta(minutes=1)
 """How soon it looks again when slots are free, calls wait, and the index showed none."""
-
-RACES = 5
-
-
-def start(organization_id: str, campaign_id: str, *, now: datetime) -> Campaign:
-    """Let a campaign run; one that runs stays as it is. Raises NotFound, CampaignEmpty, CampaignFinished."""
-    campaign = _settled(organization_id, campaign_id, lambda campaign: _start(campaign, now))
-    queues.tell_pacer([Wake(organization_id=organization_id, campaign_id=campaign_id)])
-    return campaign
-
-
-def _start(campaign: Campaign, now: datetime) -> Campaign:
-    if campaign.status is CampaignStatus.RUNNING:
-        return campaign
-    if campaign.status is CampaignStatus.COMPLETED:
-        raise CampaignFinished
-    if not campaign.total:
-        raise CampaignEmpty
-    return store.change(campaign, started(campaign, now), at=now)
 
 
 def started(campaign: Campaign, now: datetime) -> dict[str, object]:
@@ -48,29 +25,6 @@ def started(campaign: Campaign, now: datetime) -> dict[str, object]:
         "started_at": campaign.started_at or clock.stamp(now),
         "wake_at": clock.minute(now),
     }
-
-
-def stop(organization_id: str, campaign_id: str, *, now: datetime) -> Campaign:
-    """Pause a campaign; calls under way end normally. Raises NotFound, CampaignNotRunning."""
-    return _settled(organization_id, campaign_id, lambda campaign: _stop(campaign, now))
-
-
-def _stop(campaign: Campaign, now: datetime) -> Campaign:
-    if campaign.status is CampaignStatus.PAUSED:
-        return campaign
-    if campaign.status is not CampaignStatus.RUNNING:
-        raise CampaignNotRunning
-    return store.change(campaign, {"status": CampaignStatus.PAUSED, "wake_at": clock.minute(now)}, at=now)
-
-
-def _settled(organization_id: str, campaign_id: str, step: Callable[[Campaign], Campaign]) -> Campaign:
-    """Take a step on a campaign as it is right now, again when it moved on in between."""
-    for _ in range(RACES):
-        try:
-            return step(store.find(organization_id, campaign_id, consistent=True))
-        except Conflict:
-            continue
-    raise Conflict
 
 
 def next_wake(
@@ -95,10 +49,3 @@ def next_wake(
         return None
     earliest = min([*moments, now + LONGEST_SLEEP])
     return clock.minute(max(earliest, now + LAG))
-
-
-def wake_due(*, now: datetime) -> int:
-    """Wake every campaign whose `wakeAt` has come; how many there were."""
-    wakes = [Wake(organization_id=key.organization_id, campaign_id=key.campaign_id) for key in store.due(now)]
-    queues.tell_pacer(wakes)
-    return len(wakes)

@@ -10,38 +10,26 @@ from typing import Any
 
 from msgspec import Struct
 from msgspec.structs import replace
-from pynamodb.attributes import NumberAttribute, UnicodeAttribute, UnicodeSetAttribute
+from pynamodb.attributes import UnicodeAttribute
 from pynamodb.expressions.condition import Condition
 from pynamodb.expressions.update import Action
-from pynamodb.indexes import GlobalSecondaryIndex, KeysOnlyProjection
 
 from chalicelib import clock
-from chalicelib.campaigns.model import (
-    IN_FLIGHT,
-    AgentChoice,
-    AuditReport,
-    CallingHours,
-    Campaign,
-    CampaignStatus,
-    CampaignType,
-    Retry,
-)
-from chalicelib.dialing.health import Health
-from chalicelib.errors import CampaignRunning, Conflict, NotFound
-from chalicelib.store import (
+from chalicelib.aws.dynamodb import (
     Cancelled,
-    Choice,
     Json,
     Page,
     Paging,
     Row,
     Transaction,
-    batch,
     get,
-    newest_first,
+    index,
+    listed,
     table,
     update_if,
 )
+from chalicelib.campaigns.model import IN_FLIGHT, AuditReport, Campaign, CampaignStatus
+from chalicelib.errors import CampaignRunning, Conflict, NotFound
 from chalicelib.totals.store import Kind, count
 
 WAKE_SHARDS = 8
@@ -50,62 +38,16 @@ DELETED, AUDITS = "#deleted", "#audits"
 """Beside an organization's campaigns: those deleted whose calls are not removed yet, and the audits' reports."""
 
 
-class StatusIndex(GlobalSecondaryIndex["CampaignRow"]):
-    class Meta:
-        index_name = "status"
-        projection = KeysOnlyProjection()
-
-    status_key = UnicodeAttribute(hash_key=True, attr_name="statusKey")
-    campaign_id = UnicodeAttribute(range_key=True, attr_name="campaignId")
-
-
-class WakeIndex(GlobalSecondaryIndex["CampaignRow"]):
-    class Meta:
-        index_name = "wake"
-        projection = KeysOnlyProjection()
-
-    wake_shard = UnicodeAttribute(hash_key=True, attr_name="wakeShard")
-    wake_at = UnicodeAttribute(range_key=True, attr_name="wakeAt")
-
-
-class CampaignRow(Row):
+class CampaignRow(Row, keeps=Campaign):
     class Meta:
         table_name = table("campaigns_table")
 
     organization_id = UnicodeAttribute(hash_key=True, attr_name="organizationId")
     campaign_id = UnicodeAttribute(range_key=True, attr_name="campaignId")
     status_key = UnicodeAttribute(attr_name="statusKey")
-    name = UnicodeAttribute()
-    description = UnicodeAttribute(null=True)
-    campaign_type = Choice(CampaignType, attr_name="campaignType")
-    status = Choice(CampaignStatus)
-    status_reason = UnicodeAttribute(null=True, attr_name="statusReason")
-    max_concurrent_calls = NumberAttribute(attr_name="maxConcurrentCalls")
-    retry = Json(Retry)
-    calling_hours = Json(CallingHours, null=True, attr_name="callingHours")
-    call_timeout_seconds = NumberAttribute(attr_name="callTimeoutSeconds")
-    agent = Json(AgentChoice)
-    scheduled_at = UnicodeAttribute(null=True, attr_name="scheduledAt")
-    started_at = UnicodeAttribute(null=True, attr_name="startedAt")
-    completed_at = UnicodeAttribute(null=True, attr_name="completedAt")
-    created_at = UnicodeAttribute(attr_name="createdAt")
-    updated_at = UnicodeAttribute(attr_name="updatedAt")
     wake_shard = UnicodeAttribute(null=True, attr_name="wakeShard")
-    wake_at = UnicodeAttribute(null=True, attr_name="wakeAt")
-    waiting = NumberAttribute()
-    in_flight = NumberAttribute(attr_name="inFlight")
-    success = NumberAttribute()
-    failed = NumberAttribute()
-    no_answer = NumberAttribute(attr_name="noAnswer")
-    busy = NumberAttribute()
-    promise_to_pay = NumberAttribute(attr_name="promiseToPay")
-    refused = NumberAttribute()
-    callback_requested = NumberAttribute(attr_name="callbackRequested")
-    skipped = NumberAttribute()
-    zones = UnicodeSetAttribute(null=True)
-    health = Json(Health, null=True)
-    status_index = StatusIndex()
-    wake_index = WakeIndex()
+    status_index = index("status", "statusKey", "campaignId")
+    wake_index = index("wake", "wakeShard", "wakeAt")
 
 
 class AuditRow(Row):
@@ -135,19 +77,14 @@ def find(organization_id: str, campaign_id: str, *, consistent: bool = False) ->
 def _row(campaign: Campaign) -> CampaignRow:
     row = CampaignRow.of(campaign, status_key=_status_key(campaign.organization_id, campaign.status))
     row.wake_shard = _shard(campaign.campaign_id) if campaign.wake_at else None
-    row.zones = campaign.zones or None
     return row
 
 
 def page(organization_id: str, status: CampaignStatus | None, paging: Paging) -> Page:
     """A page of the organization's campaigns, newest first."""
-    if status is None:
-        rows, cursor = newest_first(CampaignRow, organization_id, CampaignRow.campaign_id, paging)
-        return Page([row.value(Campaign).view() for row in rows], cursor)
-    partition = _status_key(organization_id, status)
-    keys, cursor = newest_first(CampaignRow, partition, CampaignRow.campaign_id, paging, index="status")
-    found = {r.campaign_id: r for r in batch(CampaignRow, [(r.organization_id, r.campaign_id) for r in keys])}
-    return Page([found[k.campaign_id].value(Campaign).view() for k in keys if k.campaign_id in found], cursor)
+    where = (organization_id, None) if status is None else (_status_key(organization_id, status), "status")
+    rows, cursor = listed(CampaignRow, where[0], CampaignRow.campaign_id, paging, index=where[1])
+    return Page([row.value(Campaign).view() for row in rows], cursor)
 
 
 def add(campaign: Campaign) -> None:

@@ -6,10 +6,10 @@ from datetime import datetime
 from enum import StrEnum
 
 from chalicelib import clock
+from chalicelib.agents import health
+from chalicelib.calls.model import Call
 from chalicelib.campaigns import hours
 from chalicelib.campaigns.model import Campaign, CampaignStatus
-from chalicelib.dialing import health
-from chalicelib.dialing.model import Call
 
 
 class Reason(StrEnum):

@@ -6,8 +6,10 @@ from enum import StrEnum
 from typing import Annotated, Any
 
 import msgspec
-from msgspec import UNSET, Meta, Struct, UnsetType
+from msgspec import Meta, Struct
 
+from chalicelib import bodies
+from chalicelib.bodies import CLEARABLE
 from chalicelib.errors import FieldError, InvalidBody
 
 Name = Annotated[str, Meta(max_length=100, pattern=r"\S", description="text that is not blank")]
@@ -31,30 +33,11 @@ class ContactStatus(StrEnum):
     DO_NOT_CALL = "DO_NOT_CALL"
 
 
-class Contact(Struct, rename="camel", kw_only=True):
-    """A contact as it is kept. Phones are E.164, dates `YYYY-MM-DD`, moments ISO 8601 UTC."""
-
-    organization_id: str
-    contact_id: str = msgspec.field(name="id")
-    first_name: str
-    last_name: str = ""
-    phone: str
-    date_of_birth: str | None = None
-    custom_data: dict[str, Any] | None = None
-    notes: str | None = None
-    status: ContactStatus = ContactStatus.ACTIVE
-    is_called: bool = False
-    last_conversation_outcome: str | None = None
-    last_called_at: str | None = None
-    created_at: str
-    updated_at: str
-
-
-class NewContact(Struct, rename="camel", kw_only=True, forbid_unknown_fields=True):
-    """What a request may say of a contact to be created."""
+class Person(Struct, rename="camel", kw_only=True):
+    """What people say of a contact: its writable fields. Phones are E.164 once kept, dates `YYYY-MM-DD`."""
 
     first_name: Name
-    last_name: LastName | None = None
+    last_name: Annotated[LastName, CLEARABLE] = ""
     phone: str
     date_of_birth: str | None = None
     custom_data: dict[str, Any] | None = None
@@ -63,32 +46,31 @@ class NewContact(Struct, rename="camel", kw_only=True, forbid_unknown_fields=Tru
     last_conversation_outcome: Outcome | None = None
 
 
-class ContactChange(Struct, rename="camel", kw_only=True, forbid_unknown_fields=True, omit_defaults=True):
-    """What a request may change; a null clears an optional value."""
+class Contact(Person, rename="camel", kw_only=True):
+    """A contact as it is kept. Moments are ISO 8601 UTC."""
 
-    first_name: Name | UnsetType = UNSET
-    last_name: LastName | None | UnsetType = UNSET
-    phone: str | UnsetType = UNSET
-    date_of_birth: str | None | UnsetType = UNSET
-    custom_data: dict[str, Any] | None | UnsetType = UNSET
-    notes: Notes | None | UnsetType = UNSET
-    status: ContactStatus | UnsetType = UNSET
-    last_conversation_outcome: Outcome | None | UnsetType = UNSET
-
-    def given(self) -> dict[str, Any]:
-        """The fields the request names, with their values."""
-        return {name: value for name in self.__struct_fields__ if (value := getattr(self, name)) is not UNSET}
+    organization_id: str
+    contact_id: str = msgspec.field(name="id")
+    is_called: bool = False
+    last_called_at: str | None = None
+    created_at: str
+    updated_at: str
 
 
-def check(values: NewContact | ContactChange) -> None:
-    """What types alone do not say. Raises InvalidBody naming the field."""
+NewContact = bodies.creation("NewContact", Person)
+ContactChange = bodies.change("ContactChange", Person)
+
+
+def check(given: dict[str, Any]) -> None:
+    """What types alone do not say of the fields a request names. Raises InvalidBody naming the field."""
     errors = []
-    if isinstance(values.date_of_birth, str) and not is_date(values.date_of_birth):
+    date_of_birth, custom_data = given.get("date_of_birth"), given.get("custom_data")
+    if date_of_birth is not None and not is_date(date_of_birth):
         errors.append(FieldError("dateOfBirth", "expected a date as YYYY-MM-DD"))
-    if isinstance(values.custom_data, dict):
-        if levels(values.custom_data) > CUSTOM_DATA_LEVELS:
+    if custom_data is not None:
+        if levels(custom_data) > CUSTOM_DATA_LEVELS:
             errors.append(FieldError("customData", f"nested more than {CUSTOM_DATA_LEVELS} levels deep"))
-        elif len(msgspec.json.encode(values.custom_data)) > CUSTOM_DATA_LIMIT:
+        elif len(msgspec.json.encode(custom_data)) > CUSTOM_DATA_LIMIT:
             errors.append(FieldError("customData", "at most 16 KB"))
     if errors:
         raise InvalidBody(*errors)
@@ -111,21 +93,3 @@ def is_date(text: str) -> bool:
         return date.fromisoformat(text).isoformat() == text
     except ValueError:
         return False
-
-
-def create(new: NewContact, *, organization_id: str, contact_id: str, phone: str, at: str) -> Contact:
-    """The contact a request asks for; `phone` is its phone in E.164."""
-    return Contact(
-        organization_id=organization_id,
-        contact_id=contact_id,
-        first_name=new.first_name,
-        last_name=new.last_name or "",
-        phone=phone,
-        date_of_birth=new.date_of_birth,
-        custom_data=new.custom_data,
-        notes=new.notes,
-        status=new.status,
-        last_conversation_outcome=new.last_conversation_outcome,
-        created_at=at,
-        updated_at=at,
-    )

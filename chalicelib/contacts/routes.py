@@ -7,13 +7,13 @@ from typing import Any
 from chalice.app import Response
 
 from chalicelib import clock, http, ids
+from chalicelib.aws.dynamodb import Page, Paging
 from chalicelib.contacts import model, store
-from chalicelib.contacts.model import ContactChange, ContactStatus, NewContact
+from chalicelib.contacts.model import Contact, ContactChange, ContactStatus, NewContact
 from chalicelib.contacts.phone import normalize
 from chalicelib.errors import FieldError, InvalidBody, InvalidParameter
 from chalicelib.http import BASE, Request
 from chalicelib.settings import settings
-from chalicelib.store import Page, Paging
 from chalicelib.totals import store as totals
 
 routes = http.Routes(__name__)
@@ -23,16 +23,16 @@ DEFAULT_LIMIT = 50
 
 @routes.post(f"{BASE}/contacts")
 def create(request: Request) -> Response:
-    new = request.json(NewContact)
-    model.check(new)
-    contact = model.create(
-        new,
-        organization_id=request.identity.organization_id,
-        contact_id=ids.new_id(),
-        phone=_phone(new.phone),
-        at=clock.stamp(clock.now()),
+    at = clock.stamp(clock.now())
+    contact = store.add(
+        Contact(
+            **_checked(request.json(NewContact).given()),
+            organization_id=request.identity.organization_id,
+            contact_id=ids.new_id(),
+            created_at=at,
+            updated_at=at,
+        )
     )
-    contact = store.add(contact)
     return http.ok(contact, 201, location=f"/contacts/{contact.contact_id}")
 
 
@@ -69,13 +69,7 @@ def show(request: Request) -> Response:
 
 @routes.patch(f"{BASE}/contacts/{{id}}")
 def change(request: Request) -> Response:
-    wanted = request.json(ContactChange)
-    model.check(wanted)
-    changes: dict[str, Any] = wanted.given()
-    if "phone" in changes:
-        changes["phone"] = _phone(changes["phone"])
-    if changes.get("last_name", "") is None:
-        changes["last_name"] = ""
+    changes = _checked(request.json(ContactChange).given())
     contact = store.change(request.identity.organization_id, request.id(), changes, at=clock.stamp(clock.now()))
     return http.ok(contact)
 
@@ -86,8 +80,12 @@ def remove(request: Request) -> Response:
     return http.no_content()
 
 
-def _phone(text: str) -> str:
+def _checked(given: dict[str, Any]) -> dict[str, Any]:
+    """The fields a request names, the phone in E.164. Raises InvalidBody."""
+    model.check(given)
+    if "phone" not in given:
+        return given
     try:
-        return normalize(text, settings().default_phone_region)
+        return given | {"phone": normalize(given["phone"], settings().default_phone_region)}
     except FieldError as error:
         raise InvalidBody(error) from None

@@ -11,66 +11,45 @@ from collections.abc import Iterable, Sequence
 from typing import Any
 
 from msgspec import Struct
-from pynamodb.attributes import BooleanAttribute, UnicodeAttribute
+from pynamodb.attributes import UnicodeAttribute
 from pynamodb.expressions.condition import Condition
 from pynamodb.expressions.update import Action
-from pynamodb.indexes import GlobalSecondaryIndex, KeysOnlyProjection
 
-from chalicelib.bulk import Bulk
-from chalicelib.contacts.model import Contact, ContactStatus
-from chalicelib.errors import CallUnderWay, Conflict, NotFound, PhoneTaken
-from chalicelib.store import (
+from chalicelib.aws.bulk import Bulk
+from chalicelib.aws.dynamodb import (
     Cancelled,
     Choice,
-    Json,
     Page,
     Paging,
     Row,
     Transaction,
     batch,
     get,
+    index,
+    listed,
     newest_first,
     table,
     update_if,
 )
+from chalicelib.contacts.model import Contact, ContactStatus
+from chalicelib.errors import CallUnderWay, Conflict, NotFound, PhoneTaken
 from chalicelib.totals.store import Kind, count
 
 RACES = 5
 """How often a change is read and tried anew when others changed the same contact in between."""
 
 
-class StatusIndex(GlobalSecondaryIndex["ContactRow"]):
-    class Meta:
-        index_name = "status"
-        projection = KeysOnlyProjection()
-
-    status_key = UnicodeAttribute(hash_key=True, attr_name="statusKey")
-    contact_id = UnicodeAttribute(range_key=True, attr_name="contactId")
-
-
-class ContactRow(Row):
+class ContactRow(Row, keeps=Contact):
     class Meta:
         table_name = table("contacts_table")
 
     organization_id = UnicodeAttribute(hash_key=True, attr_name="organizationId")
     contact_id = UnicodeAttribute(range_key=True, attr_name="contactId")
     status_key = UnicodeAttribute(attr_name="statusKey")
-    first_name = UnicodeAttribute(attr_name="firstName")
-    last_name = UnicodeAttribute(attr_name="lastName")
-    phone = UnicodeAttribute()
-    date_of_birth = UnicodeAttribute(null=True, attr_name="dateOfBirth")
-    custom_data = Json(dict[str, Any], null=True, attr_name="customData")
-    notes = UnicodeAttribute(null=True)
-    status = Choice(ContactStatus)
-    is_called = BooleanAttribute(attr_name="isCalled")
-    last_conversation_outcome = UnicodeAttribute(null=True, attr_name="lastConversationOutcome")
-    last_called_at = UnicodeAttribute(null=True, attr_name="lastCalledAt")
     last_attempt_id = UnicodeAttribute(null=True, attr_name="lastAttemptId")
-    created_at = UnicodeAttribute(attr_name="createdAt")
-    updated_at = UnicodeAttribute(attr_name="updatedAt")
     import_id = UnicodeAttribute(null=True, attr_name="importId")
     """Present while the last writer was an import: those announce no `contact-update` per row."""
-    status_index = StatusIndex()
+    status_index = index("status", "statusKey", "contactId")
 
 
 class PhoneRow(Row):
@@ -109,12 +88,9 @@ def by_phone(organization_id: str, phone: str) -> Contact | None:
 
 def page(organization_id: str, status: ContactStatus | None, paging: Paging) -> Page:
     """A page of the organization's contacts, newest first."""
-    if status is None:
-        rows, cursor = newest_first(ContactRow, organization_id, ContactRow.contact_id, paging)
-        return Page([row.value(Contact) for row in rows], cursor)
-    listed, cursor = ids(organization_id, status, paging)
-    found = find_many(organization_id, listed)
-    return Page([found[contact_id] for contact_id in listed if contact_id in found], cursor)
+    where = (organization_id, None) if status is None else (_status_key(organization_id, status), "status")
+    rows, cursor = listed(ContactRow, where[0], ContactRow.contact_id, paging, index=where[1])
+    return Page([row.value(Contact) for row in rows], cursor)
 
 
 def ids(organization_id: str, status: ContactStatus, paging: Paging) -> tuple[list[str], str | None]:

@@ -6,20 +6,22 @@ from collections.abc import Callable, Iterable
 from datetime import datetime
 from typing import Any
 
-from chalicelib import agents, clock, queues
+from chalicelib import agents, clock
 from chalicelib.agents.contract import Accepted, Agent, CallOrder, NotPlaced
+from chalicelib.agents.health import Verdict
+from chalicelib.aws import sqs
+from chalicelib.calls import store
+from chalicelib.calls.model import CallState, Result
+from chalicelib.calls.store import AlreadyClaimed, AttemptKey, NotCallable, PhoneBusy, PhoneChanged
 from chalicelib.campaigns import hours
 from chalicelib.campaigns import store as campaigns
+from chalicelib.campaigns.messages import tell_pacer
 from chalicelib.campaigns.model import Campaign, CampaignStatus
 from chalicelib.contacts import store as contacts
 from chalicelib.contacts.model import Contact
-from chalicelib.dialing import store
-from chalicelib.dialing.health import Verdict
-from chalicelib.dialing.model import CallState, Result
-from chalicelib.dialing.store import AlreadyClaimed, AttemptKey, NotCallable, PhoneBusy, PhoneChanged
+from chalicelib.dialing.messages import Dial, Ended, Heard, Released, Skipped
 from chalicelib.errors import Failure, NotFound
 from chalicelib.log import logger
-from chalicelib.queues import Dial, Ended, Heard, Released, Skipped
 from chalicelib.settings import settings
 
 PHONE_BUSY_SECONDS = 60
@@ -32,7 +34,7 @@ RACES = 5
 
 
 class Release(Failure):
-    """The claim goes back without a call; see `queues.Released`."""
+    """The claim goes back without a call; see `Released`."""
 
     def __init__(
         self, reason: str, delay_seconds: int = 0, *, verdict: Verdict | None = None, zone: str | None = None
@@ -51,7 +53,7 @@ def handle(
 ) -> None:
     """Dial what each message orders."""
     for body in bodies:
-        dial(queues.decode(body, Dial), agent=agent, now=now)
+        dial(sqs.decode(body, Dial), agent=agent, now=now)
 
 
 def dial(order: Dial, *, agent: Callable[[str], Agent], now: Callable[[], datetime]) -> None:
@@ -66,10 +68,10 @@ def dial(order: Dial, *, agent: Callable[[str], Agent], now: Callable[[], dateti
     except AlreadyClaimed:
         logger().info("dial order came again", attemptId=order.attempt_id)
     except NotCallable as refusal:
-        queues.tell_pacer([Skipped(**_about(order), reason=str(refusal))])
+        tell_pacer([Skipped(**_about(order), reason=str(refusal))])
     except Release as release:
         logger().info("call released", attemptId=order.attempt_id, reason=str(release))
-        queues.tell_pacer(
+        tell_pacer(
             [
                 Released(
                     **_about(order),
@@ -148,12 +150,12 @@ def _place(key: AttemptKey, campaign: Campaign, contact: Contact, agent: Agent) 
         raise Release(str(refusal), AGAIN_SECONDS[refusal.verdict], verdict=refusal.verdict) from None
     except Exception as unknown:  # noqa: BLE001 (whatever it is, a call may have begun)
         logger().warning("outcome unknown", attemptId=key.attempt_id, reason=str(unknown), exc_info=True)
-        queues.tell_pacer([heard(key, Verdict.UNKNOWN)])
+        tell_pacer([heard(key, Verdict.UNKNOWN)])
         return
     if not isinstance(answer, Accepted):
-        queues.tell_pacer([ended(key, answer)])
+        tell_pacer([ended(key, answer)])
     elif campaign.health.troubled:
-        queues.tell_pacer([heard(key, Verdict.TAKEN)])
+        tell_pacer([heard(key, Verdict.TAKEN)])
 
 
 def heard(key: AttemptKey, verdict: Verdict) -> Heard:

@@ -16,19 +16,23 @@ import msgspec
 from msgspec import Struct
 from msgspec.structs import replace
 
-from chalicelib import clock, ids, queues
+from chalicelib import clock, ids
+from chalicelib.agents import health
+from chalicelib.agents.health import Verdict
+from chalicelib.aws import sqs
+from chalicelib.aws.dynamodb import TRANSACTION_LIMIT, Cancelled, Transaction
+from chalicelib.calls import store
+from chalicelib.calls.model import ANY_ZONE, Call, CallState
+from chalicelib.calls.store import Candidate
 from chalicelib.campaigns import hours, schedule
 from chalicelib.campaigns import store as campaigns
+from chalicelib.campaigns.messages import Audit, Remove, Wake, work
 from chalicelib.campaigns.model import IN_FLIGHT, WAITING, Campaign, CampaignStatus, counter_of
 from chalicelib.contacts import store as contacts
-from chalicelib.dialing import health, policy, store
-from chalicelib.dialing.health import Verdict
-from chalicelib.dialing.model import ANY_ZONE, Call, CallState
-from chalicelib.dialing.store import Candidate
+from chalicelib.dialing import policy
+from chalicelib.dialing.messages import Dial, Ended, Event, Heard, Released, dial
 from chalicelib.errors import Conflict, NotFound
 from chalicelib.log import logger
-from chalicelib.queues import Audit, Dial, Ended, Event, Heard, Released, Remove, Wake
-from chalicelib.store import TRANSACTION_LIMIT, Cancelled, Transaction
 
 CHUNK = 40
 """Calls booked in one transaction: each takes two writes, which leaves room to claim as many more."""
@@ -74,7 +78,7 @@ def handle(records: Iterable[dict[str, Any]], *, now: Now = clock.now) -> list[s
     failed = []
     for record in records:
         try:
-            event = queues.decode(record["body"], Event)
+            event = sqs.decode(record["body"], Event)
         except msgspec.DecodeError:
             logger().exception("not a campaign event", messageId=record["messageId"])
             failed.append(record["messageId"])
@@ -93,7 +97,7 @@ def pace(organization_id: str, campaign_id: str, events: Sequence[Event], *, now
     """One round of a campaign. Doing it again, or twice at once, changes nothing more."""
     if organization_id.endswith(campaigns.DELETED):
         owner = organization_id.removesuffix(campaigns.DELETED)
-        return queues.work(Remove(organization_id=owner, campaign_id=campaign_id))
+        return work(Remove(organization_id=owner, campaign_id=campaign_id))
     verdicts = [verdict for event in events if (verdict := _verdict(event))]
     stale: set[str] = set()
     for _ in range(STEPS):
@@ -140,10 +144,10 @@ def _step(
     except Cancelled as cancelled:
         stale |= {claim.candidate.contact_id for claim in look.claims} & cancelled.failed.keys()
         raise
-    queues.dial(_order(campaign, claim) for claim in look.claims)
+    dial(_order(campaign, claim) for claim in look.claims)
     if not campaign.waiting and not campaign.in_flight and campaign.status in (RUNNING, PAUSED):
         if campaigns.complete(campaign, at=now):
-            queues.work(Audit(organization_id=campaign.organization_id, campaign_id=campaign.campaign_id))
+            work(Audit(organization_id=campaign.organization_id, campaign_id=campaign.campaign_id))
         return False
     return more or look.more
 

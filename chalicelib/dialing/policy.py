@@ -11,9 +11,8 @@ from datetime import datetime, timedelta
 import msgspec
 
 from chalicelib import clock
-from chalicelib.campaigns.model import Retry
-from chalicelib.dialing.model import Attempt, Call, CallState, CallStatus, Result
-from chalicelib.queues import Ended, Released, Skipped
+from chalicelib.calls.model import Attempt, Call, CallState, CallStatus, Result, Retry
+from chalicelib.dialing.messages import Ended, Released, Skipped
 
 SUMMARIES_KEPT = 5
 """Of a call's attempts, the last; a summary can be 4,000 characters, a row 400 KB."""
@@ -43,7 +42,7 @@ def expired(call: Call, *, now: datetime) -> Call | None:
     if call.due_at is None or call.due_at > clock.stamp(now):
         return None
     if call.state is CallState.QUEUED:
-        return _waiting(call, now, now)
+        return call.waiting(now, now=now)
     if call.state is CallState.CALLING:
         return _final(call, Result(call_status=CallStatus.FAILED, outcome=NO_RESULT), now, presumed=True)
     return None
@@ -86,7 +85,7 @@ def _ended(call: Call, attempt_id: str, result: Result, retry: Retry, *, now: da
         callback = result.call_status is CallStatus.CALLBACK_REQUESTED
         attempts = _history(call.attempts, _attempt(call, result, now))
         call = replace(call, attempts=attempts, attempt_id=None, called_back=call.called_back or callback)
-        return _waiting(call, due, now)
+        return call.waiting(due, now=now)
     return _corrected(call, attempt_id, result, now)
 
 
@@ -113,12 +112,7 @@ def _released(call: Call, event: Released, now: datetime) -> Call | None:
     if not _holds(call, event, event.state):
         return None
     elsewhere = replace(call, zone=event.zone or call.zone)
-    return _waiting(elsewhere, now + timedelta(seconds=event.delay_seconds), now)
-
-
-def redialed(call: Call, *, now: datetime) -> Call:
-    """A call that has ended and shall be made again, with a fresh start for the retry policy."""
-    return _waiting(replace(call, skip_reason=None, spent=len(call.attempts), called_back=False), now, now)
+    return elsewhere.waiting(now + timedelta(seconds=event.delay_seconds), now=now)
 
 
 def _skipped(call: Call, event: Skipped, now: datetime) -> Call | None:
@@ -141,17 +135,6 @@ def _holds(call: Call, event: Released | Skipped, state: CallState) -> bool:
     A dial message can come twice: one dialer may be turned away at the gate just before the other passes it.
     """
     return (call.state, call.attempt_id, call.lease) == (state, event.attempt_id, event.lease)
-
-
-def _waiting(call: Call, due: datetime, now: datetime) -> Call:
-    return replace(
-        call,
-        state=CallState.WAITING,
-        call_status=CallStatus.PENDING,
-        due_at=clock.stamp(due),
-        started_at=None,
-        updated_at=clock.stamp(now),
-    )
 
 
 def _final(call: Call, result: Result, now: datetime, *, presumed: bool = False) -> Call:

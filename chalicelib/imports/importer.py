@@ -18,13 +18,14 @@ from urllib.parse import unquote_plus
 import msgspec
 from msgspec import Struct
 
-from chalicelib import bucket, clock, queues
+from chalicelib import clock
+from chalicelib.aws import s3, sqs
 from chalicelib.errors import NotFound
-from chalicelib.imports import reading, store, undoing, writing
+from chalicelib.imports import messages, reading, store, undoing, writing
+from chalicelib.imports.messages import ContinueImport, ImportOrder, UndoImport, WatchImport
 from chalicelib.imports.model import ABANDONED, Import, ImportStatus, idle, overdue
-from chalicelib.imports.reader import Unreadable
 from chalicelib.log import logger
-from chalicelib.queues import ContinueImport, ImportOrder, UndoImport, WatchImport
+from chalicelib.workbooks.reader import Unreadable
 
 SLICE = timedelta(minutes=4)
 
@@ -103,7 +104,7 @@ def _import(arrival: Arrival) -> Import | None:
 
 def begin(new: Import) -> None:
     """Store a new import, one that is there stays as it is, and see to its being watched."""
-    queues.go_on(_watch(new), delay_seconds=queues.LONGEST_DELAY_SECONDS)
+    messages.go_on(_watch(new), delay_seconds=sqs.LONGEST_DELAY_SECONDS)
     store.add(new)
 
 
@@ -133,9 +134,9 @@ def _advance(of: Import, place: Path, until: datetime, now: Now) -> None:
     if of.plan is None:
         of = reading.read(of, place, now=now)
     elif not (place / "plan").exists():
-        bucket.fetch(of.plan, place / "plan")
+        s3.fetch(of.plan, place / "plan")
     if not writing.write(of, place / "plan", until, now=now):
-        queues.go_on(ContinueImport(organization_id=of.organization_id, import_id=of.import_id))
+        messages.go_on(ContinueImport(organization_id=of.organization_id, import_id=of.import_id))
         return
     _end(of, ImportStatus.COMPLETED, now)
 
@@ -147,15 +148,15 @@ def watch(of: Import, *, now: Now) -> None:
     """
     if not of.under_way:
         return
-    found = bucket.stored(of.key)
+    found = s3.stored(of.key)
     arrived = found[0] if found else None
     reason = overdue(of, arrived=arrived, now=now())
     if reason:
         _fail(of, reason, now)
         return
-    queues.go_on(_watch(of), delay_seconds=queues.LONGEST_DELAY_SECONDS)
+    messages.go_on(_watch(of), delay_seconds=sqs.LONGEST_DELAY_SECONDS)
     if idle(of, arrived=arrived, now=now()) >= ABANDONED:
-        queues.go_on(ContinueImport(organization_id=of.organization_id, import_id=of.import_id))
+        messages.go_on(ContinueImport(organization_id=of.organization_id, import_id=of.import_id))
 
 
 def _watch(of: Import) -> WatchImport:
@@ -174,4 +175,4 @@ def _end(of: Import, status: ImportStatus, now: Now, **changes: Any) -> None:
     counts = writing.counted(of, writing.sum_up(store.done_chunks(of.organization_id, of.import_id).values()))
     store.change(of, status=status, finished_at=clock.stamp(now()), **counts, **changes)
     if of.plan:
-        bucket.delete(of.plan)
+        s3.delete(of.plan)

@@ -10,7 +10,7 @@ import msgspec
 from msgspec import Struct
 
 from chalicelib import clock
-from chalicelib.imports.languages import Language
+from chalicelib.workbooks.languages import Language
 
 ERRORS_KEPT = 100
 """Rejected rows an import lists by itself."""

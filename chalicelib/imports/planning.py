@@ -17,7 +17,7 @@ from msgspec.structs import replace
 from chalicelib import records
 from chalicelib.contacts.model import ContactStatus
 from chalicelib.imports.model import Duplicates
-from chalicelib.imports.workbook import Person, merged
+from chalicelib.imports.people import Person, merged
 
 CHUNK = 48
 """Persons in one transaction: two writes each, the marker and the organization's totals make 98."""

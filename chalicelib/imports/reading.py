@@ -8,14 +8,17 @@ from itertools import chain
 from pathlib import Path
 from typing import Any
 
-from chalicelib import bucket, ids
-from chalicelib.imports import phones, reader, store, workbook
+from chalicelib import ids
+from chalicelib.aws import s3
+from chalicelib.contacts import bulk_phones
+from chalicelib.imports import people, store
 from chalicelib.imports.model import ERRORS_KEPT, Import, ImportStatus, RowError
+from chalicelib.imports.people import Person
 from chalicelib.imports.planning import Draft
 from chalicelib.imports.progress import Progress
 from chalicelib.imports.report import Report
-from chalicelib.imports.workbook import Person
 from chalicelib.settings import settings
+from chalicelib.workbooks import reader
 
 Now = Callable[[], datetime]
 
@@ -25,16 +28,16 @@ def read(of: Import, place: Path, *, now: Now) -> Import:
 
     Raises Unreadable and NotFound for the file, Over when the import has ended or was planned by another.
     """
-    bucket.fetch(of.key, place / "workbook")
+    s3.fetch(of.key, place / "workbook")
     progress = Progress(of)
     progress.note(now(), status=ImportStatus.RUNNING)
     with (place / "draft").open("w+b") as file:
         draft, report, found = _read(of, place, Draft(file, of.duplicates), progress, now)
         draft.finish(place / "plan")
     if report.save(place / "report"):
-        bucket.put(of.report_key, place / "report")
+        s3.put(of.report_key, place / "report")
     plan = store.plan_key(of, ids.new_id())
-    bucket.put(plan, place / "plan")
+    s3.put(plan, place / "plan")
     return progress.note(now(), plan=plan, processed_rows=found["failed"], **found)
 
 
@@ -42,10 +45,10 @@ def _read(of: Import, place: Path, draft: Draft, progress: Progress, now: Now) -
     rows = reader.rows(place / "workbook")
     header = next(rows)
     report = Report(header[1], of.language)
-    normalize = phones.normalizer(settings().default_phone_region)
+    normalize = bulk_phones.normalizer(settings().default_phone_region)
     errors: list[RowError] = []
     total = failed = 0
-    for total, each in enumerate(workbook.people(chain([header], rows), normalize), 1):
+    for total, each in enumerate(people.people(chain([header], rows), normalize), 1):
         if isinstance(each, Person):
             draft.add(each)
         else:

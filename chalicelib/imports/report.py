@@ -5,11 +5,10 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
-from chalicelib import spreadsheet
-from chalicelib.imports import columns, headers
-from chalicelib.imports.languages import Language, reason
-from chalicelib.imports.reader import Cells
-from chalicelib.imports.workbook import Rejected
+from chalicelib.imports.people import Rejected
+from chalicelib.workbooks import columns, headers, writer
+from chalicelib.workbooks.languages import Language, reason
+from chalicelib.workbooks.reader import Cells
 
 
 class Report:
@@ -22,14 +21,14 @@ class Report:
         self._language = language
         self._header = [columns.text(cell) for cell in header]
         self._phones = {n for n, field in enumerate(headers.fields(self._header)) if field == "phone"}
-        self._book: spreadsheet.Workbook | None = None
+        self._book: writer.Workbook | None = None
         self._sheet: Any = None
         self._rows = 0
 
     def add(self, rejected: Rejected) -> None:
-        if self._rows % spreadsheet.ROWS_PER_SHEET == 0:
-            self._book = self._book or spreadsheet.Workbook()
-            name = f"{headers.REPORT} {1 + self._rows // spreadsheet.ROWS_PER_SHEET}"
+        if self._rows % writer.ROWS_PER_SHEET == 0:
+            self._book = self._book or writer.Workbook()
+            name = f"{headers.REPORT} {1 + self._rows // writer.ROWS_PER_SHEET}"
             self._sheet = self._book.sheet(name, [*self._header, headers.REASON])
         self._rows += 1
         width = len(self._header)
@@ -41,8 +40,8 @@ class Report:
         if cell == "":
             return None
         if n in self._phones:
-            return spreadsheet.text(self._sheet, columns.text(cell))
-        return spreadsheet.safe(self._sheet, cell)
+            return writer.text(self._sheet, columns.text(cell))
+        return writer.safe(self._sheet, cell)
 
     def save(self, path: Path) -> bool:
         """Write the report to a file; whether there is anything in it."""

@@ -8,13 +8,15 @@ from typing import Annotated, Any
 import msgspec
 from chalice.app import Response
 
-from chalicelib import bucket, clock, http, ids
+from chalicelib import clock, http, ids
+from chalicelib.aws import s3
+from chalicelib.aws.dynamodb import Page
 from chalicelib.errors import FieldError, InvalidBody, TooLarge, UnsupportedMediaType
 from chalicelib.http import BASE, Request
-from chalicelib.imports import importer, languages, store, template, undoing
+from chalicelib.imports import importer, store, template, undoing
 from chalicelib.imports.model import CONTENT_TYPES, EXTENSIONS, Duplicates, Import
-from chalicelib.store import Page
 from chalicelib.totals import store as totals
+from chalicelib.workbooks import languages
 
 routes = http.Routes(__name__)
 
@@ -43,7 +45,7 @@ class Announcement(msgspec.Struct, frozen=True, rename="camel", forbid_unknown_f
 def upload(request: Request) -> Response:
     sent = _upload(request)
     new = _begin(request, sent.file_name, sent.duplicates)
-    bucket.put(new.key, sent.content)
+    s3.put(new.key, sent.content)
     return http.ok(new.view(), 202, location=f"/imports/{new.import_id}")
 
 
@@ -52,7 +54,7 @@ def announce(request: Request) -> Response:
     wanted = request.json(Announcement)
     content_type = CONTENT_TYPES[_extension(wanted.file_name)]
     new = _begin(request, _base_name(wanted.file_name), wanted.duplicates)
-    answer = {"import": new.view(), "upload": bucket.form(new.key, content_type, MAX_UPLOAD)}
+    answer = {"import": new.view(), "upload": s3.form(new.key, content_type, MAX_UPLOAD)}
     return http.ok(answer, 201, location=f"/imports/{new.import_id}")
 
 
@@ -128,7 +130,7 @@ def show_all(request: Request) -> Response:
 @routes.get(f"{BASE}/imports/template")
 def show_template(request: Request) -> Response:
     key, file_name = template.of(_language(request))
-    return http.ok({"url": bucket.link(key, file_name)})
+    return http.ok({"url": s3.link(key, file_name)})
 
 
 @routes.get(f"{BASE}/imports/{{id}}")
@@ -144,4 +146,4 @@ def undo(request: Request) -> Response:
 
 def _view(of: Import) -> dict[str, Any]:
     name = f"{of.file_name.rpartition('.')[0] or of.file_name}-rejected.xlsx"
-    return of.view(error_report_url=bucket.link(of.report, name) if of.report else None)
+    return of.view(error_report_url=s3.link(of.report, name) if of.report else None)

@@ -12,18 +12,11 @@ from typing import Any
 
 from msgspec import Struct
 from msgspec.structs import replace
-from pynamodb.attributes import NumberAttribute, UnicodeAttribute
+from pynamodb.attributes import UnicodeAttribute
 
-from chalicelib.bulk import Bulk
-from chalicelib.contacts import store as contacts
-from chalicelib.contacts.model import Contact, ContactStatus
-from chalicelib.errors import Conflict, Failure, ImportRunning, NotFound
-from chalicelib.imports.languages import Language
-from chalicelib.imports.model import Counts, Duplicates, Import, ImportStatus, RowError, Undo, Undone
-from chalicelib.store import (
+from chalicelib.aws.bulk import Bulk
+from chalicelib.aws.dynamodb import (
     Cancelled,
-    Choice,
-    Json,
     Page,
     Paging,
     Row,
@@ -33,6 +26,10 @@ from chalicelib.store import (
     table,
     update_if,
 )
+from chalicelib.contacts import store as contacts
+from chalicelib.contacts.model import Contact, ContactStatus
+from chalicelib.errors import Conflict, Failure, ImportRunning, NotFound
+from chalicelib.imports.model import Counts, Import, ImportStatus, Undo, Undone
 from chalicelib.totals.store import Kind, count
 
 UPLOADS, INBOX = "uploads", "inbox"
@@ -53,42 +50,12 @@ class Over(Conflict):
     """The import has ended, or was planned by another."""
 
 
-class ImportRow(Row):
+class ImportRow(Row, keeps=Import):
     class Meta:
         table_name = table("imports_table")
 
     owner = UnicodeAttribute(hash_key=True)
     import_id = UnicodeAttribute(range_key=True, attr_name="id")
-    organization_id = UnicodeAttribute(attr_name="organizationId")
-    key = UnicodeAttribute()
-    file_name = UnicodeAttribute(attr_name="fileName")
-    duplicates = Choice(Duplicates)
-    language = Choice(Language)
-    status = Choice(ImportStatus)
-    total_rows = NumberAttribute(attr_name="totalRows")
-    processed_rows = NumberAttribute(attr_name="processedRows")
-    created = NumberAttribute()
-    updated = NumberAttribute()
-    skipped = NumberAttribute()
-    failed = NumberAttribute()
-    errors = Json(list[RowError])
-    plan = UnicodeAttribute(null=True)
-    undo = Json(Undo, null=True)
-    failure_reason = UnicodeAttribute(null=True, attr_name="failureReason")
-    created_at = UnicodeAttribute(attr_name="createdAt")
-    progressed_at = UnicodeAttribute(null=True, attr_name="progressedAt")
-    finished_at = UnicodeAttribute(null=True, attr_name="finishedAt")
-
-
-class MarkerRow(Row):
-    class Meta:
-        table_name = table("imports_table")
-
-    owner = UnicodeAttribute(hash_key=True)
-    chunk = UnicodeAttribute(range_key=True, attr_name="id")
-    contact_ids = Json(list[str], attr_name="contactIds")
-    counts = Json(Counts)
-    undone = Json(Undone, null=True)
 
 
 class Marker(Struct, frozen=True):
@@ -102,6 +69,14 @@ class Marker(Struct, frozen=True):
     @property
     def created(self) -> list[str]:
         return self.contact_ids[: self.counts.created]
+
+
+class MarkerRow(Row, keeps=Marker):
+    class Meta:
+        table_name = table("imports_table")
+
+    owner = UnicodeAttribute(hash_key=True)
+    chunk = UnicodeAttribute(range_key=True, attr_name="id")
 
 
 def upload_key(organization_id: str, import_id: str) -> str:

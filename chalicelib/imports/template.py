@@ -6,8 +6,9 @@ import tempfile
 from pathlib import Path
 from typing import Any
 
-from chalicelib import bucket, spreadsheet
-from chalicelib.imports.languages import SHEETS, Language, note
+from chalicelib.aws import s3
+from chalicelib.workbooks import writer
+from chalicelib.workbooks.languages import SHEETS, Language, note
 
 COLUMNS = ("firstName", "lastName", "phone", "dateOfBirth", "customData", "notes")
 WIDTHS = (18, 20, 18, 14, 50, 36)
@@ -34,24 +35,24 @@ def of(language: Language) -> tuple[str, str]:
     name = f"template-{language}.xlsx"
     with tempfile.TemporaryDirectory(prefix="template-") as place:
         write(Path(place) / name, language)
-        bucket.put(f"reports/templates/{name}", Path(place) / name)
+        s3.put(f"reports/templates/{name}", Path(place) / name)
     return f"reports/templates/{name}", f"contacts-{language}.xlsx"
 
 
 def write(path: Path, language: Language) -> None:
     """Write the template to a file. The examples have a sheet of their own, so that nobody calls them by mistake."""
-    book = spreadsheet.Workbook()
+    book = writer.Workbook()
     contacts, examples = SHEETS[language]
     empty = _sheet(book, contacts, language)
     for _ in range(PREPARED):
         cells: list[Any] = [None] * len(COLUMNS)
-        cells[PHONE] = spreadsheet.empty_text(empty)
+        cells[PHONE] = writer.empty_text(empty)
         empty.append(cells)
     filled = _sheet(book, examples, language)
     for example in EXAMPLES:
-        filled.append([spreadsheet.text(filled, value) for value in example])
+        filled.append([writer.text(filled, value) for value in example])
     book.save(path)
 
 
-def _sheet(book: spreadsheet.Workbook, name: str, language: Language) -> Any:
+def _sheet(book: writer.Workbook, name: str, language: Language) -> Any:
     return book.sheet(name, COLUMNS, WIDTHS, notes=[note(each, language) for each in COLUMNS], text_columns={"phone"})

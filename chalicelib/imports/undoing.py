@@ -10,15 +10,14 @@ from functools import partial
 
 from msgspec.structs import replace
 
-from chalicelib import queues
 from chalicelib.contacts import store as contacts
 from chalicelib.contacts.store import Written
 from chalicelib.errors import Conflict, ImportRunning
-from chalicelib.imports import store
+from chalicelib.imports import messages, store
+from chalicelib.imports.messages import UndoImport
 from chalicelib.imports.model import Import, ImportStatus, Undo, Undone
 from chalicelib.imports.store import Marker
 from chalicelib.imports.writing import RACES, WRITERS
-from chalicelib.queues import UndoImport
 
 CALLED, CHANGED = "called", "changed"
 
@@ -30,7 +29,7 @@ def begin(of: Import) -> Import:
     if of.undo and of.undo.status is ImportStatus.COMPLETED:
         return of
     of = of if of.undo else store.note_undo(of, Undo(ImportStatus.RUNNING))
-    queues.go_on(UndoImport(organization_id=of.organization_id, import_id=of.import_id))
+    messages.go_on(UndoImport(organization_id=of.organization_id, import_id=of.import_id))
     return of
 
 
@@ -44,7 +43,7 @@ def undo(of: Import, order: UndoImport, *, now: Callable[[], datetime], until: d
             order = replace(order, cursor=found[-1].chunk, undone=done)
             store.note_undo(of, Undo(ImportStatus.RUNNING, done))
             if now() >= until:
-                queues.go_on(order)
+                messages.go_on(order)
                 return
     store.note_undo(of, Undo(ImportStatus.COMPLETED, done))
 

@@ -15,8 +15,8 @@ from chalicelib.contacts.model import Contact, ContactStatus
 from chalicelib.errors import Conflict
 from chalicelib.imports import planning, store
 from chalicelib.imports.model import Counts, Duplicates, Import
+from chalicelib.imports.people import Person, merged
 from chalicelib.imports.progress import Progress
-from chalicelib.imports.workbook import Person, merged
 
 WRITERS = 4
 """Transactions under way at a time: 12,000 rows a second at 15 ms each, and more threads only take turns computing."""

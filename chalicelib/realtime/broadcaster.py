@@ -13,10 +13,11 @@ from typing import Any
 
 import msgspec
 
-from chalicelib import clock, queues
+from chalicelib import clock
+from chalicelib.aws import sqs
 from chalicelib.log import logger
-from chalicelib.queues import CatchUp, Live, SumUp, Tell
-from chalicelib.realtime import plain, poster, rate, socketio, store
+from chalicelib.realtime import messages, plain, poster, rate, socketio, store
+from chalicelib.realtime.messages import CatchUp, Live, SumUp, Tell
 from chalicelib.realtime.model import Feed, Format, Logged, Plan, Socket, Told
 from chalicelib.realtime.poster import Gone, Line, Slow
 
@@ -43,7 +44,7 @@ def handle(
     failed: list[str] = []
     for record in records:
         try:
-            message = queues.decode(record["body"], Live)
+            message = sqs.decode(record["body"], Live)
         except msgspec.DecodeError:
             logger().exception("not a live event", messageId=record["messageId"])
             failed.append(record["messageId"])
@@ -81,11 +82,11 @@ def tell(organization_id: str, told: Sequence[Told], line: Line, now: Callable[[
     feed, sockets = store.feed(organization_id), store.of_organization(organization_id)
     plan = rate.plan(feed, told, len(sockets), now())
     if plan.held_at != feed.held_at and plan.held:
-        queues.work(SumUp(organization_id=organization_id), delay_seconds=SUM_UP_SECONDS)
+        messages.work(SumUp(organization_id=organization_id), delay_seconds=SUM_UP_SECONDS)
     _broadcast(sockets, store.log(feed, plan, now=now()), line, now)
     for socket in sockets:
         if socket.since is not None and _is_overdue(socket, now()):
-            queues.broadcast(CatchUp(organization_id=organization_id, connection_id=socket.connection_id))
+            messages.broadcast(CatchUp(organization_id=organization_id, connection_id=socket.connection_id))
             store.hold(socket, socket.since, tries=socket.tries, now=now())
 
 
@@ -113,7 +114,7 @@ def catch_up(organization_id: str, connection_id: str, line: Line, now: Callable
         store.release(socket)
         return
     store.hold(socket, reached, tries=0, now=now())
-    queues.broadcast(CatchUp(organization_id=organization_id, connection_id=connection_id))
+    messages.broadcast(CatchUp(organization_id=organization_id, connection_id=connection_id))
 
 
 def _missed(feed: Feed, since: int) -> list[Logged]:
@@ -173,6 +174,6 @@ def _set_aside(socket: Socket, since: int, line: Line, now: datetime) -> None:
         line.close(socket.connection_id)
         return
     message = CatchUp(organization_id=socket.organization_id, connection_id=socket.connection_id)
-    queues.work(message, delay_seconds=1 << min(socket.tries, 4))
+    messages.work(message, delay_seconds=1 << min(socket.tries, 4))
     since = since if socket.since is None else max(since, socket.since)
     store.hold(socket, since, tries=socket.tries + 1, now=now)

@@ -7,9 +7,9 @@ from typing import Any
 
 from msgspec import Struct
 
+from chalicelib.calls.model import Call, CallState, CallStatus
 from chalicelib.campaigns.model import Campaign, CampaignStatus
 from chalicelib.contacts.model import Contact
-from chalicelib.dialing.model import Call, CallState, CallStatus
 from chalicelib.imports.model import Import
 
 COMPLETED = "Campaign completed successfully"

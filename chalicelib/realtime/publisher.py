@@ -11,14 +11,15 @@ from typing import Any
 
 import msgspec
 
-from chalicelib import clock, queues
+from chalicelib import clock
+from chalicelib.calls import store as calls
 from chalicelib.campaigns import store as campaigns
 from chalicelib.contacts import store as contacts
-from chalicelib.dialing import store as calls
 from chalicelib.imports import store as imports
 from chalicelib.log import logger
-from chalicelib.realtime import events, poster, socketio, store
+from chalicelib.realtime import events, messages, poster, socketio, store
 from chalicelib.realtime.events import Event
+from chalicelib.realtime.messages import Tell
 from chalicelib.realtime.model import Told
 from chalicelib.realtime.poster import Gone, Line, Slow
 from chalicelib.settings import settings
@@ -85,7 +86,7 @@ def _announce(organization_id: str, named: Sequence[tuple[str, Event]]) -> None:
         for record, event in named
     ]
     for part in _parts(told):
-        queues.broadcast(queues.Tell(organization_id=organization_id, events=part))
+        messages.broadcast(Tell(organization_id=organization_id, events=part))
 
 
 def _complete(event: Event, people: dict[str, Any]) -> Any:

@@ -7,11 +7,11 @@ from concurrent.futures import ThreadPoolExecutor
 from datetime import datetime
 from typing import Any
 
-from chalicelib import auth, clock, queues
+from chalicelib import auth, clock
 from chalicelib.errors import Unauthorized
 from chalicelib.log import logger
-from chalicelib.queues import CatchUp, Refuse
-from chalicelib.realtime import plain, poster, socketio, store
+from chalicelib.realtime import messages, plain, poster, socketio, store
+from chalicelib.realtime.messages import CatchUp, Refuse
 from chalicelib.realtime.model import Format, Socket
 from chalicelib.realtime.poster import Gone, Line, Slow
 from chalicelib.realtime.socketio import Close, Connect, Disconnect, Malformed, Ping
@@ -61,7 +61,7 @@ def connect(event: dict[str, Any], *, now: Callable[[], datetime] = clock.now) -
     store.add(socket)
     if since is not None:
         order = CatchUp(organization_id=organization_id, connection_id=connection_id)
-        queues.work(order, delay_seconds=OPEN_SECONDS)
+        messages.work(order, delay_seconds=OPEN_SECONDS)
     return {"statusCode": 200}
 
 
@@ -69,7 +69,7 @@ def _connect_socketio(connection_id: str, query: dict[str, str], now: datetime) 
     """Its token comes later, in a packet; a token in the address would stand in logs, and does not count."""
     if query["EIO"] != "4" or query.get("transport", "websocket") != "websocket":
         return {"statusCode": 400}
-    queues.work(Refuse(connection_id=connection_id), delay_seconds=JOIN_SECONDS)
+    messages.work(Refuse(connection_id=connection_id), delay_seconds=JOIN_SECONDS)
     store.add_opening(
         Opening(
             connection_id=connection_id,
@@ -160,7 +160,7 @@ def _join(connection_id: str, packet: Connect, line: Line, now: Callable[[], dat
         )
     )
     line.post(connection_id, socketio.connected(connection_id))
-    queues.broadcast(CatchUp(organization_id=organization_id, connection_id=connection_id))
+    messages.broadcast(CatchUp(organization_id=organization_id, connection_id=connection_id))
     store.forget_opening(connection_id)
 
 

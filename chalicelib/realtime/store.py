@@ -13,12 +13,11 @@ from typing import Any
 from msgspec import Struct
 from pynamodb.attributes import NumberAttribute, TTLAttribute, UnicodeAttribute
 from pynamodb.expressions.update import Action
-from pynamodb.indexes import GlobalSecondaryIndex, KeysOnlyProjection
 
 from chalicelib import clock
+from chalicelib.aws.dynamodb import Busy, Cancelled, Json, Row, Transaction, get, index, table, update_if
 from chalicelib.errors import Conflict
 from chalicelib.realtime.model import Feed, Format, Logged, Plan, Socket, Told
-from chalicelib.store import Busy, Cancelled, Choice, Json, Row, Transaction, get, table, update_if
 
 LONGEST_CONNECTION = timedelta(hours=2, minutes=15)
 """API Gateway ends a connection after two hours; a row that outlives its connection by more is swept by its TTL."""
@@ -41,54 +40,25 @@ PART_EVENTS, PART_BYTES = 90, 250_000
 RACES = 20
 
 
-class ConnectionIndex(GlobalSecondaryIndex["ConnectionRow"]):
-    class Meta:
-        index_name = "connection"
-        projection = KeysOnlyProjection()
-
-    connection_id = UnicodeAttribute(hash_key=True, attr_name="connectionId")
-
-
-class PingIndex(GlobalSecondaryIndex["ConnectionRow"]):
-    class Meta:
-        index_name = "ping"
-        projection = KeysOnlyProjection()
-
-    phase = UnicodeAttribute(hash_key=True, attr_name="pingPhase")
-    connection_id = UnicodeAttribute(range_key=True, attr_name="connectionId")
-
-
-class ConnectionRow(Row):
+class ConnectionRow(Row, keeps=Socket):
     class Meta:
         table_name = table("connections_table")
 
     organization_id = UnicodeAttribute(hash_key=True, attr_name="organizationId")
     connection_id = UnicodeAttribute(range_key=True, attr_name="connectionId")
-    connected_at = UnicodeAttribute(attr_name="connectedAt")
     expires_at = TTLAttribute(attr_name="expiresAt")
-    format = Choice(Format)
     phase = UnicodeAttribute(null=True, attr_name="pingPhase")
-    campaign_id = UnicodeAttribute(null=True, attr_name="campaignId")
-    since = NumberAttribute(null=True)
-    tries = NumberAttribute(null=True)
-    aside_at = UnicodeAttribute(null=True, attr_name="asideAt")
     asked = UnicodeAttribute(null=True)
-    connection_index = ConnectionIndex()
-    ping_index = PingIndex()
+    connection_index = index("connection", "connectionId")
+    ping_index = index("ping", "pingPhase", "connectionId")
 
 
-class FeedRow(Row):
+class FeedRow(Row, keeps=Feed):
     class Meta:
         table_name = table("feed_table")
 
     organization_id = UnicodeAttribute(hash_key=True, attr_name="organizationId")
     id = UnicodeAttribute(range_key=True, default="feed")
-    seq = NumberAttribute(null=True)
-    followed_at = UnicodeAttribute(null=True, attr_name="followedAt")
-    allowance = NumberAttribute(null=True)
-    allowance_at = UnicodeAttribute(null=True, attr_name="allowanceAt")
-    held = Json(list[Told], null=True)
-    held_at = UnicodeAttribute(null=True, attr_name="heldAt")
 
 
 class PartRow(Row):

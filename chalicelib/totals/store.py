@@ -11,7 +11,7 @@ from enum import StrEnum
 
 from pynamodb.attributes import NumberAttribute, UnicodeAttribute
 
-from chalicelib.store import Row, Transaction, table
+from chalicelib.aws.dynamodb import Row, Transaction, table
 
 SHARDS = 16
 

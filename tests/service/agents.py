@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable
 
 from chalicelib.agents.contract import Accepted, CallOrder
+from chalicelib.calls.model import CallStatus, Result
 from chalicelib.dialing import dialer
-from chalicelib.dialing.model import CallStatus, Result
 
 Answer = Result | Accepted | Exception
 

@@ -16,7 +16,7 @@ import msgspec
 
 import app
 from chalicelib import clock
-from chalicelib.campaigns import schedule
+from chalicelib.campaigns import control
 from chalicelib.dialing import pacer
 from chalicelib.settings import settings
 from tests.service.aws import JWT_SECRET, client
@@ -187,7 +187,7 @@ class Cloud:
 
     def tick(self, at: datetime) -> None:
         """The clock's tick at a moment, and what it wakes, at that moment."""
-        schedule.wake_due(now=at)
+        control.wake_due(now=at)
         bodies = self.take(settings().campaign_events_queue)
         assert pacer.handle(sqs_event(bodies)["Records"], now=lambda: at) == []
 

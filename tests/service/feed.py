@@ -12,7 +12,8 @@ from typing import Any
 
 from boto3.dynamodb.types import TypeSerializer
 
-from chalicelib import clock, queues
+from chalicelib import clock
+from chalicelib.aws import sqs
 from chalicelib.realtime import broadcaster, publisher, sockets
 from chalicelib.realtime.poster import Gone, Slow
 from chalicelib.settings import settings
@@ -95,7 +96,7 @@ def impatient() -> Iterator[None]:
         for entry in params["Entries"]:
             entry.pop("DelaySeconds", None)
 
-    events = queues._sqs().meta.events
+    events = sqs.client().meta.events
     events.register("provide-client-params.sqs.SendMessageBatch", hasten, unique_id="impatient")
     try:
         yield

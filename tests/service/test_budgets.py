@@ -12,7 +12,7 @@ import pytest
 
 from chalicelib.agents.contract import Accepted
 from chalicelib.agents.http import sign
-from chalicelib.dialing.model import CallStatus, Result
+from chalicelib.calls.model import CallStatus, Result
 from chalicelib.settings import settings
 from tests.service.agents import ScriptedAgent
 from tests.service.aws import WEBHOOK_SECRET

@@ -10,9 +10,9 @@ import pytest
 from botocore.exceptions import ClientError
 
 import app
-from chalicelib import queues
 from chalicelib.agents.http import sign
-from chalicelib.queues import SumUp
+from chalicelib.aws import sqs
+from chalicelib.realtime.messages import SumUp
 from chalicelib.settings import settings
 from tests.service.aws import WEBHOOK_SECRET, client
 from tests.service.cloud import Cloud, Reply, sqs_event
@@ -35,7 +35,7 @@ def test_pacer_gives_back_what_is_no_campaign_event(cloud: Cloud) -> None:
 
 
 def test_broadcaster_gives_back_what_is_no_live_event(cloud: Cloud) -> None:
-    event = sqs_event([*BROKEN, "no JSON", queues.encode(SumUp(organization_id="1"))])
+    event = sqs_event([*BROKEN, "no JSON", sqs.encode(SumUp(organization_id="1"))])
     assert given_back(app.broadcast(event, None)) == [each["messageId"] for each in event["Records"][:-1]]
 
 

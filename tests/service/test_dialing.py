@@ -8,14 +8,16 @@ import msgspec
 import pytest
 
 import app
-from chalicelib import clock, queues
+from chalicelib import clock
 from chalicelib.agents.contract import Accepted, NotPlaced
+from chalicelib.agents.health import Verdict
 from chalicelib.agents.http import sign
-from chalicelib.campaigns import schedule
-from chalicelib.dialing import store as calls
-from chalicelib.dialing.health import Verdict
-from chalicelib.dialing.model import CallStatus, Result
-from chalicelib.queues import Dial, Ended, Wake
+from chalicelib.aws import sqs
+from chalicelib.calls import store as calls
+from chalicelib.calls.model import CallStatus, Result
+from chalicelib.campaigns import control
+from chalicelib.campaigns.messages import Wake
+from chalicelib.dialing.messages import Dial, Ended
 from chalicelib.settings import settings
 from tests.service.agents import ScriptedAgent
 from tests.service.aws import WEBHOOK_SECRET, client
@@ -183,7 +185,7 @@ def test_claim_leaves_out_candidates_the_index_shows_wrongly(cloud: Cloud) -> No
     show_as_waiting_though_done(campaign_id, contact_ids[0])
     cloud.post(f"/campaigns/{campaign_id}/start")
     cloud.pace_all()
-    claimed = {queues.decode(order, Dial).contact_id for order in orders(cloud)}
+    claimed = {sqs.decode(order, Dial).contact_id for order in orders(cloud)}
     assert claimed == set(contact_ids[1:])
 
 
@@ -450,9 +452,9 @@ def test_hours_in_the_contacts_own_zone_open_zone_by_zone(cloud: Cloud) -> None:
     noon_in_tashkent = datetime.now(UTC).replace(hour=7, minute=0) + timedelta(days=1)
     window = hours_around(noon_in_tashkent.replace(hour=12)) | {"timezone": "contact"}
     campaign_id = cloud.a_campaign([tashkent, london], callingHours=window)["id"]
-    schedule.start("1", campaign_id, now=noon_in_tashkent)
+    control.start("1", campaign_id, now=noon_in_tashkent)
     cloud.tick(noon_in_tashkent)
-    assert [queues.decode(order, Dial).contact_id for order in orders(cloud)] == [tashkent]
+    assert [sqs.decode(order, Dial).contact_id for order in orders(cloud)] == [tashkent]
 
 
 def test_full_agent_is_asked_less_and_no_attempt_is_spent(cloud: Cloud) -> None:
@@ -575,5 +577,5 @@ def test_event_of_a_deleted_campaign_is_dropped(cloud: Cloud) -> None:
         attempt_id="0192e4a0-0000-7000-8000-000000000001",
         result=Result(call_status=CallStatus.SUCCESS),
     )
-    assert cloud.pace(queues.encode(result)) == []
-    assert cloud.pace(queues.encode(Wake(organization_id="1", campaign_id=result.campaign_id))) == []
+    assert cloud.pace(sqs.encode(result)) == []
+    assert cloud.pace(sqs.encode(Wake(organization_id="1", campaign_id=result.campaign_id))) == []

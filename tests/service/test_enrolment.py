@@ -9,8 +9,8 @@ import pytest
 
 import app
 from chalicelib.agents.contract import Accepted
+from chalicelib.calls.model import CallStatus, Result
 from chalicelib.campaigns import enrolment
-from chalicelib.dialing.model import CallStatus, Result
 from chalicelib.settings import settings
 from tests.service.agents import ScriptedAgent
 from tests.service.cloud import Cloud, sqs_event

@@ -9,8 +9,8 @@ from typing import Any
 import openpyxl
 import pytest
 
-from chalicelib import clock
-from chalicelib.campaigns import results, store, worker
+from chalicelib import clock, worker
+from chalicelib.campaigns import results, store
 from chalicelib.settings import settings
 from tests.service.aws import client
 from tests.service.cloud import Cloud

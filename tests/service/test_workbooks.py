@@ -14,11 +14,13 @@ import openpyxl
 import pytest
 
 import app
-from chalicelib import clock, queues
+from chalicelib import clock
+from chalicelib.aws import sqs
+from chalicelib.calls import store as calls
 from chalicelib.contacts import store as contacts
-from chalicelib.dialing import store as calls
+from chalicelib.dialing.messages import Dial
 from chalicelib.imports import importer, planning, store, writing
-from chalicelib.queues import ContinueImport, WatchImport
+from chalicelib.imports.messages import ContinueImport, WatchImport
 from chalicelib.settings import settings
 from tests.service.aws import client
 from tests.service.cloud import Cloud, in_an, sqs_event
@@ -286,7 +288,7 @@ def test_upload_that_is_gone_fails(cloud: Cloud) -> None:
 
 def watched(made: dict[str, Any], *, after: timedelta) -> None:
     """Let a look at an import come some time after now."""
-    order = queues.encode(WatchImport(organization_id="1", import_id=made["id"]))
+    order = sqs.encode(WatchImport(organization_id="1", import_id=made["id"]))
     importer.handle([order], now=lambda: clock.now() + after)
 
 
@@ -340,7 +342,7 @@ def test_import_without_progress_fails_after_half_an_hour(cloud: Cloud, monkeypa
     failed = shown(cloud, made)
     assert (failed["status"], failed["failureReason"]) == ("FAILED", "The import made no progress for 30 minutes.")
     arrive(made)
-    importer.handle([queues.encode(ContinueImport(organization_id="1", import_id=made["id"]))])
+    importer.handle([sqs.encode(ContinueImport(organization_id="1", import_id=made["id"]))])
     assert shown(cloud, made)["status"] == "FAILED"
 
 
@@ -515,7 +517,7 @@ def test_undo_leaves_who_is_being_called(cloud: Cloud) -> None:
 
 def claim(cloud: Cloud, campaign: str) -> None:
     """Put the campaign's one queued call onto its phone, as the dialer does before it asks the agent."""
-    (order,) = [queues.decode(body, queues.Dial) for body in cloud.take(settings().dial_queue)]
+    (order,) = [sqs.decode(body, Dial) for body in cloud.take(settings().dial_queue)]
     person = contacts.find("1", order.contact_id)
     attempt = calls.AttemptKey("1", campaign, order.contact_id, order.attempt_id)
     calls.claim(attempt, order.lease, person, clock.now() + timedelta(minutes=15), now=clock.now())

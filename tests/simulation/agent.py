@@ -6,11 +6,13 @@ from typing import TYPE_CHECKING
 
 from msgspec import Struct
 
-from chalicelib import clock, queues
+from chalicelib import clock
 from chalicelib.agents.contract import Accepted, CallOrder, NotPlaced, OutcomeUnknown
-from chalicelib.dialing import dialer, store
-from chalicelib.dialing.health import Verdict
-from chalicelib.dialing.model import OUTCOMES, CallStatus, Result
+from chalicelib.agents.health import Verdict
+from chalicelib.calls import store
+from chalicelib.calls.model import OUTCOMES, CallStatus, Result
+from chalicelib.campaigns.messages import tell_pacer
+from chalicelib.dialing import dialer
 
 if TYPE_CHECKING:
     from tests.simulation.world import World
@@ -95,6 +97,6 @@ class PhoneLine:
     def _report(self, call_id: str, result: Result) -> None:
         self.world.start(
             "webhook",
-            lambda: queues.tell_pacer([dialer.ended(store.attempt(call_id), result)]),
+            lambda: tell_pacer([dialer.ended(store.attempt(call_id), result)]),
             failed=lambda error: self.world.at(30, lambda: self._report(call_id, result)),
         )

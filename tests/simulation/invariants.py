@@ -8,12 +8,12 @@ from typing import TYPE_CHECKING
 from msgspec import Struct
 
 from chalicelib.agents.contract import CallOrder
+from chalicelib.calls import store as calls
+from chalicelib.calls.model import Call, CallState, CallStatus
 from chalicelib.campaigns import hours
 from chalicelib.campaigns import store as campaigns
 from chalicelib.campaigns.audit import COUNTERS
 from chalicelib.campaigns.model import Campaign, CampaignStatus, counter_of
-from chalicelib.dialing import store as calls
-from chalicelib.dialing.model import Call, CallState, CallStatus
 from chalicelib.settings import settings
 
 if TYPE_CHECKING:

@@ -21,19 +21,19 @@ PATIENCE_SECONDS = 300
 MUTATIONS = [
     (
         "the pacer's claim takes a call that no longer waits",
-        "dialing/store.py",
+        "calls/store.py",
         "still = (CallRow.state == CallState.WAITING) & (CallRow.lease == candidate.lease)",
         "still = CallRow.campaign_id.exists()",
     ),
     (
         "the dialer claims a call that is not queued",
-        "dialing/store.py",
+        "calls/store.py",
         "(CallRow.state == CallState.QUEUED) & (CallRow.attempt_id == attempt.attempt_id) & (CallRow.lease == lease)",
         "CallRow.attempt_id == attempt.attempt_id",
     ),
     (
         "a call is swapped whatever happened to it meanwhile",
-        "dialing/store.py",
+        "calls/store.py",
         "transaction.put(row_of(new), _unchanged(old), tag=old.contact_id)",
         "transaction.put(row_of(new), tag=old.contact_id)",
     ),
@@ -76,12 +76,12 @@ MUTATIONS = [
     (
         "an unknown outcome counts as not placed",
         "dialing/dialer.py",
-        "queues.tell_pacer([heard(key, Verdict.UNKNOWN)])\n        return",
+        "tell_pacer([heard(key, Verdict.UNKNOWN)])\n        return",
         "raise Release('unknown') from None",
     ),
     (
         "an ended call's phone stays taken",
-        "dialing/store.py",
+        "calls/store.py",
         "if old.state is CallState.CALLING and new.state is not CallState.CALLING",
         "if False",
     ),

@@ -6,13 +6,17 @@ import random
 from collections.abc import Callable
 from functools import partial
 
-from chalicelib import clock, ids, queues
-from chalicelib.campaigns import enrolment, schedule
+from chalicelib import clock, ids
+from chalicelib.aws import sqs
+from chalicelib.calls.model import CallState, CallStatus, Retry
+from chalicelib.campaigns import control, enrolment
 from chalicelib.campaigns import store as campaigns
-from chalicelib.campaigns.model import AgentChoice, CallingHours, Campaign, CampaignStatus, Retry
+from chalicelib.campaigns.messages import Redial, work
+from chalicelib.campaigns.model import Campaign, CampaignStatus
+from chalicelib.campaigns.settings import AgentChoice, CallingHours
 from chalicelib.contacts import store as contacts
 from chalicelib.contacts.model import ContactStatus
-from chalicelib.dialing.model import CallState, CallStatus
+from chalicelib.dialing.messages import Dial
 from chalicelib.errors import Failure
 from chalicelib.settings import settings
 from tests.simulation.invariants import Broken
@@ -102,7 +106,7 @@ class Story:
     def _interfere(self, body: str) -> None:
         """Now and then somebody changes something just while a call is on its way to the agent."""
         if self.world.chance(self.world.faults.interference):
-            order = queues.decode(body, queues.Dial)
+            order = sqs.decode(body, Dial)
             self._later(4, self._action(order.contact_id, order.campaign_id))
 
     def _a_campaign_id(self) -> str:
@@ -127,10 +131,10 @@ class Story:
         )
 
     def _start(self, campaign_id: str) -> None:
-        self._try(lambda: schedule.start(ORGANIZATION, campaign_id, now=self.world.now()))
+        self._try(lambda: control.start(ORGANIZATION, campaign_id, now=self.world.now()))
 
     def _stop(self, campaign_id: str) -> None:
-        self._try(lambda: schedule.stop(ORGANIZATION, campaign_id, now=self.world.now()))
+        self._try(lambda: control.stop(ORGANIZATION, campaign_id, now=self.world.now()))
         self._later(600, partial(self._start, campaign_id))
 
     def _set_status(self, contact_id: str, status: ContactStatus) -> None:
@@ -151,13 +155,13 @@ class Story:
         self._try(lambda: enrolment.enrol(ORGANIZATION, campaign_id, self.contact_ids, now=self.world.now()))
 
     def _redial(self, campaign_id: str) -> None:
-        order = queues.Redial(
+        order = Redial(
             organization_id=ORGANIZATION,
             campaign_id=campaign_id,
             statuses=[CallStatus.NO_ANSWER, CallStatus.SKIPPED],
             before=clock.stamp(self.world.now()),
         )
-        self._try(lambda: queues.work(order))
+        self._try(lambda: work(order))
 
     def _outage(self) -> None:
         self.world.line.down = True

@@ -12,12 +12,14 @@ from collections import defaultdict
 
 import pytest
 
-from chalicelib import clock, ids, queues
+from chalicelib import clock, ids
 from chalicelib.agents.contract import CallOrder
-from chalicelib.campaigns import schedule
+from chalicelib.calls.model import CallState, CallStatus, Result, Retry
+from chalicelib.campaigns import control
 from chalicelib.campaigns import store as campaigns
-from chalicelib.campaigns.model import AgentChoice, Campaign, CampaignStatus, Retry
-from chalicelib.dialing.model import CallState, CallStatus, Result
+from chalicelib.campaigns.messages import Enrol, Redial, work
+from chalicelib.campaigns.model import Campaign, CampaignStatus
+from chalicelib.campaigns.settings import AgentChoice
 from chalicelib.errors import Failure
 from chalicelib.settings import settings
 from tests.simulation.agent import PhoneLine
@@ -85,12 +87,12 @@ class Tale:
             world.at(1, world.tick_every_minute)
             self._ask(lambda: self._enrol(people))
             world.run(3600, until=lambda: self._now().total == len(people))
-            self._ask(lambda: schedule.start(ORGANIZATION, self.campaign.campaign_id, now=world.now()))
+            self._ask(lambda: control.start(ORGANIZATION, self.campaign.campaign_id, now=world.now()))
             self._until_completed(2 * 3600)
             self._ask(self._redial)
             world.run(600)
             if self._now().waiting:
-                self._ask(lambda: schedule.start(ORGANIZATION, self.campaign.campaign_id, now=world.now()))
+                self._ask(lambda: control.start(ORGANIZATION, self.campaign.campaign_id, now=world.now()))
                 self._until_completed(2 * 3600)
             self._check_calls()
             self._ask(lambda: campaigns.remove(campaigns.find(ORGANIZATION, self.campaign.campaign_id), at=world.now()))
@@ -130,13 +132,11 @@ class Tale:
         return self.world.invariants.counters[self.campaign.campaign_id]
 
     def _enrol(self, people: list[str]) -> None:
-        queues.work(
-            queues.Enrol(organization_id=ORGANIZATION, campaign_id=self.campaign.campaign_id, contact_ids=people)
-        )
+        work(Enrol(organization_id=ORGANIZATION, campaign_id=self.campaign.campaign_id, contact_ids=people))
 
     def _redial(self) -> None:
-        queues.work(
-            queues.Redial(
+        work(
+            Redial(
                 organization_id=ORGANIZATION,
                 campaign_id=self.campaign.campaign_id,
                 statuses=[CallStatus.SUCCESS],

@@ -23,8 +23,9 @@ from typing import Any
 import greenlet
 from msgspec import Struct
 
-from chalicelib import bucket, clock, ids, queues, store
-from chalicelib.campaigns import schedule, worker
+from chalicelib import clock, ids, worker
+from chalicelib.aws import dynamodb, s3, sqs
+from chalicelib.campaigns import control
 from chalicelib.contacts import store as contacts
 from chalicelib.contacts.model import Contact
 from chalicelib.dialing import dialer, pacer
@@ -239,7 +240,7 @@ class World:
     @contextmanager
     def installed(self) -> Iterator[World]:
         """Answer the project's AWS clients, and be the time, as long as the context lasts."""
-        emitters = [client.meta.events for client in (store.connection().client, queues._sqs(), bucket._s3())]
+        emitters = [client.meta.events for client in (dynamodb.connection().client, sqs.client(), s3._s3())]
         sleep, monotonic, new_id, chance = time.sleep, time.monotonic, ids.new_id, random.getstate()
         for emitter in emitters:
             emitter.register("before-call", self._answer, unique_id="simulation")
@@ -418,5 +419,5 @@ class World:
         if any(
             campaign.wake_at and campaign.wake_at <= clock.minute(self.now()) for campaign in self.invariants.wakeful()
         ):
-            self.start("clock", lambda: schedule.wake_due(now=self.now()))
+            self.start("clock", lambda: control.wake_due(now=self.now()))
         self.at(60, self.tick_every_minute)

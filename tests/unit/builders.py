@@ -7,9 +7,10 @@ from typing import Any
 
 from chalicelib import clock
 from chalicelib.agents.contract import CallOrder
-from chalicelib.campaigns.model import AgentChoice, CallingHours, Campaign, CampaignStatus, Retry
+from chalicelib.calls.model import Attempt, Call, CallState, CallStatus, Result, Retry
+from chalicelib.campaigns.model import Campaign, CampaignStatus
+from chalicelib.campaigns.settings import AgentChoice, CallingHours
 from chalicelib.contacts.model import Contact
-from chalicelib.dialing.model import Attempt, Call, CallState, CallStatus, Result
 from chalicelib.imports.model import Import
 
 NOW = datetime(2026, 11, 23, 6, 15, tzinfo=UTC)

@@ -28,12 +28,12 @@ from moto import mock_aws
 from chalicelib import agents
 from chalicelib.agents import http
 from chalicelib.agents.contract import Accepted, NotPlaced, OutcomeUnknown
+from chalicelib.agents.health import Verdict
 from chalicelib.agents.http import HttpAgent, LateReport, Report, sign, verify
 from chalicelib.agents.simulated import SimulatedAgent
-from chalicelib.dialing.health import Verdict
-from chalicelib.dialing.model import OUTCOMES, CallStatus, Result
+from chalicelib.bodies import decode
+from chalicelib.calls.model import OUTCOMES, CallStatus, Result
 from chalicelib.errors import InvalidBody, Unauthorized
-from chalicelib.http import decode
 from tests.simulation.environment import variables
 from tests.unit.builders import NOW, an_order
 

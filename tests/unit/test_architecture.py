@@ -9,44 +9,59 @@ from pathlib import Path
 import pytest
 
 ROOT = Path(__file__).parents[2]
-ERRORS, MODEL, STORE, SERVICE, ROUTES, APP = range(6)
 
-COMMON = {
-    **dict.fromkeys(("errors", "clock", "ids", "records"), ERRORS),
-    **dict.fromkeys(("settings", "secrets", "log", "store", "bulk"), STORE),
-    **dict.fromkeys(("queues", "bucket", "auth", "spreadsheet"), SERVICE),
-    "http": ROUTES,
-}
-"""Modules of no room, by the rank they have: a module imports nothing of a higher rank than its own."""
+FLOORS = [
+    ("app",),
+    ("worker",),
+    ("realtime",),
+    ("dialing",),
+    ("campaigns",),
+    ("imports",),
+    ("agents",),
+    ("calls",),
+    ("workbooks",),
+    ("contacts",),
+    ("http",),
+    ("auth",),
+    ("totals",),
+    ("aws",),
+    ("log",),
+    ("settings",),
+    ("bodies",),
+    ("errors", "clock", "ids", "records"),
+]
+"""The house from the top floor down: rooms, and modules that are a room by themselves. Each imports lower floors."""
 
-VALUES = {
-    "contacts.phone": "what a phone is: pure text",
-    "dialing.health": "the agent's health is a value in the campaign's row",
-    "imports.languages": "what people read, in three languages: texts",
-    "agents.contract": "the room's model, under a name that says more",
-}
-"""Modules that count as a model, and why."""
+SWITCHBOARDS = ("app", "worker")
+"""They hand what comes in to any module of any room."""
 
-DOORS = {
-    ("app", "dialing.routes"): "the switchboard registers all routes",
-    ("campaigns.enrolment", "dialing.policy"): "a redial is a decision about a call",
-    ("campaigns.worker", "realtime.sockets"): "one worker does the jobs of all rooms",
-    ("dialing.dialer", "campaigns.hours"): "hours are looked at again before a call is placed",
-    ("dialing.pacer", "campaigns.hours"): "hours decide what is claimed",
-    ("dialing.pacer", "campaigns.schedule"): "the pacer decides when a campaign looks around again",
-    ("dialing.routes", "agents.http"): "a provider's webhook is read by that provider",
+TOOLS = ("workbooks", "http", "auth", "totals", "aws", "log", "settings", "bodies", *FLOORS[-1])
+"""Rooms all of whose modules are for everybody above."""
+
+MODEL, STORE, SERVICE, ROUTES = range(4)
+
+RANKS = {
+    **dict.fromkeys(("model", "settings", "phone", "bulk_phones", "hours", "schedule", "health", "contract"), MODEL),
+    **dict.fromkeys(("store", "messages"), STORE),
+    **dict.fromkeys(("routes", "webhooks"), ROUTES),
 }
-"""Doors between rooms besides another's model, store and package, and why they are there."""
+"""How high in its room a module is, by its name. Values and pure decisions count as models; the rest is a service."""
+
+PERFORMING = ("http", "auth", "totals", "aws", "log", "settings")
+"""Rooms that read the environment or reach out of the process: nothing for a model."""
+
+OPEN = (MODEL, STORE)
+"""What of a room those above it may import: values, decisions, the store's verbs, messages; and the room's package."""
 
 LIBRARIES = {
-    "pynamodb": ("store",),
-    "boto3": ("store", "queues", "schedule", "realtime.poster", "bucket"),
-    "botocore": ("store", "queues", "schedule", "realtime.poster", "bucket"),
-    "chalice": ("app", "http", "routes", "sockets"),
-    "aws_lambda_powertools": ("log", "secrets"),
+    "pynamodb": ("store", "aws.dynamodb"),
+    "boto3": ("aws.sqs", "aws.s3", "realtime.poster"),
+    "botocore": ("aws.dynamodb", "aws.s3", "realtime.poster"),
+    "chalice": ("app", "http", "routes", "webhooks", "sockets"),
+    "aws_lambda_powertools": ("log", "aws.ssm"),
     "requests": ("agents.http",),
 }
-"""Libraries and where they may be imported: modules by name, or by last name in any room. The bucket is S3's queue."""
+"""Libraries and where they may be imported: modules by name, or by last name in any room."""
 
 HEAVY = {
     "boto3",
@@ -60,7 +75,7 @@ HEAVY = {
 }
 """Loaded by the functions that need them: what `app.py` imports is paid at every cold start."""
 
-OWN_PROCESS = {"imports.child"}
+OWN_PROCESS = {"workbooks.child"}
 """Not imported by `app.py`: a program of its own."""
 
 WORK = {"settings", "secret", "logger", "connection", "open", "getenv", "client", "resource", "Session", "get_session"}
@@ -99,9 +114,12 @@ def _forms(tree: ast.Module) -> Iterator[str]:
 
 def _directions(module: str, tree: ast.Module, known: set[str]) -> Iterator[str]:
     for other in sorted(imported(tree, known)):
-        if rank(other) > rank(module):
+        if _room(other) == _room(module):
+            if _rank(other) > _rank(module):
+                yield f"{other} is above it in its room"
+        elif floor(other) >= floor(module) or (_is_model(module) and _room(other) in PERFORMING):
             yield f"{other} is above it"
-        elif _foreign(module, other) and not _open(other) and (module, other) not in DOORS:
+        elif not _is_open(other) and module not in SWITCHBOARDS:
             yield f"{other} is another room's own"
 
 
@@ -118,25 +136,25 @@ def imported(tree: ast.Module, known: set[str]) -> set[str]:
     return found
 
 
-def rank(module: str) -> int:
-    """How high in the house a module is."""
-    if module == "app":
-        return APP
-    if module in COMMON:
-        return COMMON[module]
-    last = module.rpartition(".")[2]
-    if module in VALUES or last == "model":
-        return MODEL
-    return {"store": STORE, "routes": ROUTES}.get(last, SERVICE)
+def floor(module: str) -> int:
+    """How high a module's room is."""
+    return next(n for n, rooms in enumerate(reversed(FLOORS)) if _room(module) in rooms)
 
 
-def _foreign(module: str, other: str) -> bool:
-    room = module.partition(".")[0]
-    return module != "app" and other not in COMMON and other.partition(".")[0] != room
+def _room(module: str) -> str:
+    return module.partition(".")[0]
 
 
-def _open(other: str) -> bool:
-    return "." not in other or other in VALUES or other.rpartition(".")[2] in ("model", "store")
+def _rank(module: str) -> int:
+    return RANKS.get(module.rpartition(".")[2], SERVICE)
+
+
+def _is_model(module: str) -> bool:
+    return "." in module and _room(module) not in TOOLS and _rank(module) == MODEL
+
+
+def _is_open(other: str) -> bool:
+    return _room(other) in TOOLS or "." not in other or _rank(other) in OPEN
 
 
 def _libraries(module: str, tree: ast.Module) -> Iterator[str]:
@@ -188,21 +206,20 @@ def test_house_is_built_as_planned() -> None:
     assert violations(project()) == []
 
 
-def test_every_door_is_used() -> None:
-    sources = project()
-    used = {(module, other) for module in sources for other in imported(ast.parse(sources[module]), set(sources))}
-    assert set(DOORS) <= used
-    assert set(VALUES) <= {other for _, other in used}
+def test_every_room_has_its_floor() -> None:
+    print("\n".join(" · ".join(rooms) for rooms in FLOORS))  # noqa: T201
+    assert {_room(module) for module in project()} == {room for rooms in FLOORS for room in rooms}
 
 
 @pytest.mark.parametrize(
     ("module", "source", "wrong"),
     [
-        ("contacts.model", "from chalicelib.contacts import store", "contacts.store is above it"),
+        ("contacts.model", "from chalicelib.contacts import store", "contacts.store is above it in its room"),
         ("contacts.model", "from chalicelib.settings import settings", "settings is above it"),
-        ("contacts.store", "from chalicelib.contacts.routes import routes", "contacts.routes is above it"),
-        ("contacts.store", "from chalicelib import queues", "queues is above it"),
-        ("dialing.pacer", "from chalicelib.http import ok", "http is above it"),
+        ("errors", "from chalicelib.settings import settings", "settings is above it"),
+        ("contacts.store", "from chalicelib.contacts.routes import routes", "contacts.routes is above it in its room"),
+        ("contacts.store", "from chalicelib.campaigns.messages import Wake", "campaigns.messages is above it"),
+        ("campaigns.enrolment", "from chalicelib.dialing import policy", "dialing.policy is above it"),
         ("errors", "def f():\n    from chalicelib.contacts.model import Contact", "contacts.model is above it"),
         ("dialing.pacer", "from chalicelib.imports import importer", "imports.importer is another room's own"),
         ("imports.store", "import pynamodb.models\nfrom chalicelib.realtime.poster import post", "realtime.poster is"),
@@ -212,11 +229,11 @@ def test_every_door_is_used() -> None:
         ("dialing.pacer", "def f():\n    import boto3", "imports boto3"),
         ("dialing.pacer", "from chalice import Response", "imports chalice"),
         ("imports.reading", "import openpyxl", "loads openpyxl at import"),
-        ("queues", "import boto3", "loads boto3 at import"),
-        ("queues", "CLIENT = boto3.client('sqs')", "calls client at import"),
-        ("queues", "class A:\n    url = settings().dial_queue", "calls settings at import"),
-        ("queues", "def f(log=logger()): ...", "calls logger at import"),
-        ("queues", "import os\nURL = os.environ['DIAL_QUEUE']", "reads the environment at import"),
+        ("aws.sqs", "import boto3", "loads boto3 at import"),
+        ("aws.sqs", "CLIENT = boto3.client('sqs')", "calls client at import"),
+        ("aws.sqs", "class A:\n    url = settings().dial_queue", "calls settings at import"),
+        ("aws.sqs", "def f(log=logger()): ...", "calls logger at import"),
+        ("aws.sqs", "import os\nURL = os.environ['DIAL_QUEUE']", "reads the environment at import"),
     ],
 )
 def test_breach_is_caught(module: str, source: str, wrong: str) -> None:
@@ -229,7 +246,7 @@ def test_breach_is_caught(module: str, source: str, wrong: str) -> None:
     [
         ("dialing.pacer", "from chalicelib.contacts import store\nfrom chalicelib.contacts.model import Contact"),
         ("contacts.store", "from pynamodb.models import Model"),
-        ("queues", "def client():\n    import boto3\n    return boto3.client('sqs')"),
+        ("aws.sqs", "def client():\n    import boto3\n    return boto3.client('sqs')"),
         ("imports.reading", "def read():\n    with open(place):\n        return settings().bucket"),
     ],
 )

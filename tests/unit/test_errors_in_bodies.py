@@ -7,9 +7,9 @@ from typing import Any
 
 import pytest
 
-from chalicelib import http
-from chalicelib.campaigns.model import NewCampaign
+from chalicelib import bodies
 from chalicelib.campaigns.routes import RedialRequest
+from chalicelib.campaigns.settings import NewCampaign
 from chalicelib.contacts.model import NewContact
 from chalicelib.errors import InvalidBody
 
@@ -44,5 +44,5 @@ def hours(**changes: Any) -> dict[str, Any]:
 )  # fmt: skip
 def test_error_names_the_field_and_what_it_takes(kind: type, body: Any, said: str) -> None:
     with pytest.raises(InvalidBody) as refusal:
-        http.decode(json.dumps(body).encode(), kind)
+        bodies.decode(json.dumps(body).encode(), kind)
     assert str(refusal.value) == said

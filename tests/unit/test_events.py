@@ -8,8 +8,8 @@ from typing import Any
 import msgspec
 import pytest
 
+from chalicelib.calls.model import Call, CallState, CallStatus
 from chalicelib.campaigns.model import Campaign, CampaignStatus
-from chalicelib.dialing.model import Call, CallState, CallStatus
 from chalicelib.dialing.policy import replace
 from chalicelib.realtime import events, plain
 from chalicelib.realtime.events import Event

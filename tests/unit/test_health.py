@@ -8,8 +8,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from chalicelib.dialing import health
-from chalicelib.dialing.health import AWAY, REFUSED, WELL, Health, Verdict, away, pause_reason, probed, slots
+from chalicelib.agents import health
+from chalicelib.agents.health import AWAY, REFUSED, WELL, Health, Verdict, away, pause_reason, probed, slots
 from tests.unit.builders import AT, NOW
 
 TAKEN, FULL, GONE, UNKNOWN, DENIED = Verdict.TAKEN, Verdict.FULL, Verdict.AWAY, Verdict.UNKNOWN, Verdict.REFUSED

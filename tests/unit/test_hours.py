@@ -9,10 +9,10 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from chalicelib.calls.model import ANY_ZONE
 from chalicelib.campaigns import hours
 from chalicelib.campaigns.hours import DAYS, opening
-from chalicelib.campaigns.model import CallingHours
-from chalicelib.dialing.model import ANY_ZONE
+from chalicelib.campaigns.settings import CallingHours
 from chalicelib.errors import InvalidBody
 from tests.unit.builders import NOW, some_hours
 

@@ -7,11 +7,11 @@ from typing import Any
 
 import pytest
 
-from chalicelib import bulk
+from chalicelib.aws import bulk
+from chalicelib.aws.dynamodb import Row
 from chalicelib.contacts.model import Contact, ContactStatus
 from chalicelib.contacts.store import ContactRow, PhoneRow
 from chalicelib.settings import Settings
-from chalicelib.store import Row
 
 
 @pytest.fixture(autouse=True)

@@ -16,8 +16,8 @@ from moto import mock_aws
 import app
 from chalicelib.agents.contract import NotPlaced
 from chalicelib.agents.http import HttpAgent
+from chalicelib.aws.ssm import secret
 from chalicelib.log import alarm, logger
-from chalicelib.secrets import secret
 from tests.service.cloud import rest_event
 from tests.simulation.environment import variables
 from tests.simulation.story import Story

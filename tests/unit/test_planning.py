@@ -11,8 +11,8 @@ from hypothesis import strategies as st
 
 from chalicelib.imports import planning
 from chalicelib.imports.model import Duplicates
+from chalicelib.imports.people import Person
 from chalicelib.imports.planning import CHUNK, Draft
-from chalicelib.imports.workbook import Person
 
 UPDATE, SKIP = Duplicates.UPDATE, Duplicates.SKIP
 

@@ -10,10 +10,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from chalicelib import clock
-from chalicelib.campaigns.model import Retry
-from chalicelib.dialing.model import FAILURES, OUTCOMES, Call, CallState, CallStatus, Result
-from chalicelib.dialing.policy import NO_RESULT, after, expired, next_due, redialed, replace
-from chalicelib.queues import Ended, Released, Skipped
+from chalicelib.calls.model import FAILURES, OUTCOMES, Call, CallState, CallStatus, Result, Retry
+from chalicelib.dialing.messages import Ended, Released, Skipped
+from chalicelib.dialing.policy import NO_RESULT, after, expired, next_due, replace
 from tests.unit.builders import AT, NOW, a_call, a_result, an_attempt, later
 
 NEVER = Retry()
@@ -147,7 +146,7 @@ def test_late_result_corrects_a_presumed_end_and_starts_no_retry() -> None:
 def test_late_result_takes_a_redialed_call_out_of_the_wait() -> None:
     presumed = expired(a_call(), now=NOW + timedelta(minutes=15))
     assert presumed is not None
-    call = then(redialed(presumed, now=NOW), ended(SUCCESS))
+    call = then(presumed.redialed(now=NOW), ended(SUCCESS))
     assert (call.state, call.call_status, call.due_at) == (CallState.DONE, SUCCESS, None)
 
 
@@ -200,7 +199,7 @@ def test_only_queued_calls_are_skipped(state: CallState) -> None:
 
 def test_redialed_call_has_all_its_retries_again() -> None:
     spent = a_call(CallState.DONE, attempts=[an_attempt(str(n), NO_ANSWER) for n in range(4)], called_back=True)
-    call = redialed(spent, now=NOW)
+    call = spent.redialed(now=NOW)
     assert (call.state, call.due_at, len(call.attempts)) == (CallState.WAITING, AT, 4)
     under_way = dialed(call, "again")
     assert next_due(a_result(NO_ANSWER), under_way, BUSY_LINES, now=NOW) == NOW + timedelta(minutes=5)
@@ -208,7 +207,7 @@ def test_redialed_call_has_all_its_retries_again() -> None:
 
 
 def test_redialed_call_forgets_why_it_was_skipped() -> None:
-    call = redialed(then(a_call(CallState.QUEUED), skipped()), now=NOW)
+    call = then(a_call(CallState.QUEUED), skipped()).redialed(now=NOW)
     assert (call.skip_reason, call.call_status) == (None, CallStatus.PENDING)
 
 

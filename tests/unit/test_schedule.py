@@ -9,12 +9,12 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from chalicelib import clock
+from chalicelib.agents.health import Health
+from chalicelib.calls.model import ANY_ZONE, CallState
 from chalicelib.campaigns import waiting
 from chalicelib.campaigns.model import CampaignStatus
 from chalicelib.campaigns.schedule import LAG, LONGEST_SLEEP, next_wake
 from chalicelib.campaigns.waiting import Reason
-from chalicelib.dialing.health import Health
-from chalicelib.dialing.model import ANY_ZONE, CallState
 from tests.unit.builders import AT, NOW, a_call, a_campaign, later, some_hours
 
 RUNNING, PAUSED, PENDING, COMPLETED = (

@@ -9,7 +9,7 @@ import pytest
 from botocore.parsers import JSONParser
 from botocore.session import get_session
 
-from chalicelib.store import Verbatim
+from chalicelib.aws.dynamodb import Verbatim
 
 OPERATIONS = get_session().get_service_model("dynamodb")
 

@@ -7,16 +7,17 @@ from typing import Any
 
 import pytest
 
+from chalicelib.contacts.bulk_phones import normalizer
 from chalicelib.contacts.phone import EXPECTED, normalize
 from chalicelib.errors import FieldError
-from chalicelib.imports import columns, headers, languages, workbook
-from chalicelib.imports.languages import Language
-from chalicelib.imports.phones import normalizer
-from chalicelib.imports.workbook import Person, Rejected
+from chalicelib.imports import people
+from chalicelib.imports.people import Person, Rejected
+from chalicelib.workbooks import columns, headers, languages
+from chalicelib.workbooks.languages import Language
 
 
 def read(header: list[Any], *rows: list[Any]) -> list[Person | Rejected]:
-    return list(workbook.people(enumerate([header, *rows], 1), normalizer("UZ")))
+    return list(people.people(enumerate([header, *rows], 1), normalizer("UZ")))
 
 
 def a_person(**cells: Any) -> Person:
@@ -320,7 +321,7 @@ def test_digits_that_excel_has_lost_are_not_invented(cell: Any, kept: Any) -> No
 
 def test_merging_never_outgrows_a_contact() -> None:
     old, new = {"custom_data": {"a": "x" * 10_000}}, {"custom_data": {"b": "y" * 10_000}}
-    assert workbook.merged(old, new) == new
+    assert people.merged(old, new) == new
 
 
 @pytest.mark.parametrize(

@@ -7,9 +7,10 @@ from typing import Any
 
 import pytest
 
-from chalicelib.imports import reader, workbook
-from chalicelib.imports.phones import normalizer
-from chalicelib.imports.workbook import Person, Rejected
+from chalicelib.contacts.bulk_phones import normalizer
+from chalicelib.imports import people
+from chalicelib.imports.people import Person, Rejected
+from chalicelib.workbooks import reader
 
 CORPUS = Path(__file__).parents[1] / "data" / "workbooks"
 FILES = sorted(path.name for path in CORPUS.iterdir() if path.suffix != ".md")
@@ -24,7 +25,7 @@ def rows_of(name: str) -> dict[int, Person | Rejected]:
     """What became of the rows, by their place below the header."""
     rows = reader.rows(CORPUS / name)
     first = HEADER_ROW[headers_of(name)]
-    found = workbook.people(rows, normalizer("UZ"))
+    found = people.people(rows, normalizer("UZ"))
     return {(each.row if isinstance(each, Person) else each.error.row) - first: each for each in found}
 
 

@@ -12,12 +12,12 @@ from typing import Any
 import openpyxl
 import pytest
 
-from chalicelib.imports import child, reader
-from chalicelib.imports.languages import Language
 from chalicelib.imports.model import RowError
-from chalicelib.imports.reader import Limits, Unreadable
+from chalicelib.imports.people import Rejected
 from chalicelib.imports.report import Report
-from chalicelib.imports.workbook import Rejected
+from chalicelib.workbooks import child, reader
+from chalicelib.workbooks.languages import Language
+from chalicelib.workbooks.reader import Limits, Unreadable
 from tests.service.files import workbook
 
 SHEET = "xl/worksheets/sheet1.xml"

@@ -22,7 +22,7 @@ Row = tuple[int, Cells]
 """A row's number on the sheet, and its cells: text, numbers, booleans; an empty cell is empty text."""
 
 ROOT = Path(__file__).parents[2]
-CHILD = "chalicelib.imports.child"
+CHILD = "chalicelib.workbooks.child"
 KILLED = -9
 OUT_OF_MEMORY = {-6, KILLED, 137}
 """How a process ends at its memory limit: abort (Rust), kill (the system), or as the child says it."""

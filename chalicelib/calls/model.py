@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
+from datetime import datetime
 from enum import StrEnum
-from typing import Any
+from typing import Annotated, Any
 
 import msgspec
-from msgspec import Struct
+from msgspec import Meta, Struct
+from msgspec.structs import replace
+
+from chalicelib import clock
 
 
 class CallStatus(StrEnum):
@@ -58,13 +62,27 @@ class Result(Struct, frozen=True, kw_only=True, rename="camel"):
 
     def cut(self) -> Result:
         """This result within the limits of what travels and is stored."""
-        return msgspec.structs.replace(
+        return replace(
             self,
             outcome=self.outcome and self.outcome[:OUTCOME_LIMIT],
             summary=self.summary and self.summary[:SUMMARY_LIMIT],
             recording_url=self.recording_url and self.recording_url[:URL_LIMIT],
             callback_at=self.callback_at and self.callback_at[:MOMENT_LIMIT],
         )
+
+
+class Retry(Struct, frozen=True, rename="camel", forbid_unknown_fields=True):
+    """Which outcomes are dialed again, how often in all, and after how many minutes (the last delay repeats)."""
+
+    max_attempts: Annotated[int, Meta(ge=1, le=10)] = 1
+    delay_minutes: Annotated[list[Annotated[int, Meta(ge=0, le=20_160)]], Meta(min_length=1, max_length=10)] = (
+        msgspec.field(default_factory=lambda: [60])
+    )
+    on: list[CallStatus] = msgspec.field(default_factory=lambda: [CallStatus.NO_ANSWER, CallStatus.BUSY])
+
+    def __post_init__(self) -> None:
+        if not set(self.on) <= set(FAILURES):
+            raise ValueError(f"expected `on` among {', '.join(FAILURES)}")
 
 
 class Attempt(Struct, frozen=True, kw_only=True, rename="camel", omit_defaults=True):
@@ -123,6 +141,22 @@ class Call(Struct, kw_only=True):
     zone: str = ANY_ZONE
     """Where the call waits: the contact's time zones, when the campaign calls in the contact's own hours."""
     updated_at: str
+
+    def waiting(self, due: datetime, *, now: datetime) -> Call:
+        """This call when it waits, to be dialed from `due` on."""
+        return replace(
+            self,
+            state=CallState.WAITING,
+            call_status=CallStatus.PENDING,
+            due_at=clock.stamp(due),
+            started_at=None,
+            updated_at=clock.stamp(now),
+        )
+
+    def redialed(self, *, now: datetime) -> Call:
+        """This call, which has ended, when it shall be made again, with a fresh start for the retry policy."""
+        fresh = replace(self, skip_reason=None, spent=len(self.attempts), called_back=False)
+        return fresh.waiting(now, now=now)
 
     def view(self) -> dict[str, Any]:
         """The call as the API shows it, without its contact."""

@@ -14,7 +14,7 @@ import msgspec
 from chalicelib.contacts.model import CUSTOM_DATA_LEVELS, CUSTOM_DATA_LIMIT, ContactStatus, is_date, levels
 from chalicelib.contacts.phone import EXPECTED as PHONE_EXPECTED
 from chalicelib.errors import FieldError
-from chalicelib.imports import headers
+from chalicelib.workbooks import headers
 
 API_NAMES = {
     "first_name": "firstName",

@@ -7,27 +7,15 @@ from datetime import datetime, timedelta
 from typing import Any
 
 from msgspec import Struct
-from pynamodb.attributes import BooleanAttribute, NumberAttribute, TTLAttribute, UnicodeAttribute
+from pynamodb.attributes import TTLAttribute, UnicodeAttribute
 from pynamodb.expressions.condition import Condition
-from pynamodb.indexes import GlobalSecondaryIndex, IncludeProjection, KeysOnlyProjection
 
 from chalicelib import clock
+from chalicelib.aws.dynamodb import Cancelled, Paging, Row, Transaction, batch, get, index, listed, table
+from chalicelib.calls.model import Call, CallState, CallStatus
 from chalicelib.contacts import store as contacts
 from chalicelib.contacts.model import Contact, ContactStatus
-from chalicelib.dialing.model import Attempt, Call, CallState, CallStatus
 from chalicelib.errors import Conflict, Failure, NotFound
-from chalicelib.store import (
-    Cancelled,
-    Choice,
-    Json,
-    Paging,
-    Row,
-    Transaction,
-    batch,
-    get,
-    newest_first,
-    table,
-)
 
 ATTEMPT_TTL = timedelta(days=90)
 
@@ -48,73 +36,6 @@ class PhoneBusy(Conflict):
     """Another attempt is on the phone."""
 
 
-class WorkIndex(GlobalSecondaryIndex["CallRow"]):
-    class Meta:
-        index_name = "work"
-        projection = IncludeProjection(["attemptId", "lease"])
-
-    work_key = UnicodeAttribute(hash_key=True, attr_name="workKey")
-    due_at = UnicodeAttribute(range_key=True, attr_name="dueAt")
-
-
-class StatusIndex(GlobalSecondaryIndex["CallRow"]):
-    class Meta:
-        index_name = "status"
-        projection = KeysOnlyProjection()
-
-    status_key = UnicodeAttribute(hash_key=True, attr_name="statusKey")
-    contact_id = UnicodeAttribute(range_key=True, attr_name="contactId")
-
-
-class ContactIndex(GlobalSecondaryIndex["CallRow"]):
-    class Meta:
-        index_name = "contact"
-        projection = KeysOnlyProjection()
-
-    contact_id = UnicodeAttribute(hash_key=True, attr_name="contactId")
-    campaign_id = UnicodeAttribute(range_key=True, attr_name="campaignId")
-
-
-class CallRow(Row):
-    class Meta:
-        table_name = table("calls_table")
-
-    campaign_id = UnicodeAttribute(hash_key=True, attr_name="campaignId")
-    contact_id = UnicodeAttribute(range_key=True, attr_name="contactId")
-    organization_id = UnicodeAttribute(attr_name="organizationId")
-    state = Choice(CallState)
-    call_status = Choice(CallStatus, attr_name="callStatus")
-    status_key = UnicodeAttribute(attr_name="statusKey")
-    work_key = UnicodeAttribute(null=True, attr_name="workKey")
-    due_at = UnicodeAttribute(null=True, attr_name="dueAt")
-    attempt_id = UnicodeAttribute(null=True, attr_name="attemptId")
-    lease = NumberAttribute()
-    phone = UnicodeAttribute(null=True)
-    started_at = UnicodeAttribute(null=True, attr_name="startedAt")
-    attempts = Json(list[Attempt], null=True)
-    skip_reason = UnicodeAttribute(null=True, attr_name="skipReason")
-    called_back = BooleanAttribute(null=True, attr_name="calledBack")
-    spent = NumberAttribute(null=True)
-    leaving = BooleanAttribute(null=True)
-    zone = UnicodeAttribute(null=True)
-    updated_at = UnicodeAttribute(attr_name="updatedAt")
-    work_index = WorkIndex()
-    status_index = StatusIndex()
-    contact_index = ContactIndex()
-
-
-class AttemptRow(Row):
-    class Meta:
-        table_name = table("attempts_table")
-
-    attempt_id = UnicodeAttribute(hash_key=True, attr_name="attemptId")
-    organization_id = UnicodeAttribute(attr_name="organizationId")
-    campaign_id = UnicodeAttribute(attr_name="campaignId")
-    contact_id = UnicodeAttribute(attr_name="contactId")
-    phone = UnicodeAttribute()
-    expires_at = TTLAttribute(attr_name="expiresAt")
-
-
 class AttemptKey(Struct, frozen=True):
     """Whose attempt it is."""
 
@@ -122,6 +43,28 @@ class AttemptKey(Struct, frozen=True):
     campaign_id: str
     contact_id: str
     attempt_id: str
+
+
+class CallRow(Row, keeps=Call):
+    class Meta:
+        table_name = table("calls_table")
+
+    campaign_id = UnicodeAttribute(hash_key=True, attr_name="campaignId")
+    contact_id = UnicodeAttribute(range_key=True, attr_name="contactId")
+    status_key = UnicodeAttribute(attr_name="statusKey")
+    work_key = UnicodeAttribute(null=True, attr_name="workKey")
+    work_index = index("work", "workKey", "dueAt", include=["attemptId", "lease"])
+    status_index = index("status", "statusKey", "contactId")
+    contact_index = index("contact", "contactId", "campaignId")
+
+
+class AttemptRow(Row, keeps=AttemptKey):
+    class Meta:
+        table_name = table("attempts_table")
+
+    attempt_id = UnicodeAttribute(hash_key=True, attr_name="attemptId")
+    phone = UnicodeAttribute()
+    expires_at = TTLAttribute(attr_name="expiresAt")
 
 
 class Candidate(Struct, frozen=True):
@@ -136,7 +79,7 @@ class Candidate(Struct, frozen=True):
 def row_of(call: Call) -> CallRow:
     """The row of a call, with its index keys."""
     row = CallRow.of(call, status_key=f"{call.campaign_id}#{call.call_status}", work_key=_work_key(call))
-    for name in ("attempts", "called_back", "spent", "leaving"):
+    for name in ("called_back", "spent", "leaving"):
         setattr(row, name, getattr(row, name) or None)
     return row
 
@@ -180,19 +123,15 @@ def find_many(campaign_id: str, contact_ids: Iterable[str]) -> dict[str, Call]:
 
 def page(campaign_id: str, status: CallStatus | None, paging: Paging) -> tuple[list[Call], str | None]:
     """A page of a campaign's calls, newest contact first, and the next cursor."""
-    if status is None:
-        rows, cursor = newest_first(CallRow, campaign_id, CallRow.contact_id, paging)
-        return [row.value(Call) for row in rows], cursor
-    keys, cursor = newest_first(CallRow, f"{campaign_id}#{status}", CallRow.contact_id, paging, index="status")
-    found = {row.contact_id: row for row in batch(CallRow, [(row.campaign_id, row.contact_id) for row in keys])}
-    return [found[key.contact_id].value(Call) for key in keys if key.contact_id in found], cursor
+    where = (campaign_id, None) if status is None else (f"{campaign_id}#{status}", "status")
+    rows, cursor = listed(CallRow, where[0], CallRow.contact_id, paging, index=where[1])
+    return [row.value(Call) for row in rows], cursor
 
 
 def page_of_contact(contact_id: str, paging: Paging) -> tuple[list[Call], str | None]:
     """A page of a contact's calls, newest campaign first, and the next cursor."""
-    keys, cursor = newest_first(CallRow, contact_id, CallRow.campaign_id, paging, index="contact")
-    found = {row.campaign_id: row for row in batch(CallRow, [(row.campaign_id, row.contact_id) for row in keys])}
-    return [found[key.campaign_id].value(Call) for key in keys if key.campaign_id in found], cursor
+    rows, cursor = listed(CallRow, contact_id, CallRow.campaign_id, paging, index="contact")
+    return [row.value(Call) for row in rows], cursor
 
 
 def count_of_contact(contact_id: str) -> int:

@@ -1,20 +1,24 @@
-"""The worker: what takes longer than a request may, in slices."""
+"""The worker: what takes longer than a request may, in slices. Each job is handed to the room it belongs to."""
 
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable
 from datetime import datetime, timedelta
 
-from chalicelib import clock, queues
-from chalicelib.campaigns import audit, enrolment, results, store
-from chalicelib.dialing import store as calls
+from chalicelib import clock
+from chalicelib.aws import sqs
+from chalicelib.campaigns import audit, enrolment, removing, results
+from chalicelib.campaigns import messages as campaigns
+from chalicelib.campaigns.messages import Audit, Enrol, Redial, Remove, WriteResults
 from chalicelib.errors import NotFound
 from chalicelib.log import logger
-from chalicelib.queues import Audit, CatchUp, Enrol, Job, Redial, Refuse, Remove, SumUp, WriteResults
+from chalicelib.realtime import messages as live
 from chalicelib.realtime import sockets
+from chalicelib.realtime.messages import CatchUp, Refuse, SumUp
 
 SLICE = timedelta(minutes=4)
-REMOVED_AT_ONCE = 200
+
+Job = campaigns.Job | live.Job
 
 Now = Callable[[], datetime]
 
@@ -22,7 +26,7 @@ Now = Callable[[], datetime]
 def handle(bodies: Iterable[str], *, now: Now = clock.now) -> None:
     """Do each job, or a slice of it; doing one again changes nothing more."""
     for body in bodies:
-        job = queues.decode(body, Job)
+        job = sqs.decode(body, Job)
         try:
             _do(job, now, now() + SLICE)
         except NotFound:
@@ -40,17 +44,8 @@ def _do(job: Job, now: Now, until: datetime) -> None:
         case WriteResults():
             results.write(job, now=now, until=until)
         case Remove():
-            _remove(job, now, until)
+            removing.remove(job, now=now, until=until)
         case Refuse():
             sockets.refuse(job.connection_id)
         case CatchUp() | SumUp():
-            queues.broadcast(job)
-
-
-def _remove(order: Remove, now: Now, until: datetime) -> None:
-    while calls.remove_some(order.campaign_id, REMOVED_AT_ONCE):
-        if now() >= until:
-            queues.work(order)
-            return
-    results.forget(order.organization_id, order.campaign_id)
-    store.forget(order.organization_id, order.campaign_id)
+            live.broadcast(job)

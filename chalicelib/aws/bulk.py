@@ -15,7 +15,7 @@ import msgspec
 from msgspec import Raw, Struct
 from msgspec.structs import astuple
 
-from chalicelib.store import Row, Transaction, connection, fields_of
+from chalicelib.aws.dynamodb import Row, Transaction, connection, fields_of
 
 BODY = "encodedBody"
 """Where a request's context keeps its encoded body between two of botocore's events."""

@@ -8,10 +8,10 @@ from typing import Any
 from msgspec import Struct
 
 from chalicelib.errors import FieldError
-from chalicelib.imports import columns
-from chalicelib.imports.columns import Column
 from chalicelib.imports.model import RowError
-from chalicelib.imports.reader import Cells, Row
+from chalicelib.workbooks import columns
+from chalicelib.workbooks.columns import Column
+from chalicelib.workbooks.reader import Cells, Row
 
 VALUE_KEPT = 200
 """Characters of a rejected cell that an error shows."""

@@ -9,19 +9,28 @@ import functools
 import random
 import time
 from collections.abc import Callable, Iterable, Sequence
-from typing import Any, Self, TypeVar
+from enum import StrEnum
+from types import NoneType, UnionType
+from typing import TYPE_CHECKING, Annotated, Any, Self, TypeVar, Union, get_args, get_origin
 
 import msgspec
 from botocore.config import Config
 from botocore.parsers import JSONParser
-from pynamodb.attributes import Attribute
+from pynamodb.attributes import (
+    Attribute,
+    BooleanAttribute,
+    NumberAttribute,
+    UnicodeAttribute,
+    UnicodeSetAttribute,
+)
 from pynamodb.connection import Connection
 from pynamodb.connection.table import TableConnection
 from pynamodb.constants import STRING
 from pynamodb.exceptions import PynamoDBException, TransactWriteError
 from pynamodb.expressions.condition import Condition
 from pynamodb.expressions.update import Action
-from pynamodb.models import Model
+from pynamodb.indexes import GlobalSecondaryIndex, IncludeProjection, KeysOnlyProjection
+from pynamodb.models import MetaModel, Model
 
 from chalicelib.errors import Conflict, Failure
 from chalicelib.settings import settings
@@ -140,8 +149,62 @@ class Choice(Attribute[Any]):
 StructT = TypeVar("StructT", bound=msgspec.Struct)
 
 
-class Row(Model):
+class RowType(MetaModel):
+    """Rows that keep a value have an attribute for each of its fields; a row's own declarations come before those."""
+
+    def __new__(
+        cls, name: str, bases: tuple[type, ...], body: dict[str, Any], keeps: type[msgspec.Struct] | None = None
+    ) -> Any:
+        kept = attributes_of(keeps) if keeps else {}
+        return super().__new__(cls, name, bases, kept | body)  # type: ignore[no-untyped-call]
+
+    def __init__(cls, name: str, bases: tuple[type, ...], body: dict[str, Any], **_: object) -> None:  # noqa: N805
+        super().__init__(name, bases, body)
+
+    if TYPE_CHECKING:
+
+        def __getattr__(cls, name: str) -> Any: ...  # noqa: N805
+
+
+def attributes_of(kind: type[msgspec.Struct]) -> dict[str, Attribute[Any]]:
+    """An attribute for each field of a Struct, its name in camel case; a field with a default may be absent."""
+    return {
+        field.name: _attribute(field.type, attr_name=_camel(field.name), null=not field.required)
+        for field in msgspec.structs.fields(kind)
+    }
+
+
+def _attribute(kind: Any, **options: Any) -> Attribute[Any]:
+    union = get_origin(kind) in (Union, UnionType)
+    present = [each for each in get_args(kind) if each is not NoneType] if union else [kind]
+    plain = get_args(present[0])[0] if get_origin(present[0]) is Annotated else present[0]
+    if len(present) == 1 and plain in _ATTRIBUTES:
+        return _ATTRIBUTES[plain](**options)
+    if len(present) == 1 and isinstance(plain, type) and issubclass(plain, StrEnum):
+        return Choice(plain, **options)
+    return Json(kind, **options)
+
+
+_ATTRIBUTES: dict[Any, Callable[..., Attribute[Any]]] = {
+    str: UnicodeAttribute,
+    bool: BooleanAttribute,
+    int: NumberAttribute,
+    float: NumberAttribute,
+    set[str]: UnicodeSetAttribute,
+}
+
+
+def _camel(name: str) -> str:
+    first, *more = name.split("_")
+    return first + "".join(map(str.capitalize, more))
+
+
+class Row(Model, metaclass=RowType):
     """Base of every row. Its Python attributes are named as the fields of the values it is turned into."""
+
+    if TYPE_CHECKING:
+
+        def __getattr__(self, name: str) -> Any: ...
 
     def value(self, kind: type[StructT]) -> StructT:
         """This row as a value: a msgspec Struct whose fields are among the row's attributes."""
@@ -150,9 +213,10 @@ class Row(Model):
 
     @classmethod
     def of(cls, value: msgspec.Struct, **more: Any) -> Self:
-        """The row of a value, with further attributes."""
+        """The row of a value, with further attributes. Empty lists and sets are not kept."""
         mine = cls.get_attributes()
-        return cls(**{name: getattr(value, name) for name in fields_of(type(value)) if name in mine}, **more)
+        held = {name: getattr(value, name) for name in fields_of(type(value)) if name in mine}
+        return cls(**{name: each for name, each in held.items() if each not in ([], set())}, **more)
 
     @classmethod
     def _get_connection(cls) -> TableConnection:
@@ -269,6 +333,37 @@ class Page(msgspec.Struct, frozen=True):
 
     data: Sequence[Any]
     next_cursor: str | None
+
+
+def index(name: str, partition: str, sort: str | None = None, *, include: Sequence[str] = ()) -> Any:
+    """A global secondary index by attributes of the table, which holds the rows' keys and `include`."""
+
+    class Index(GlobalSecondaryIndex[Any]):
+        class Meta:
+            index_name = name
+            projection = IncludeProjection(list(include)) if include else KeysOnlyProjection()
+
+        partition_key = UnicodeAttribute(hash_key=True, attr_name=partition)
+        if sort:
+            sort_key = UnicodeAttribute(range_key=True, attr_name=sort)
+
+    return Index()
+
+
+def listed(
+    kind: type[RowT], partition: str, by: Attribute[str], paging: Paging, *, index: str | None = None
+) -> tuple[list[RowT], str | None]:
+    """As `newest_first`, with the whole rows also where the index holds only their keys."""
+    rows, cursor = newest_first(kind, partition, by, paging, index=index)
+    if index is None:
+        return rows, cursor
+    keys = list(map(_key, rows))
+    found = {_key(row): row for row in batch(kind, keys)}
+    return [found[key] for key in keys if key in found], cursor
+
+
+def _key(row: Row) -> tuple[str, str]:
+    return getattr(row, str(row._hash_keyname)), getattr(row, str(row._range_keyname))
 
 
 def newest_first(

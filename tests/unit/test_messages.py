@@ -14,12 +14,16 @@ from hypothesis import given
 from hypothesis import strategies as st
 from moto import mock_aws
 
-from chalicelib import queues
-from chalicelib.dialing.health import Verdict
-from chalicelib.dialing.model import CallState, CallStatus
-from chalicelib.queues import Dial, Ended, Event, Heard, ImportOrder, Job, Live, Released, Skipped, Wake
+from chalicelib.agents.health import Verdict
+from chalicelib.aws import sqs
+from chalicelib.calls.model import CallState, CallStatus
+from chalicelib.campaigns.messages import Audit, Enrol, Redial, Remove, Wake, tell_pacer
+from chalicelib.dialing.messages import Dial, Ended, Event, Heard, Released, Skipped, dial
+from chalicelib.imports.messages import ContinueImport, ImportOrder, UndoImport, WatchImport
+from chalicelib.realtime.messages import CatchUp, Live, Refuse, SumUp, Tell
 from chalicelib.realtime.model import Told
 from chalicelib.settings import settings
+from chalicelib.worker import Job
 from tests.simulation.environment import variables
 from tests.unit.builders import a_result
 
@@ -36,32 +40,32 @@ CALL: dict[str, Any] = {**HERE, "contact_id": "contact", "attempt_id": "first"}
         (Skipped(**CALL, lease=1, reason="DO_NOT_CALL"), Event),
         (Heard(**HERE, attempt_id="first", verdict=Verdict.TAKEN), Event),
         (Dial(**CALL, lease=1, call_timeout_seconds=900), Dial),
-        (queues.Enrol(**HERE, contact_ids=["a", "b"]), Job),
-        (queues.Enrol(**HERE, status="ACTIVE", cursor="c"), Job),
-        (queues.Remove(**HERE), Job),
-        (queues.Redial(**HERE, statuses=[CallStatus.BUSY], before="2026-11-23T06:15:00.000Z"), Job),
-        (queues.Audit(**HERE), Job),
-        (queues.Refuse(connection_id="c="), Job),
-        (queues.CatchUp(organization_id="1", connection_id="c="), Job),
-        (queues.SumUp(organization_id="1"), Job),
-        (queues.Tell(organization_id="1", events=[Told(record="r", name="e", data=msgspec.Raw(b'{"a":1}'))]), Live),
-        (queues.ContinueImport(organization_id="1", import_id="i"), ImportOrder),
-        (queues.WatchImport(organization_id="1", import_id="i"), ImportOrder),
-        (queues.UndoImport(organization_id="1", import_id="i", cursor="00000001"), ImportOrder),
+        (Enrol(**HERE, contact_ids=["a", "b"]), Job),
+        (Enrol(**HERE, status="ACTIVE", cursor="c"), Job),
+        (Remove(**HERE), Job),
+        (Redial(**HERE, statuses=[CallStatus.BUSY], before="2026-11-23T06:15:00.000Z"), Job),
+        (Audit(**HERE), Job),
+        (Refuse(connection_id="c="), Job),
+        (CatchUp(organization_id="1", connection_id="c="), Job),
+        (SumUp(organization_id="1"), Job),
+        (Tell(organization_id="1", events=[Told(record="r", name="e", data=msgspec.Raw(b'{"a":1}'))]), Live),
+        (ContinueImport(organization_id="1", import_id="i"), ImportOrder),
+        (WatchImport(organization_id="1", import_id="i"), ImportOrder),
+        (UndoImport(organization_id="1", import_id="i", cursor="00000001"), ImportOrder),
     ],
 )
 def test_message_is_read_as_it_was_sent(message: msgspec.Struct, kind: Any) -> None:
-    assert queues.decode(queues.encode(message), kind) == message
+    assert sqs.decode(sqs.encode(message), kind) == message
 
 
 @given(st.text(), st.text(max_size=50) | st.none())
 def test_any_text_an_agent_tells_travels(summary: str, outcome: str | None) -> None:
     told = Ended(**CALL, result=a_result(summary=summary, outcome=outcome))
-    assert queues.decode(queues.encode(told), Event) == told
+    assert sqs.decode(sqs.encode(told), Event) == told
 
 
 def test_wake_has_the_form_that_is_written_down() -> None:
-    assert json.loads(queues.encode(Wake(**HERE))) == {
+    assert json.loads(sqs.encode(Wake(**HERE))) == {
         "type": "wake",
         "organizationId": "1",
         "campaignId": "campaign",
@@ -69,13 +73,13 @@ def test_wake_has_the_form_that_is_written_down() -> None:
 
 
 def test_member_a_newer_sender_adds_is_ignored() -> None:
-    assert queues.decode('{"type":"wake","organizationId":"1","campaignId":"c","new":1}', Event).campaign_id == "c"
+    assert sqs.decode('{"type":"wake","organizationId":"1","campaignId":"c","new":1}', Event).campaign_id == "c"
 
 
 @pytest.mark.parametrize("body", ["", "{", "[]", "{}", '{"type":"nap"}', '{"type":"wake","organizationId":"1"}'])
 def test_what_is_no_message_is_refused(body: str) -> None:
     with pytest.raises(msgspec.DecodeError):
-        queues.decode(body, Event)
+        sqs.decode(body, Event)
 
 
 class Queues:
@@ -101,41 +105,41 @@ class Queues:
 
 
 @pytest.fixture
-def sqs(monkeypatch: pytest.MonkeyPatch) -> Iterator[Queues]:
+def queues(monkeypatch: pytest.MonkeyPatch) -> Iterator[Queues]:
     for name, value in variables().items():
         monkeypatch.setenv(name, value)
     with mock_aws():
         yield Queues(monkeypatch)
 
 
-def test_any_number_of_messages_is_sent(sqs: Queues) -> None:
+def test_any_number_of_messages_is_sent(queues: Queues) -> None:
     orders = [Dial(**{**CALL, "contact_id": str(n)}, lease=1, call_timeout_seconds=900) for n in range(23)]
-    queues.dial(orders)
-    sent = [queues.decode(message["Body"], Dial) for message in sqs.take(settings().dial_queue)]
+    dial(orders)
+    sent = [sqs.decode(message["Body"], Dial) for message in queues.take(settings().dial_queue)]
     assert sorted(sent, key=lambda order: int(order.contact_id)) == orders
 
 
-def test_events_of_a_campaign_stay_in_order_and_the_same_one_may_be_told_twice(sqs: Queues) -> None:
+def test_events_of_a_campaign_stay_in_order_and_the_same_one_may_be_told_twice(queues: Queues) -> None:
     told = [Heard(**HERE, attempt_id=str(n % 2), verdict=Verdict.TAKEN) for n in range(12)]
-    queues.tell_pacer(told)
-    sent = sqs.take(settings().campaign_events_queue)
-    assert [queues.decode(message["Body"], Event) for message in sent] == told
+    tell_pacer(told)
+    sent = queues.take(settings().campaign_events_queue)
+    assert [sqs.decode(message["Body"], Event) for message in sent] == told
     assert {message["Attributes"]["MessageGroupId"] for message in sent} == {"campaign"}
 
 
-def test_nothing_to_send_asks_for_nothing(sqs: Queues) -> None:
-    queues.dial([])
-    assert sqs.take(settings().dial_queue) == []
+def test_nothing_to_send_asks_for_nothing(queues: Queues) -> None:
+    dial([])
+    assert queues.take(settings().dial_queue) == []
 
 
-def test_message_that_was_not_taken_is_loud(sqs: Queues) -> None:
+def test_message_that_was_not_taken_is_loud(queues: Queues) -> None:
     def refuse(**_: Any) -> tuple[Any, dict[str, Any]]:
         return SimpleNamespace(status_code=200), {"Failed": [{"Id": "0", "Code": "InternalError"}]}
 
-    events = queues._sqs().meta.events
+    events = sqs.client().meta.events
     events.register("before-call.sqs.SendMessageBatch", refuse, unique_id="refuse")
     try:
-        with pytest.raises(queues.SendFailed):
-            queues.dial([Dial(**CALL, lease=1, call_timeout_seconds=900)])
+        with pytest.raises(sqs.SendFailed):
+            dial([Dial(**CALL, lease=1, call_timeout_seconds=900)])
     finally:
         events.unregister("before-call.sqs.SendMessageBatch", unique_id="refuse")

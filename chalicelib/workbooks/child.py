@@ -1,4 +1,4 @@
-"""The child process that reads a workbook, and may die of it: `python -m chalicelib.imports.child FILE MEMORY`.
+"""The child process that reads a workbook, and may die of it: `python -m chalicelib.workbooks.child FILE MEMORY`.
 
 It writes frames to its output, four bytes of length (big-endian) and MessagePack: lists of `[row number, cell, …]`, the
 header first; or a text, why the file cannot be read, which is the last. Cells are text, numbers and booleans; moments
@@ -21,7 +21,7 @@ from zipfile import BadZipFile, ZipFile
 
 import msgspec
 
-from chalicelib.imports import headers
+from chalicelib.workbooks import headers
 
 Numbered = tuple[int, list[Any]]
 

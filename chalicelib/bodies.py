@@ -1,0 +1,136 @@
+"""Bodies of requests: JSON → a type, and the types that requests share with what is kept.
+
+What people may say of a thing is written once, in the Struct that its row and its answers come from too; `creation`
+and `change` make of it what a request may send.
+"""
+
+from __future__ import annotations
+
+import functools
+import re
+from collections.abc import Iterator
+from typing import Any, ClassVar, TypeVar, cast, get_args
+
+import msgspec
+from msgspec import NODEFAULT, UNSET, Meta, Struct, UnsetType, inspect
+from msgspec.structs import FieldInfo, fields
+
+from chalicelib.errors import FieldError, InvalidBody
+
+T = TypeVar("T")
+
+WORDS = {
+    "str": "text",
+    "int": "a whole number",
+    "float": "a number",
+    "bool": "true or false",
+    "object": "an object",
+    "array": "a list",
+}
+"""What people call JSON's types."""
+
+
+CLEARABLE = Meta(extra={"clearable": True})
+"""Of a field that is never None: a request may send null for its default."""
+
+
+class Body(Struct, kw_only=True, rename="camel", forbid_unknown_fields=True):
+    """A request's body that names some of a thing's fields; null stands for the default of one that can be cleared."""
+
+    about: ClassVar[type[Struct]]
+
+    def given(self) -> dict[str, Any]:
+        """The fields the request names, with their values."""
+        absent = defaults(self.about)
+        named = {name: value for name in self.__struct_fields__ if (value := getattr(self, name)) is not UNSET}
+        return {name: absent.get(name) if value is None else value for name, value in named.items()}
+
+
+def creation(name: str, about: type[Struct], **more: Any) -> type[Body]:
+    """What a request may say of a thing to be made: its fields, those without a default required, and `more`."""
+    return _body(name, about, {each.name for each in fields(about) if each.required}, more)
+
+
+def change(name: str, about: type[Struct]) -> type[Body]:
+    """What a request may change of a thing: any of its fields."""
+    return _body(name, about, set(), {})
+
+
+def _body(name: str, about: type[Struct], required: set[str], more: dict[str, Any]) -> type[Body]:
+    kinds = {each.name: each.type | None if _clearable(each) else each.type for each in fields(about)} | more
+    members: list[Any] = [
+        (each, kind) if each in required else (each, kind | UnsetType, UNSET) for each, kind in kinds.items()
+    ]
+    made: Any = msgspec.defstruct(
+        name,
+        members,
+        bases=(Body,),
+        module=about.__module__,
+        namespace={"about": about},
+        kw_only=True,
+        rename="camel",
+        forbid_unknown_fields=True,
+    )
+    return cast("type[Body]", made)
+
+
+def _clearable(field: FieldInfo) -> bool:
+    return CLEARABLE in get_args(field.type)
+
+
+@functools.cache
+def defaults(of: type[Struct]) -> dict[str, Any]:
+    """The defaults of a Struct's fields, by name; a field without one is left out."""
+    return {
+        each.name: each.default if each.default_factory is NODEFAULT else each.default_factory()
+        for each in fields(of)
+        if not each.required
+    }
+
+
+def decode(body: bytes, kind: type[T]) -> T:
+    """JSON bytes as a value of `kind`. Raises InvalidBody naming the field."""
+    if not body:
+        body = b"{}"
+    try:
+        return msgspec.json.decode(body, type=kind)
+    except msgspec.ValidationError as error:
+        raise InvalidBody(_field_error(str(error), kind)) from None
+    except (msgspec.DecodeError, UnicodeDecodeError):
+        raise InvalidBody(FieldError("", "the body is not valid JSON")) from None
+    except RecursionError:
+        raise InvalidBody(FieldError("", "the body is nested too deeply")) from None
+
+
+def _field_error(message: str, kind: Any) -> FieldError:
+    """What msgspec says as `… - at `$.a.b`` and names a missing or unknown field in backticks, in people's words."""
+    text, _, where = message.partition(" - at ")
+    path = where.strip("`").removeprefix("$").removeprefix(".")
+    if named := re.search(r"(?:unknown|required) field `([^`]+)`", text):
+        path = f"{path}.{named[1]}" if path else named[1]
+        return FieldError(path, "unknown field" if "unknown" in text else "required")
+    if text.startswith("Invalid enum value") or "matching regex" in text:
+        steps = re.findall(r"\[\d+\]|[^.\[\]]+", path)
+        return FieldError(path, f"expected {next(_wanted(inspect.type_info(kind), steps), 'another value')}")
+    text = re.sub("`([^`]+)`", lambda types: " or ".join(WORDS.get(each, each) for each in types[1].split(" | ")), text)
+    return FieldError(path, text[:1].lower() + text[1:])
+
+
+def _wanted(at: inspect.Type, steps: list[str]) -> Iterator[str]:
+    """What a type, or the one that many steps below it, takes: an enumeration's members, or a pattern's description."""
+    match at, steps:
+        case inspect.UnionType(types=types), _:
+            for each in types:
+                yield from _wanted(each, steps)
+        case inspect.ListType(item_type=item), [_, *rest]:
+            yield from _wanted(item, rest)
+        case inspect.StructType(fields=members), [name, *rest]:
+            for field in members:
+                if field.encode_name == name:
+                    yield from _wanted(field.type, rest)
+        case inspect.EnumType(cls=choices) | inspect.LiteralType(values=choices), []:
+            yield f"one of {', '.join(map(str, choices))}"
+        case inspect.Metadata(extra_json_schema={"description": description}), []:
+            yield description
+        case inspect.Metadata(type=inner), _:
+            yield from _wanted(inner, steps)

@@ -1,0 +1,88 @@
+"""What is asked of a campaign's pacer, and the worker's jobs about campaigns.
+
+A message is only a shortcut: losing one delays what it asks for, no more.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+
+from msgspec import Struct
+
+from chalicelib.aws import sqs
+from chalicelib.calls.model import CallStatus
+from chalicelib.settings import settings
+
+
+class CampaignEvent(Struct, frozen=True, kw_only=True, rename="camel", tag_field="type"):
+    """Something the pacer must react to."""
+
+    organization_id: str
+    campaign_id: str
+
+
+class Wake(CampaignEvent, frozen=True, tag="wake"):
+    """Look at the campaign: who is due, whose lease ran out, has its start time come."""
+
+
+class Enrol(Struct, frozen=True, kw_only=True, rename="camel", tag_field="type", tag="enrol"):
+    """Enrol contacts in the background: those listed, those of an import or those of a status, from `cursor` on."""
+
+    organization_id: str
+    campaign_id: str
+    contact_ids: list[str] = []
+    import_id: str | None = None
+    status: str | None = None
+    cursor: str | None = None
+
+
+class Remove(Struct, frozen=True, kw_only=True, rename="camel", tag_field="type", tag="remove"):
+    """Delete the rows of a campaign that was deleted."""
+
+    organization_id: str
+    campaign_id: str
+
+
+class Redial(Struct, frozen=True, kw_only=True, rename="camel", tag_field="type", tag="redial"):
+    """Let calls that ended by `before` with one of the statuses wait again, from `cursor` of the first status on."""
+
+    organization_id: str
+    campaign_id: str
+    statuses: list[CallStatus]
+    before: str
+    cursor: str | None = None
+
+
+class Audit(Struct, frozen=True, kw_only=True, rename="camel", tag_field="type", tag="audit"):
+    """Recount a campaign's calls and compare them with its counters."""
+
+    organization_id: str
+    campaign_id: str
+
+
+class WriteResults(Struct, frozen=True, kw_only=True, rename="camel", tag_field="type", tag="results"):
+    """Write a campaign's results as a workbook, from the contact after `cursor` on.
+
+    `version` is how the campaign stood at the beginning, `parts` names the parts gathered so far, `keys` the keys of
+    `customData` found in them.
+    """
+
+    organization_id: str
+    campaign_id: str
+    version: str = ""
+    cursor: str | None = None
+    parts: list[str] = []
+    keys: list[str] = []
+
+
+Job = Enrol | Remove | Redial | Audit | WriteResults
+
+
+def tell_pacer(events: Iterable[CampaignEvent]) -> None:
+    """Post campaign events, in order per campaign."""
+    sqs.send_in_order(settings().campaign_events_queue, events, group=lambda event: event.campaign_id)
+
+
+def work(job: Job, *, delay_seconds: int = 0) -> None:
+    """Post a job for the worker, to be begun after a delay."""
+    sqs.send(settings().jobs_queue, [job], delay_seconds=delay_seconds)

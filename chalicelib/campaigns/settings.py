@@ -1,0 +1,92 @@
+"""What people set of a campaign: one Struct that requests, rows and answers share."""
+
+from __future__ import annotations
+
+from datetime import datetime
+from enum import StrEnum
+from typing import Annotated
+
+import msgspec
+from msgspec import Meta, Struct
+
+from chalicelib import bodies, clock
+from chalicelib.bodies import CLEARABLE
+from chalicelib.calls.model import Retry
+from chalicelib.errors import FieldError, InvalidBody
+
+Name = Annotated[str, Meta(max_length=200, pattern=r"\S", description="text that is not blank")]
+Description = Annotated[str, Meta(max_length=2_000)]
+Concurrency = Annotated[int, Meta(ge=1, le=500)]
+CallTimeout = Annotated[int, Meta(ge=120, le=7200)]
+Ids = Annotated[list[str], Meta(max_length=1_000)]
+
+
+class CampaignType(StrEnum):
+    """What a campaign is for."""
+
+    GENERAL = "GENERAL"
+    DEBT_COLLECTION = "DEBT_COLLECTION"
+    SURVEY = "SURVEY"
+    REMINDER = "REMINDER"
+    MARKETING = "MARKETING"
+    CUSTOMER_SERVICE = "CUSTOMER_SERVICE"
+
+
+class CallingHours(Struct, frozen=True, rename="camel", forbid_unknown_fields=True, omit_defaults=False):
+    """When contacts may be called: `from`–`to` on `days`, not on `holidays`, in a time zone or in the contact's own."""
+
+    timezone: str
+    days: Annotated[list[str], Meta(min_length=1, max_length=7)]
+    from_: Annotated[str, Meta(pattern=r"^([01][0-9]|2[0-3]):[0-5][0-9]\Z", description="HH:MM")] = msgspec.field(
+        name="from"
+    )
+    to: Annotated[str, Meta(pattern=r"^(([01][0-9]|2[0-3]):[0-5][0-9]|24:00)\Z", description="HH:MM, up to 24:00")]
+    holidays: Annotated[list[str], Meta(max_length=400)] = msgspec.field(default_factory=list)
+
+
+class AgentChoice(Struct, frozen=True, rename="camel", forbid_unknown_fields=True):
+    """Which voice agent places the calls."""
+
+    provider: str
+
+
+DEPLOYMENTS_AGENT = AgentChoice("")
+"""In place of the agent that the deployment names."""
+
+
+class CampaignSettings(Struct, kw_only=True, rename="camel"):
+    """A campaign's settings, with what they are where nobody says anything.
+
+    Hours of None: any time. A request that names no hours or no agent gets the deployment's.
+    """
+
+    name: Name
+    description: Description | None = None
+    campaign_type: CampaignType = CampaignType.GENERAL
+    max_concurrent_calls: Concurrency = 10
+    retry: Annotated[Retry, CLEARABLE] = Retry()
+    calling_hours: CallingHours | None = None
+    call_timeout_seconds: CallTimeout = 900
+    agent: Annotated[AgentChoice, CLEARABLE] = DEPLOYMENTS_AGENT
+    scheduled_at: str | None = None
+
+
+NewCampaign = bodies.creation("NewCampaign", CampaignSettings, contact_ids=Ids)
+CampaignChange = bodies.change("CampaignChange", CampaignSettings)
+
+WHILE_RUNNING = {"name", "description", "max_concurrent_calls", "retry", "calling_hours"}
+"""What may change while a campaign runs."""
+
+
+def scheduled(text: str, *, now: datetime) -> str:
+    """A start time a request asks for, as a stamp. Raises InvalidBody for one that is no time or has passed."""
+    try:
+        at = clock.moment(text)
+        stamp = clock.stamp(at)
+    except (ValueError, OverflowError):
+        raise InvalidBody(FieldError("scheduledAt", "expected an ISO 8601 time such as 2026-11-23T06:15:00Z")) from None
+    if at.tzinfo is None:
+        raise InvalidBody(FieldError("scheduledAt", "expected a time zone: end it with Z or an offset such as +05:00"))
+    if at <= now:
+        raise InvalidBody(FieldError("scheduledAt", "the time has passed"))
+    return stamp

@@ -1,0 +1,73 @@
+"""What the pacer orders of dialers, and what it is told of calls."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+
+from msgspec import Struct
+
+from chalicelib.agents.health import Verdict
+from chalicelib.aws import sqs
+from chalicelib.calls.model import CallState, Result
+from chalicelib.campaigns.messages import CampaignEvent, Wake
+from chalicelib.settings import settings
+
+
+class Ended(CampaignEvent, frozen=True, tag="ended"):
+    """An attempt ended with a result."""
+
+    contact_id: str
+    attempt_id: str
+    result: Result
+
+
+class Released(CampaignEvent, frozen=True, tag="released"):
+    """A claim ended without a call: it goes back to waiting, dialed again `delay_seconds` from now at the earliest.
+
+    `state` is where the dialer leaves the call: QUEUED when it was turned away at the gate, CALLING when it had passed.
+    `verdict` is what that says of the agent, where it was asked; `zone` where the call waits from now on, if elsewhere.
+    """
+
+    contact_id: str
+    attempt_id: str
+    lease: int
+    state: CallState
+    reason: str
+    delay_seconds: int = 0
+    verdict: Verdict | None = None
+    zone: str | None = None
+
+
+class Heard(CampaignEvent, frozen=True, tag="heard"):
+    """What a try to place a call says of the agent, when the call itself goes on."""
+
+    attempt_id: str
+    verdict: Verdict
+
+
+class Skipped(CampaignEvent, frozen=True, tag="skipped"):
+    """The contact must not be called."""
+
+    contact_id: str
+    attempt_id: str
+    lease: int
+    reason: str
+
+
+Event = Wake | Ended | Released | Skipped | Heard
+
+
+class Dial(Struct, frozen=True, kw_only=True, rename="camel"):
+    """Place a claimed call."""
+
+    organization_id: str
+    campaign_id: str
+    contact_id: str
+    attempt_id: str
+    lease: int
+    call_timeout_seconds: int
+
+
+def dial(orders: Iterable[Dial]) -> None:
+    """Post dial orders."""
+    sqs.send(settings().dial_queue, orders)

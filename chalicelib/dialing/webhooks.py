@@ -1,0 +1,24 @@
+"""The agents' webhooks: signed, not behind a token."""
+
+from __future__ import annotations
+
+from chalice.app import Response
+
+from chalicelib import agents, clock, http
+from chalicelib.calls import store
+from chalicelib.campaigns.messages import tell_pacer
+from chalicelib.dialing.dialer import ended
+from chalicelib.errors import NotFound
+from chalicelib.http import BASE, Request
+from chalicelib.ids import is_id
+
+routes = http.Routes(__name__)
+
+
+@routes.post(f"{BASE}/agents/http/webhook", public=True)
+def report(request: Request) -> Response:
+    told = agents.reporter("http").read(request.headers, request.body, now=clock.now())
+    if not is_id(told.call_id):
+        raise NotFound("There is no such call.")
+    tell_pacer([ended(store.attempt(told.call_id), told.result)])
+    return http.ok({"accepted": True}, 202)

@@ -1,0 +1,56 @@
+"""What the broadcaster is asked, in order per organization; and the worker's jobs about sockets."""
+
+from __future__ import annotations
+
+import hashlib
+
+from msgspec import Struct
+
+from chalicelib.aws import sqs
+from chalicelib.realtime.model import Told
+from chalicelib.settings import settings
+
+
+class Tell(Struct, frozen=True, kw_only=True, rename="camel", tag_field="type", tag="tell"):
+    """Events for an organization's sockets."""
+
+    organization_id: str
+    events: list[Told]
+
+
+class CatchUp(Struct, frozen=True, kw_only=True, rename="camel", tag_field="type", tag="catchUp"):
+    """Tell a socket what it missed, after a pause."""
+
+    organization_id: str
+    connection_id: str
+
+
+class SumUp(Struct, frozen=True, kw_only=True, rename="camel", tag_field="type", tag="sumUp"):
+    """Tell an organization's sockets what stands in place of events that were too many."""
+
+    organization_id: str
+
+
+class Refuse(Struct, frozen=True, kw_only=True, rename="camel", tag_field="type", tag="refuse"):
+    """Close a socket that has not said whose it is."""
+
+    connection_id: str
+
+
+Live = Tell | CatchUp | SumUp
+Job = CatchUp | SumUp | Refuse
+"""Orders for the broadcaster travel as jobs while they wait: a FIFO queue delays no single message."""
+
+
+def broadcast(message: Live) -> None:
+    """Post something for an organization's sockets, in order with the rest."""
+    sqs.send_in_order(settings().live_events_queue, [message], group=_group)
+
+
+def _group(message: Live) -> str:
+    return hashlib.sha256(message.organization_id.encode()).hexdigest()
+
+
+def work(job: Job, *, delay_seconds: int) -> None:
+    """Post a job for the worker, to be begun after a delay."""
+    sqs.send(settings().jobs_queue, [job], delay_seconds=delay_seconds)
