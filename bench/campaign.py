@@ -88,7 +88,8 @@ class Run:
 
     def _enrol(self, contact_ids: list[str]) -> None:
         for first in range(0, len(contact_ids), 500):
-            enrolment.enrol(ORGANIZATION, self.campaign_id, contact_ids[first : first + 500], now=self.world.now())
+            now, some = self.world.now(), contact_ids[first : first + 500]
+            enrolment.enrol(ORGANIZATION, self.campaign_id, some, at=clock.stamp(now), now=now)
 
     def _contact(self, n: int) -> str:
         remark = "x" * (CONTACT_BYTES - 420)

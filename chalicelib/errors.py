@@ -82,3 +82,7 @@ class UnsupportedMediaType(Failure):
 
 class Conflict(Failure):
     """A conditional write lost: the row is no longer as it was read."""
+
+
+class Unavailable(Failure):
+    """Something behind us does not answer: try again in a moment."""

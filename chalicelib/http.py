@@ -49,6 +49,7 @@ PROBLEMS: dict[type[errors.Failure], tuple[int, str, str]] = {
     errors.TooLarge: (413, "too-large", "Too large"),
     errors.UnsupportedMediaType: (415, "unsupported-media-type", "Unsupported media type"),
     errors.Conflict: (429, "throttled", "Too much at once"),
+    errors.Unavailable: (503, "unavailable", "Unavailable"),
     dynamodb.Busy: (429, "throttled", "Too much at once"),
 }
 
@@ -223,7 +224,7 @@ def problem(failure: errors.Failure, request_id: str) -> Response:
     response = _problem(status, code, title, str(failure), request_id, more)
     if status == 401:
         response.headers["WWW-Authenticate"] = "Bearer"
-    if status == 429:
+    if status in (429, 503):
         response.headers["Retry-After"] = "1"
     return response
 

@@ -14,7 +14,7 @@ from chalicelib.errors import NotFound
 from chalicelib.log import logger
 from chalicelib.realtime import messages as live
 from chalicelib.realtime import sockets
-from chalicelib.realtime.messages import CatchUp, Refuse, SumUp
+from chalicelib.realtime.messages import CatchUp, Refuse, SumUp, TellLast
 
 SLICE = timedelta(minutes=4)
 
@@ -47,5 +47,5 @@ def _do(job: Job, now: Now, until: datetime) -> None:
             removing.remove(job, now=now, until=until)
         case Refuse():
             sockets.refuse(job.connection_id)
-        case CatchUp() | SumUp():
+        case TellLast() | CatchUp() | SumUp():
             live.broadcast(job)

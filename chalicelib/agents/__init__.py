@@ -23,6 +23,11 @@ def agent(provider: str) -> Agent:
     return SimulatedAgent()
 
 
+def waits_seconds(provider: str) -> float | None:
+    """See `Agent.waits_seconds`."""
+    return agent(provider).waits_seconds
+
+
 def reporter(provider: str) -> Reporter:
     """Who reads the webhooks of a provider. Raises NotFound for one that sends none."""
     if provider != "http":

@@ -31,6 +31,13 @@ class Accepted(Struct, frozen=True):
     """The agent places the call and reports its result later."""
 
 
+class Declined(Struct, frozen=True):
+    """The agent will not call this contact: an end of the call, which spends an attempt. `words` are the agent's."""
+
+    result: Result
+    words: str
+
+
 class NotPlaced(Failure):
     """The agent surely began no call: it may be asked again, when it is no longer full, away or refusing us."""
 
@@ -40,7 +47,11 @@ class NotPlaced(Failure):
 
 
 class OutcomeUnknown(Failure):
-    """Nobody knows whether a call began: it waits for its webhook."""
+    """Nobody knows whether a call began or how it ended: it waits for its webhook. `said` is what its answer says."""
+
+    def __init__(self, message: str, said: str | None = None) -> None:
+        super().__init__(message)
+        self.said = said
 
 
 class Webhook(Struct, frozen=True):
@@ -53,8 +64,12 @@ class Webhook(Struct, frozen=True):
 class Agent(Protocol):
     """A voice-agent provider."""
 
-    def place(self, order: CallOrder) -> Result | Accepted:
+    def place(self, order: CallOrder) -> Result | Accepted | Declined:
         """Place a call. Returns its result when the agent waits for it. Raises NotPlaced or OutcomeUnknown."""
+
+    @property
+    def waits_seconds(self) -> float | None:
+        """How long an answer takes at most when it always is the result; None when results may come later."""
 
 
 class Reporter(Protocol):

@@ -1,8 +1,11 @@
 """How well a campaign's agent takes calls, and how many it may be given. Pure.
 
-A full agent (429, a concurrency limit) halves the campaign's window; ten calls taken widen it by one. Twenty failures
-in a row that went on for two minutes leave one probe a minute; fifteen minutes without a success, or refused
-credentials at once, pause the campaign. No contact's attempt is spent on any of it.
+- A full agent (429, a concurrency limit) halves the campaign's window; ten calls taken widen it by one. One that is
+  full although it has nothing of ours is asked ever more seldom, at last once a minute.
+- Twenty failures in a row that went on for two minutes leave one probe a minute; fifteen minutes without a success, or
+  refused credentials at once, pause the campaign. No contact's attempt is spent on any of it.
+- An agent that refuses everybody, or takes calls and never reports what became of them, spends attempts: after twenty
+  in a row, or more than half of the last fifty, the campaign is paused before the list is burned.
 """
 
 from __future__ import annotations
@@ -22,18 +25,55 @@ PROBE_EVERY = timedelta(minutes=1)
 PAUSE_AFTER = timedelta(minutes=15)
 WIDEN_EVERY = 10
 
+FULL_IN_A_ROW = 3
+"""How often an agent that has nothing of ours may be full before it is left alone for a while."""
+
+FIRST_PAUSE_SECONDS = 5
+LONGEST_PAUSE_SECONDS = 60
+
+ENDS_KEPT = 50
+"""Calls whose ends are remembered as soon as one of them was bad."""
+
+SPENT_IN_A_ROW = 20
+
 REFUSED = "The agent refuses our credentials: renew the deployment's agent token and start the campaign again."
 AWAY = "The agent has taken no call since {since}: see that it works and start the campaign again."
+DECLINES = (
+    "The agent has refused the last calls ({said}): see what it wants of a request, and its numbers, then start the"
+    " campaign again."
+)
+UNPAID = "The agent wants payment ({said}): see to its account and start the campaign again."
+SILENCE = (
+    "The agent took the last calls, and no results came: see that it can reach this deployment (PUBLIC_URL) and signs"
+    " with the webhook's secret, then start the campaign again."
+)
+FAILING = "No call can be placed since {since}: {said}."
+STAYS_FULL = "The agent takes no more calls since {since} ({said}): it is asked once a minute."
 
 
 class Verdict(StrEnum):
-    """What a try to place a call says of the agent."""
+    """What a try to place a call, or its end, says of the agent."""
 
     TAKEN = "taken"
+    ENDED = "ended"
+    DECLINED = "declined"
+    SILENT = "silent"
     FULL = "full"
     AWAY = "away"
     UNKNOWN = "unknown"
     REFUSED = "refused"
+
+
+class Said(Struct, frozen=True, rename="camel", omit_defaults=True):
+    """A verdict, the agent's words for it (such as its status), and when they came."""
+
+    verdict: Verdict
+    words: str = ""
+    at: str = ""
+
+
+MARKS = {Verdict.ENDED: ".", Verdict.DECLINED: "d", Verdict.SILENT: "s"}
+"""How the ends of calls are remembered."""
 
 
 class Health(Struct, frozen=True, rename="camel", omit_defaults=True):
@@ -45,40 +85,71 @@ class Health(Struct, frozen=True, rename="camel", omit_defaults=True):
     failing_since: str | None = None
     probed_at: str | None = None
     refused: bool = False
+    words: str = ""
+    """What it said last when something was wrong."""
+
+    fulls: int = 0
+    """How often in a row it was full although it had nothing of ours."""
+
+    full_since: str | None = None
+    asked_at: str | None = None
+    ends: str = ""
+    """How the last calls ended, oldest first, from the first bad end on: one of MARKS each."""
+
+    waits: bool = False
+    """Whether it answers with results, holding a dialer during the call."""
 
     @property
     def troubled(self) -> bool:
         """Whether the pacer wants to hear of every call the agent takes."""
-        return self != WELL
+        return self.window is not None or self.failures > 0 or self.refused or self.full_since is not None
 
 
 WELL = Health()
 
 
-def after(health: Health, verdicts: Iterable[Verdict], *, cap: int, in_flight: int, now: datetime) -> Health:
-    """The agent's health after some tries; a burst of refusals halves the window once.
+def after(health: Health, said: Iterable[Said], *, cap: int, in_flight: int, now: datetime) -> Health:
+    """The agent's health after some tries and ends; a burst of refusals halves the window once.
 
     `in_flight` is what the agent had when they came.
     """
-    given = list(verdicts)
-    once = [Verdict.FULL] if Verdict.FULL in given else []
-    for verdict in [*once, *(each for each in given if each is not Verdict.FULL)]:
-        health = _after(health, verdict, cap, in_flight, now)
+    given = list(said)
+    full = [each for each in given if each.verdict is Verdict.FULL]
+    for each in [*full[-1:], *(each for each in given if each.verdict is not Verdict.FULL)]:
+        health = _after(health, each, cap, in_flight, now)
     return health
 
 
-def _after(health: Health, verdict: Verdict, cap: int, in_flight: int, now: datetime) -> Health:
-    match verdict:
+def _after(health: Health, said: Said, cap: int, in_flight: int, now: datetime) -> Health:
+    match said.verdict:
         case Verdict.TAKEN:
-            return _widened(replace(health, failures=0, failing_since=None, probed_at=None, refused=False), cap)
+            return _widened(_working(health), cap)
+        case Verdict.ENDED | Verdict.DECLINED:
+            return _widened(_working(_noted(health, said)), cap)
+        case Verdict.SILENT:
+            return _noted(health, said)
         case Verdict.FULL:
-            present = min(health.window or cap, max(in_flight, 1))
-            return replace(health, window=max(present // 2, 1), taken=0)
+            return _narrowed(health, said, cap, in_flight, now)
         case Verdict.REFUSED:
-            return replace(health, refused=True)
+            return replace(health, refused=True, words=said.words)
         case Verdict.AWAY | Verdict.UNKNOWN:
             since = health.failing_since or clock.stamp(now)
-            return replace(health, failures=health.failures + 1, failing_since=since)
+            return replace(health, failures=health.failures + 1, failing_since=since, words=said.words)
+
+
+def _working(health: Health) -> Health:
+    """The health of an agent that has just taken a call."""
+    return replace(
+        health,
+        failures=0,
+        failing_since=None,
+        probed_at=None,
+        refused=False,
+        words=health.words if health.ends else "",
+        fulls=0,
+        full_since=None,
+        asked_at=None,
+    )
 
 
 def _widened(health: Health, cap: int) -> Health:
@@ -91,6 +162,25 @@ def _widened(health: Health, cap: int) -> Health:
     return replace(health, window=None if wider >= cap else wider, taken=0)
 
 
+def _narrowed(health: Health, said: Said, cap: int, in_flight: int, now: datetime) -> Health:
+    present = min(health.window or cap, max(in_flight, 1))
+    return replace(
+        health,
+        window=max(present // 2, 1),
+        taken=0,
+        words=said.words,
+        fulls=health.fulls + 1 if present == 1 else 0,
+        full_since=health.full_since or clock.stamp(now),
+        asked_at=clock.stamp(now),
+    )
+
+
+def _noted(health: Health, said: Said) -> Health:
+    """The end of a call is remembered; ends before the first bad one were good and need not be."""
+    ends = (health.ends + MARKS[said.verdict])[-ENDS_KEPT:].lstrip(MARKS[Verdict.ENDED])
+    return replace(health, ends=ends, words=(said.words or health.words) if ends else "")
+
+
 def away(health: Health, now: datetime) -> bool:
     """Whether the agent is given probes only."""
     if health.failures < FAILURES_IN_A_ROW or health.failing_since is None:
@@ -98,16 +188,31 @@ def away(health: Health, now: datetime) -> bool:
     return now >= clock.moment(health.failing_since) + OUTAGE_AFTER
 
 
+def unavailable(health: Health) -> bool:
+    """Whether the last call that was tried could not be placed."""
+    return health.failures > 0 or health.full_since is not None
+
+
 def slots(health: Health, *, cap: int, in_flight: int, now: datetime) -> int:
     """How many more calls the agent may be given."""
+    if next_try(health, now) > now:
+        return 0
+    most = 1 if away(health, now) else min(cap, health.window or cap) - in_flight
+    return max(min(most, cap - in_flight), 0)
+
+
+def next_try(health: Health, now: datetime) -> datetime:
+    """When an agent that is away or stays full is tried again; `now` where it need not wait."""
     if away(health, now):
-        return min(0 if next_probe(health, now) > now else 1, max(cap - in_flight, 0))
-    return max(min(cap, health.window or cap) - in_flight, 0)
+        return now if health.probed_at is None else max(clock.moment(health.probed_at) + PROBE_EVERY, now)
+    if health.fulls > FULL_IN_A_ROW and health.asked_at:
+        return max(clock.later(_pause_seconds(health), than=clock.moment(health.asked_at)), now)
+    return now
 
 
-def next_probe(health: Health, now: datetime) -> datetime:
-    """When an agent that is away is tried again."""
-    return now if health.probed_at is None else max(clock.moment(health.probed_at) + PROBE_EVERY, now)
+def _pause_seconds(health: Health) -> int:
+    doublings = min(health.fulls - FULL_IN_A_ROW - 1, 10)
+    return min(FIRST_PAUSE_SECONDS << doublings, LONGEST_PAUSE_SECONDS)
 
 
 def probed(health: Health, claims: int, now: datetime) -> Health:
@@ -115,10 +220,29 @@ def probed(health: Health, claims: int, now: datetime) -> Health:
     return replace(health, probed_at=clock.stamp(now)) if claims and away(health, now) else health
 
 
+def trouble(health: Health) -> str | None:
+    """What a person should know of the agent while the campaign goes on; None while it takes calls."""
+    if health.failures and health.failing_since:
+        return FAILING.format(since=health.failing_since, said=health.words or "the agent did not answer")
+    if health.full_since and health.fulls > FULL_IN_A_ROW:
+        return STAYS_FULL.format(since=health.full_since, said=health.words or "429")
+    return None
+
+
 def pause_reason(health: Health, now: datetime) -> str | None:
     """Why a campaign must be paused; None while it need not."""
     if health.refused:
-        return REFUSED
+        return UNPAID.format(said=health.words) if "402" in health.words else REFUSED
     if away(health, now) and health.failing_since and now >= clock.moment(health.failing_since) + PAUSE_AFTER:
         return AWAY.format(since=health.failing_since)
+    if _spends(health, Verdict.SILENT):
+        return SILENCE
+    if _spends(health, Verdict.DECLINED):
+        return DECLINES.format(said=health.words)
     return None
+
+
+def _spends(health: Health, verdict: Verdict) -> bool:
+    """Whether an agent uses up a list's attempts by ends of one kind."""
+    mark = MARKS[verdict]
+    return health.ends.endswith(mark * SPENT_IN_A_ROW) or 2 * health.ends.count(mark) > ENDS_KEPT

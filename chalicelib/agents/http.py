@@ -8,28 +8,27 @@ import io
 import re
 from collections.abc import Mapping
 from datetime import datetime
-from typing import Annotated, Any
+from typing import Any
 
 import msgspec
-from msgspec import Meta, Struct
 
-from chalicelib import bodies
-from chalicelib.agents.contract import Accepted, CallOrder, NotPlaced, OutcomeUnknown, Webhook
+from chalicelib.agents import reports
+from chalicelib.agents.contract import Accepted, CallOrder, Declined, NotPlaced, OutcomeUnknown, Webhook
 from chalicelib.agents.health import Verdict
+from chalicelib.agents.reports import Report
 from chalicelib.aws.ssm import SecretUnreadable, secret
-from chalicelib.calls.model import OUTCOMES, CallStatus, Result
+from chalicelib.calls.model import CallStatus, Result
 from chalicelib.errors import FieldError, InvalidBody, Unauthorized
+from chalicelib.log import logger
 from chalicelib.settings import settings
 
 CONNECT_TIMEOUT_SECONDS = 5
 SIGNATURE_AGE_SECONDS = 300
 """How far a webhook's signature may be from now."""
 
-LONGEST_CALL_SECONDS = 86_400
-"""A longer duration is none, but milliseconds, or a number no row could keep."""
-
 NOT_PLACED = {
     401: Verdict.REFUSED,
+    402: Verdict.REFUSED,
     403: Verdict.REFUSED,
     404: Verdict.AWAY,
     405: Verdict.AWAY,
@@ -39,74 +38,62 @@ NOT_PLACED = {
 """Statuses by which an agent says that it began no call, through no fault of the contact's."""
 
 UNACCEPTABLE = {400, 422}
-"""Statuses by which an agent says that it cannot call this contact."""
-
-
-class Report(Struct, frozen=True, rename="camel"):
-    """A result as an agent tells it; unknown members are ignored."""
-
-    success: bool | None = None
-    outcome: str | None = None
-    summary: str | None = None
-    duration: Annotated[float, Meta(ge=0, le=LONGEST_CALL_SECONDS)] | None = None
-    recording_url: str | None = None
-    status: str | None = None
-    callback_at: str | None = None
-
-    def result(self) -> Result:
-        """The result it means: a `status` of ours wins over `success`. Raises InvalidBody without either."""
-        if self.status is None and self.success is None:
-            raise InvalidBody(FieldError("success", "required, unless status is given"))
-        if self.status is not None and self.status not in OUTCOMES:
-            raise InvalidBody(FieldError("status", f"expected one of {', '.join(OUTCOMES)}"))
-        status = CallStatus(self.status) if self.status else CallStatus.SUCCESS if self.success else CallStatus.FAILED
-        return Result(
-            call_status=status,
-            outcome=self.outcome,
-            summary=self.summary,
-            duration=None if self.duration is None else round(self.duration),
-            recording_url=self.recording_url,
-            callback_at=self.callback_at,
-        ).cut()
-
-
-class LateReport(Report, frozen=True, kw_only=True, rename="camel"):
-    """A result that comes by webhook."""
-
-    call_id: str
+"""Statuses by which an agent says that it does not call this contact."""
 
 
 class HttpAgent:
     """The agent behind `AGENT_URL`."""
 
-    def place(self, order: CallOrder) -> Result | Accepted:
+    waits_seconds = None
+
+    def place(self, order: CallOrder) -> Result | Accepted | Declined:
         response = _post(order)
-        if response.status_code == 202:
+        status = response.status_code
+        if status == 202:
             return Accepted()
-        if response.status_code in NOT_PLACED or response.is_redirect:
-            verdict = NOT_PLACED.get(response.status_code, Verdict.AWAY)
-            raise NotPlaced(f"the agent answered {response.status_code}", verdict)
-        if response.status_code in UNACCEPTABLE:
-            return Result(call_status=CallStatus.FAILED, outcome=f"the agent refused the call ({response.status_code})")
-        if response.status_code != 200:
-            raise OutcomeUnknown(f"the agent answered {response.status_code}")
+        if status in NOT_PLACED or response.is_redirect:
+            raise NotPlaced(f"the agent answered {status}", NOT_PLACED.get(status, Verdict.AWAY))
+        if status in UNACCEPTABLE:
+            result = Result(call_status=CallStatus.FAILED, outcome=f"the agent refused the call ({status})")
+            return Declined(result, str(status))
+        if status != 200:
+            raise OutcomeUnknown(f"the agent answered {status}")
         try:
-            return msgspec.json.decode(response.content, type=Report).result()
-        except (msgspec.DecodeError, InvalidBody):
+            return _ending(response.content, order.call_id)
+        except InvalidBody:
             raise OutcomeUnknown("the agent's answer cannot be read") from None
 
     def read(self, headers: Mapping[str, str], body: bytes, *, now: datetime) -> Webhook:
-        """What a signed LateReport tells."""
+        """What a signed report tells."""
         key = secret(settings().webhook_secret_parameter)
         verify(headers.get("x-autocall-signature", ""), body, key, now=now)
-        late = bodies.decode(body, LateReport)
-        return Webhook(late.call_id, late.result())
+        report = reports.read(body)
+        if report.call_id is None:
+            raise InvalidBody(FieldError("callId", "required"))
+        _log_lost(report, report.call_id)
+        return Webhook(report.call_id, report.ending())
+
+
+def _ending(body: bytes, call_id: str) -> Result:
+    """The result in an answer. Raises InvalidBody, and OutcomeUnknown with what it says in words instead."""
+    report = reports.read(body)
+    _log_lost(report, call_id)
+    if report.result is None and report.words:
+        raise OutcomeUnknown("the agent's answer says neither success nor a status", said=report.words)
+    return report.ending()
+
+
+def _log_lost(report: Report, call_id: str) -> None:
+    if report.lost:
+        logger().warning("members of a report not read", attemptId=call_id, lost=report.lost)
 
 
 def _post(order: CallOrder) -> Any:
     """The agent's answer. Raises NotPlaced when nothing of the order was sent, OutcomeUnknown when it may have been."""
     import requests
 
+    if not settings().agent_url:
+        raise NotPlaced("no agent is configured: set AGENT_URL")
     body = io.BytesIO(msgspec.json.encode(order))
     try:
         return requests.post(

@@ -21,6 +21,10 @@ BY_LAST_DIGIT = {
 class SimulatedAgent:
     """Answers after `SIMULATED_CALL_SECONDS`."""
 
+    @property
+    def waits_seconds(self) -> float:
+        return settings().simulated_call_seconds
+
     def place(self, order: CallOrder) -> Result:
         seconds = settings().simulated_call_seconds
         time.sleep(seconds)

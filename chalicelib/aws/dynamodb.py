@@ -310,6 +310,15 @@ def _collided(error: PynamoDBException) -> bool:
     return error.cause_response_code in _COLLISIONS
 
 
+def still(attribute: Any, value: Any) -> Condition:
+    """That an attribute is as it was read: has a value, or is absent for None and what a row may leave out."""
+    absent: Condition = attribute.does_not_exist()
+    if value is None:
+        return absent
+    same: Condition = attribute == value
+    return same if value else same | absent
+
+
 def update_if(row: Row, actions: Sequence[Action], condition: Condition) -> None:
     """Update one row under a condition. Raises Conflict when the condition does not hold."""
     try:
@@ -393,14 +402,14 @@ def _python_name(kind: type[Row], attribute: Attribute[Any]) -> str:
     return kind._dynamo_to_python_attr(attribute.attr_name)
 
 
-def batch(kind: type[RowT], keys: Iterable[tuple[str, str]], *, consistent: bool = False) -> list[RowT]:
-    """The rows of many keys, those that exist, in no particular order; any number, a hundred per request."""
-    return list(kind.batch_get(list(dict.fromkeys(keys)), consistent_read=consistent))
+def batch(kind: type[RowT], keys: Iterable[Any]) -> list[RowT]:
+    """The rows of many keys as they are right now, those that exist, in no particular order; a hundred per request."""
+    return list(kind.batch_get(list(dict.fromkeys(keys)), consistent_read=True))
 
 
-def get(kind: type[RowT], partition: str, sort: str | int | None = None, *, consistent: bool = False) -> RowT | None:
-    """One row, or None."""
+def get(kind: type[RowT], partition: str, sort: str | int | None = None) -> RowT | None:
+    """One row as it is right now, or None: whoever asks for one waits for what was written before."""
     try:
-        return kind.get(partition, sort, consistent_read=consistent)
+        return kind.get(partition, sort, consistent_read=True)
     except kind.DoesNotExist:
         return None

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import functools
+import hashlib
 from collections.abc import Callable, Iterable
 from typing import Any, TypeVar
 
 import msgspec
 from msgspec import Struct
 
+from chalicelib.errors import Unavailable
 from chalicelib.ids import new_id
 from chalicelib.log import logger
 
@@ -21,7 +23,7 @@ LONGEST_DELAY_SECONDS = 900
 """Of an SQS message."""
 
 
-class SendFailed(RuntimeError):
+class SendFailed(Unavailable):
     """SQS took only some of the messages."""
 
 
@@ -33,9 +35,19 @@ def client() -> Any:
     return boto3.client("sqs")
 
 
-def send(queue: str, messages: Iterable[Struct], *, delay_seconds: int = 0) -> None:
-    """Send messages, delivered after a delay of at most LONGEST_DELAY_SECONDS. Raises SendFailed."""
-    _send(queue, [{"MessageBody": encode(each), "DelaySeconds": delay_seconds} for each in messages])
+def send(queue: str, messages: Iterable[Struct], *, tenant: str | None, delay_seconds: int = 0) -> None:
+    """Send messages, delivered after a delay of at most LONGEST_DELAY_SECONDS. Raises SendFailed.
+
+    A queue is fair to its tenants: whoever has many messages in it does not make the others' wait. See
+    https://docs.aws.amazon.com/AWSSimpleQueueService/latest/SQSDeveloperGuide/sqs-fair-queues.html
+    """
+    fair = {} if tenant is None else {"MessageGroupId": group_of(tenant)}
+    _send(queue, [{"MessageBody": encode(each), "DelaySeconds": delay_seconds, **fair} for each in messages])
+
+
+def group_of(tenant: str) -> str:
+    """A tenant's message group; its id may have characters or a length that no group's may."""
+    return hashlib.sha256(tenant.encode()).hexdigest()
 
 
 def send_in_order(queue: str, messages: Iterable[MessageT], *, group: Callable[[MessageT], str]) -> None:

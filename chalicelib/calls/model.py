@@ -43,6 +43,9 @@ class CallState(StrEnum):
     DONE = "DONE"
 
 
+PHONE_BUSY = "the phone is in another call"
+"""Why a claim is given back whose contact is talking already, for another campaign."""
+
 ANY_ZONE = "-"
 """Where calls wait whose campaign's hours are the same for everybody."""
 
@@ -78,7 +81,9 @@ class Retry(Struct, frozen=True, rename="camel", forbid_unknown_fields=True):
     delay_minutes: Annotated[list[Annotated[int, Meta(ge=0, le=20_160)]], Meta(min_length=1, max_length=10)] = (
         msgspec.field(default_factory=lambda: [60])
     )
-    on: list[CallStatus] = msgspec.field(default_factory=lambda: [CallStatus.NO_ANSWER, CallStatus.BUSY])
+    on: Annotated[list[CallStatus], Meta(max_length=7)] = msgspec.field(
+        default_factory=lambda: [CallStatus.NO_ANSWER, CallStatus.BUSY]
+    )
 
     def __post_init__(self) -> None:
         if not set(self.on) <= set(FAILURES):
@@ -116,9 +121,10 @@ class Attempt(Struct, frozen=True, kw_only=True, rename="camel", omit_defaults=T
 class Call(Struct, kw_only=True):
     """A contact in a campaign.
 
-    `attempt_id` is the attempt under way or, after a release, the one to be made next; `lease` counts the claims, so
-    that messages of an earlier claim change nothing; `due_at` is when a waiting call may be dialed, or when the lease
-    of one in flight runs out.
+    `version` rises with every write of the row, which is conditional on the one read. `attempt_id` is the attempt under
+    way or, after a release, the one to be made next; `lease` counts claims and redials, so that messages and index rows
+    of an earlier one change nothing; `due_at` is when a waiting call may be dialed, or when the lease of one in flight
+    runs out.
     """
 
     organization_id: str
@@ -126,6 +132,7 @@ class Call(Struct, kw_only=True):
     contact_id: str
     state: CallState = CallState.WAITING
     call_status: CallStatus = CallStatus.PENDING
+    version: int = 0
     attempt_id: str | None = None
     lease: int = 0
     due_at: str | None = None
@@ -133,30 +140,81 @@ class Call(Struct, kw_only=True):
     started_at: str | None = None
     attempts: list[Attempt] = msgspec.field(default_factory=list)
     skip_reason: str | None = None
+    release_reason: str | None = None
+    """Why its last claim came to no call, as long as it waits for the next one."""
+    answer: str | None = None
+    """What the agent answered of the call under way without saying how it ended."""
     called_back: bool = False
     spent: int = 0
     """Attempts made before a redial, which gave the retry policy a fresh start."""
     leaving: bool = False
-    """Taken out of the campaign while its call was under way: whatever comes of it is final."""
+    """Taken out of the campaign during its call or after it: whatever comes of that is final, and nobody redials it."""
     zone: str = ANY_ZONE
     """Where the call waits: the contact's time zones, when the campaign calls in the contact's own hours."""
     updated_at: str
 
-    def waiting(self, due: datetime, *, now: datetime) -> Call:
-        """This call when it waits, to be dialed from `due` on."""
+    @property
+    def write(self) -> str:
+        """What the last write of its row is known by."""
+        return f"{self.campaign_id}:{self.contact_id}:{self.version}"
+
+    @property
+    def next_write(self) -> str:
+        """What the next write of its row will be known by."""
+        return replace(self, version=self.version + 1).write
+
+    @property
+    def ended_at(self) -> str:
+        """When a call that has ended did so."""
+        return self.attempts[-1].ended_at if self.attempts else self.updated_at
+
+    def waiting(self, due: datetime, *, now: datetime, because: str | None = None) -> Call:
+        """This call when it waits, to be dialed from `due` on; `because` of what its claim was given back."""
         return replace(
             self,
             state=CallState.WAITING,
             call_status=CallStatus.PENDING,
             due_at=clock.stamp(due),
             started_at=None,
+            answer=None,
+            release_reason=because,
             updated_at=clock.stamp(now),
         )
 
     def redialed(self, *, now: datetime) -> Call:
         """This call, which has ended, when it shall be made again, with a fresh start for the retry policy."""
-        fresh = replace(self, skip_reason=None, spent=len(self.attempts), called_back=False)
+        fresh = replace(
+            self, skip_reason=None, spent=len(self.attempts), called_back=False, leaving=False, lease=self.lease + 1
+        )
         return fresh.waiting(now, now=now)
+
+    def finished(self, *, now: datetime, never_dialed: str) -> Call:
+        """This call when it is dialed no more: as its last attempt ended, or SKIPPED for the reason given."""
+        last = self.attempts[-1] if self.attempts else None
+        return replace(
+            self,
+            state=CallState.DONE,
+            call_status=last.call_status if last else CallStatus.SKIPPED,
+            skip_reason=None if last else never_dialed,
+            release_reason=None,
+            answer=None,
+            attempt_id=None,
+            due_at=None,
+            started_at=None,
+            updated_at=clock.stamp(now),
+        )
+
+    def withdrawn(self, *, now: datetime) -> Call | None:
+        """This call when its contact is taken out: one under way ends normally, a result stays; None: nothing does."""
+        if self.state is CallState.CALLING or self.state is CallState.DONE:
+            return replace(self, leaving=True, updated_at=clock.stamp(now))
+        return replace(self.finished(now=now, never_dialed=""), leaving=True) if self.attempts else None
+
+    def returned(self, *, now: datetime) -> Call:
+        """This call of a contact that was taken out and is enrolled anew."""
+        if self.state is CallState.DONE:
+            return self.redialed(now=now)
+        return replace(self, leaving=False, updated_at=clock.stamp(now))
 
     def view(self) -> dict[str, Any]:
         """The call as the API shows it, without its contact."""

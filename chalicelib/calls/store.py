@@ -7,11 +7,12 @@ from datetime import datetime, timedelta
 from typing import Any
 
 from msgspec import Struct
+from msgspec.structs import replace
 from pynamodb.attributes import TTLAttribute, UnicodeAttribute
 from pynamodb.expressions.condition import Condition
 
 from chalicelib import clock
-from chalicelib.aws.dynamodb import Cancelled, Paging, Row, Transaction, batch, get, index, listed, table
+from chalicelib.aws.dynamodb import Cancelled, Paging, Row, Transaction, batch, get, index, listed, still, table
 from chalicelib.calls.model import Call, CallState, CallStatus
 from chalicelib.contacts import store as contacts
 from chalicelib.contacts.model import Contact, ContactStatus
@@ -58,6 +59,17 @@ class CallRow(Row, keeps=Call):
     contact_index = index("contact", "contactId", "campaignId")
 
 
+class WithdrawalRow(Row):
+    """That a contact was taken out of a campaign, remembered longer than any message about it lives."""
+
+    class Meta:
+        table_name = table("attempts_table")
+
+    about = UnicodeAttribute(hash_key=True, attr_name="attemptId")
+    at = UnicodeAttribute()
+    expires_at = TTLAttribute(attr_name="expiresAt")
+
+
 class AttemptRow(Row, keeps=AttemptKey):
     class Meta:
         table_name = table("attempts_table")
@@ -65,6 +77,8 @@ class AttemptRow(Row, keeps=AttemptKey):
     attempt_id = UnicodeAttribute(hash_key=True, attr_name="attemptId")
     phone = UnicodeAttribute()
     expires_at = TTLAttribute(attr_name="expiresAt")
+    news = UnicodeAttribute(null=True)
+    """What is to be told of it, when no queue took the message."""
 
 
 class Candidate(Struct, frozen=True):
@@ -101,15 +115,12 @@ def _in_flight_key(campaign_id: str) -> str:
 
 
 def _unchanged(call: Call) -> Condition:
-    attempt = CallRow.attempt_id
-    same = attempt == call.attempt_id if call.attempt_id else attempt.does_not_exist()
-    unchanged: Condition = same & (CallRow.state == call.state) & (CallRow.lease == call.lease)
-    return unchanged
+    return still(CallRow.version, call.version)
 
 
-def find(campaign_id: str, contact_id: str, *, consistent: bool = False) -> Call:
-    """A call. Raises NotFound."""
-    row = get(CallRow, campaign_id, contact_id, consistent=consistent)
+def find(campaign_id: str, contact_id: str) -> Call:
+    """A call as it is right now. Raises NotFound."""
+    row = get(CallRow, campaign_id, contact_id)
     if row is None:
         raise NotFound
     return row.value(Call)
@@ -117,7 +128,7 @@ def find(campaign_id: str, contact_id: str, *, consistent: bool = False) -> Call
 
 def find_many(campaign_id: str, contact_ids: Iterable[str]) -> dict[str, Call]:
     """Those of a campaign's calls that exist, as they are right now, by contact."""
-    rows = batch(CallRow, [(campaign_id, contact_id) for contact_id in contact_ids], consistent=True)
+    rows = batch(CallRow, [(campaign_id, contact_id) for contact_id in contact_ids])
     return {row.contact_id: row.value(Call) for row in rows}
 
 
@@ -146,7 +157,7 @@ def enrol(transaction: Transaction, call: Call) -> None:
 
 def swap(transaction: Transaction, old: Call, new: Call) -> None:
     """Replace a call, if it still is `old`; and take the attempt off the phone when the call is no longer CALLING."""
-    transaction.put(row_of(new), _unchanged(old), tag=old.contact_id)
+    transaction.put(row_of(replace(new, version=old.version + 1)), _unchanged(old), tag=old.contact_id)
     if old.state is CallState.CALLING and new.state is not CallState.CALLING and old.phone and old.attempt_id:
         contacts.vacate(transaction, old.organization_id, old.phone, old.attempt_id, tag=old.contact_id)
 
@@ -160,8 +171,9 @@ def claim_for_dialing(
     *,
     now: datetime,
 ) -> None:
-    """WAITING → QUEUED, if the call still is as the candidate says."""
-    still = (CallRow.state == CallState.WAITING) & (CallRow.lease == candidate.lease)
+    """WAITING → QUEUED, if the call still waits as the candidate says."""
+    waits = (CallRow.state == CallState.WAITING) & (CallRow.lease == candidate.lease)
+    waits &= still(CallRow.attempt_id, candidate.attempt_id)
     transaction.update(
         CallRow(campaign_id, candidate.contact_id),
         [
@@ -170,9 +182,11 @@ def claim_for_dialing(
             CallRow.due_at.set(clock.stamp(lease_until)),
             CallRow.attempt_id.set(attempt_id),
             CallRow.lease.set(candidate.lease + 1),
+            CallRow.version.add(1),
+            CallRow.release_reason.remove(),
             CallRow.updated_at.set(clock.stamp(now)),
         ],
-        still,
+        waits,
         tag=candidate.contact_id,
     )
 
@@ -208,6 +222,7 @@ def claim(attempt: AttemptKey, lease: int, contact: Contact, lease_until: dateti
             CallRow.due_at.set(clock.stamp(lease_until)),
             CallRow.phone.set(contact.phone),
             CallRow.started_at.set(clock.stamp(now)),
+            CallRow.version.add(1),
             CallRow.updated_at.set(clock.stamp(now)),
         ],
         (CallRow.state == CallState.QUEUED) & (CallRow.attempt_id == attempt.attempt_id) & (CallRow.lease == lease),
@@ -251,9 +266,35 @@ def attempt(attempt_id: str) -> AttemptKey:
     return row.value(AttemptKey)
 
 
+def keep_news(transaction: Transaction, attempt_id: str, news: str) -> None:
+    """Add to a transaction that an attempt's row keeps what is to be told of it."""
+    transaction.update(AttemptRow(attempt_id), [AttemptRow.news.set(news)], AttemptRow.attempt_id.exists())
+
+
+def news_of(attempt_ids: Iterable[str]) -> list[str]:
+    """What attempts' rows keep to be told."""
+    return [row.news for row in batch(AttemptRow, attempt_ids) if row.news]
+
+
 def take_out(transaction: Transaction, call: Call) -> None:
     """Delete a call that still is as it was read."""
     transaction.delete(CallRow(call.campaign_id, call.contact_id), _unchanged(call), tag=call.contact_id)
+
+
+def note_withdrawal(transaction: Transaction, campaign_id: str, contact_id: str, *, now: datetime) -> None:
+    """Remember that a contact is taken out of a campaign: an earlier order to enrol it does not bring it back."""
+    about = _withdrawal(campaign_id, contact_id)
+    transaction.put(WithdrawalRow(about, at=clock.stamp(now), expires_at=now + ATTEMPT_TTL))
+
+
+def withdrawals(campaign_id: str, contact_ids: Iterable[str]) -> dict[str, str]:
+    """When those of the contacts that were taken out of a campaign were, by contact."""
+    contacts_of = {_withdrawal(campaign_id, contact_id): contact_id for contact_id in contact_ids}
+    return {contacts_of[row.about]: row.at for row in batch(WithdrawalRow, contacts_of)}
+
+
+def _withdrawal(campaign_id: str, contact_id: str) -> str:
+    return f"withdrawn#{campaign_id}#{contact_id}"
 
 
 def some(campaign_id: str, limit: int, *, after: str | None) -> list[Call]:
@@ -264,7 +305,7 @@ def some(campaign_id: str, limit: int, *, after: str | None) -> list[Call]:
 
 def remove_some(campaign_id: str, limit: int) -> int:
     """Delete up to `limit` calls of a campaign; how many there were."""
-    rows = list(CallRow.query(campaign_id, limit=limit))
+    rows = list(CallRow.query(campaign_id, limit=limit, consistent_read=True))
     with CallRow.batch_write() as writer:
         for row in rows:
             writer.delete(row)

@@ -37,9 +37,9 @@ class Unsettled(RuntimeError):
 def audit(organization_id: str, campaign_id: str, *, now: Callable[[], datetime]) -> AuditReport:
     """Recount a campaign and keep the report; a difference raises an alarm. Raises NotFound, Unsettled."""
     for _ in range(TRIES):
-        before = store.find(organization_id, campaign_id, consistent=True)
+        before = store.find(organization_id, campaign_id)
         recounted = _recount(campaign_id)
-        after = store.find(organization_id, campaign_id, consistent=True)
+        after = store.find(organization_id, campaign_id)
         if (before.updated_at, _counters(before)) == (after.updated_at, _counters(after)):
             report = compare(_counters(after), recounted, at=now())
             store.put_audit(organization_id, campaign_id, report)

@@ -26,7 +26,7 @@ def _start(campaign: Campaign, now: datetime) -> Campaign:
         return campaign
     if campaign.status is CampaignStatus.COMPLETED:
         raise CampaignFinished
-    if not campaign.total:
+    if not campaign.total and not campaign.enrols(now):
         raise CampaignEmpty
     return store.change(campaign, schedule.started(campaign, now), at=now)
 
@@ -41,14 +41,15 @@ def _stop(campaign: Campaign, now: datetime) -> Campaign:
         return campaign
     if campaign.status is not CampaignStatus.RUNNING:
         raise CampaignNotRunning
-    return store.change(campaign, {"status": CampaignStatus.PAUSED, "wake_at": clock.minute(now)}, at=now)
+    changes = {"status": CampaignStatus.PAUSED, "status_reason": None, "wake_at": clock.minute(now)}
+    return store.change(campaign, changes, at=now)
 
 
 def _settled(organization_id: str, campaign_id: str, step: Callable[[Campaign], Campaign]) -> Campaign:
     """Take a step on a campaign as it is right now, again when it moved on in between."""
     for _ in range(RACES):
         try:
-            return step(store.find(organization_id, campaign_id, consistent=True))
+            return step(store.find(organization_id, campaign_id))
         except Conflict:
             continue
     raise Conflict

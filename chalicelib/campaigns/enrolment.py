@@ -4,20 +4,20 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Callable, Sequence
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import Any
 
 from msgspec import Struct
 from msgspec.structs import replace
 
-from chalicelib import clock
+from chalicelib import clock, ids
 from chalicelib.aws import sqs
 from chalicelib.aws.dynamodb import TRANSACTION_LIMIT, Cancelled, Paging, Transaction
 from chalicelib.calls import store as calls
 from chalicelib.calls.model import ANY_ZONE, Call, CallState
 from chalicelib.campaigns import hours, messages, store
-from chalicelib.campaigns.messages import Enrol, Redial, Wake
-from chalicelib.campaigns.model import WAITING, Campaign, CampaignStatus, counter_of
+from chalicelib.campaigns.messages import Enrol, GivenUp, Redial, Wake
+from chalicelib.campaigns.model import WAITING, WITHDRAWALS, Campaign, CampaignStatus, counter_of
 from chalicelib.contacts import store as contacts
 from chalicelib.contacts.model import Contact, ContactStatus
 from chalicelib.errors import Conflict
@@ -26,8 +26,13 @@ from chalicelib.imports import store as imports
 CHUNK = TRANSACTION_LIMIT - 2
 """Calls in one transaction: beside them it holds the campaign and the organization's totals."""
 
-REDIAL_PAGE = CHUNK
+PAGE = 500
+"""Calls that a redial looks at in one request."""
+
 RACES = 5
+
+PATIENCE = timedelta(minutes=40)
+"""Without progress for so long an order to enrol is lost: its next try is at most 15 minutes away, and 5 are made."""
 
 FIRST_WAIT_SECONDS = 3
 SLICE = 500
@@ -43,48 +48,84 @@ class Enrolled(Struct, frozen=True, rename="camel"):
     total_contacts: int
 
 
-def enrol(organization_id: str, campaign_id: str, contact_ids: Sequence[str], *, now: datetime) -> Enrolled:
-    """Add contacts to a campaign. Raises NotFound for the campaign; contacts that do not exist are reported."""
+def enrol(organization_id: str, campaign_id: str, contact_ids: Sequence[str], *, at: str, now: datetime) -> Enrolled:
+    """Add contacts to a campaign, as was asked for `at` a moment: not those who were taken out of it since.
+
+    Raises NotFound for the campaign; contacts that do not exist are reported.
+    """
     wanted = list(dict.fromkeys(contact_ids))
     known = contacts.find_many(organization_id, wanted)
     present = [contact_id for contact_id in wanted if contact_id in known]
     store.find(organization_id, campaign_id)
     added = sum(
-        _add(organization_id, campaign_id, [known[each] for each in present[start : start + CHUNK]], now)
+        _add(organization_id, campaign_id, [known[each] for each in present[start : start + CHUNK]], at, now)
         for start in range(0, len(present), CHUNK)
     )
-    campaign = store.find(organization_id, campaign_id, consistent=True)
+    campaign = store.find(organization_id, campaign_id)
     if added and campaign.status is CampaignStatus.RUNNING:
         messages.tell_pacer([Wake(organization_id=organization_id, campaign_id=campaign_id)])
     missing = [contact_id for contact_id in wanted if contact_id not in known]
     return Enrolled(added, len(present) - added, missing, campaign.total)
 
 
-def _add(organization_id: str, campaign_id: str, people: list[Contact], now: datetime) -> int:
-    """Add one transaction's worth of contacts, leaving out those who are in the campaign; how many were added."""
+def _add(organization_id: str, campaign_id: str, people: list[Contact], at: str, now: datetime) -> int:
+    """Add one transaction's worth of contacts, leaving out those who are in the campaign; how many wait now."""
+    present: dict[str, Call] = {}
     while people:
-        campaign = store.find(organization_id, campaign_id, consistent=True)
-        new = [_new_call(campaign, contact, now) for contact in people]
+        campaign = store.find(organization_id, campaign_id)
+        people = _not_withdrawn(campaign, people, at)
+        if not people:
+            break
+        new = [_new_call(campaign, contact, now) for contact in people if contact.contact_id not in present]
+        back = [present[contact.contact_id] for contact in people if contact.contact_id in present]
         transaction = Transaction()
         for call in new:
             calls.enrol(transaction, call)
-        own = {call.zone for call in new} - {ANY_ZONE}
-        store.move(transaction, campaign, Counter({WAITING: len(new)}), _awakened(campaign, now), zones=own)
+        moves = Counter({WAITING: len(new)})
+        for call in back:
+            moves.update(_return(transaction, call, now))
+        own = {call.zone for call in [*new, *back]} - {ANY_ZONE}
+        store.move(transaction, campaign, moves, _awakened(campaign, now), enrols=True, zones=own)
         try:
             transaction.commit()
         except Cancelled as cancelled:
-            people = [contact for contact in people if contact.contact_id not in cancelled.failed]
+            present |= {call.contact_id: call for call in _calls_in(cancelled)}
+            people = [each for each in people if each.contact_id not in present or present[each.contact_id].leaving]
         else:
-            return len(new)
+            return moves[WAITING]
     return 0
 
 
+def _not_withdrawn(campaign: Campaign, people: list[Contact], at: str) -> list[Contact]:
+    """Those who were not taken out of the campaign after a moment."""
+    if not campaign.withdrawals:
+        return people
+    gone = calls.withdrawals(campaign.campaign_id, [contact.contact_id for contact in people])
+    return [contact for contact in people if gone.get(contact.contact_id, "") < at]
+
+
+def _calls_in(cancelled: Cancelled) -> list[Call]:
+    """The calls because of which an enrolment was cancelled, as they are."""
+    return [calls.of_image(image) for tag, image in cancelled.failed.items() if tag != "campaign" and image]
+
+
+def _return(transaction: Transaction, call: Call, now: datetime) -> Counter[str]:
+    """Add to a transaction that a contact who was taken out is back; what that does to the counters."""
+    back = call.returned(now=now)
+    calls.swap(transaction, call, back)
+    moves = Counter({counter_of(back): 1})
+    moves.subtract({counter_of(call): 1})
+    return moves
+
+
 def _new_call(campaign: Campaign, contact: Contact, now: datetime) -> Call:
+    """A call of somebody new; its version was never one of a call that was taken out before."""
     at = clock.stamp(now)
     return Call(
         organization_id=campaign.organization_id,
         campaign_id=campaign.campaign_id,
         contact_id=contact.contact_id,
+        version=int(now.timestamp() * 1000),
         due_at=at,
         updated_at=at,
         zone=hours.zone(campaign.calling_hours, contact.phone),
@@ -92,16 +133,19 @@ def _new_call(campaign: Campaign, contact: Contact, now: datetime) -> Call:
 
 
 def withdraw(organization_id: str, campaign_id: str, contact_id: str, *, now: datetime) -> None:
-    """Take a contact out of a campaign; a call under way ends normally and is the last. Raises NotFound."""
+    """Take a contact out of a campaign; a call under way ends normally and is the last, a result stays.
+
+    Raises NotFound.
+    """
     for _ in range(RACES):
-        campaign = store.find(organization_id, campaign_id, consistent=True)
-        call = calls.find(campaign_id, contact_id, consistent=True)
+        campaign = store.find(organization_id, campaign_id)
+        call = calls.find(campaign_id, contact_id)
+        if call.leaving:
+            return None
         transaction = Transaction()
-        if call.state is CallState.CALLING:
-            calls.swap(transaction, call, replace(call, leaving=True))
-        else:
-            calls.take_out(transaction, call)
-            store.move(transaction, campaign, Counter({counter_of(call): -1}), _looking(campaign, now))
+        moves = _take_out(transaction, call, now)
+        calls.note_withdrawal(transaction, campaign_id, contact_id, now=now)
+        store.move(transaction, campaign, moves, _looking(campaign, now))
         try:
             transaction.commit()
         except Cancelled:
@@ -110,28 +154,55 @@ def withdraw(organization_id: str, campaign_id: str, contact_id: str, *, now: da
     raise Conflict
 
 
-def redial(order: Redial, *, now: Callable[[], datetime], until: datetime) -> None:
-    """Let calls that ended with one of the statuses wait again, and queue the rest when the time is up."""
-    for n, status in enumerate(order.statuses):
-        cursor = order.cursor if n == 0 else None
-        while True:
-            found, cursor = calls.page(order.campaign_id, status, Paging(REDIAL_PAGE, None, cursor))
-            ended = [call for call in found if call.updated_at <= order.before]
-            _wait_again(order.organization_id, order.campaign_id, ended, now())
-            if cursor is None:
-                break
-            if now() >= until:
-                return messages.work(replace(order, statuses=order.statuses[n:], cursor=cursor))
-    return messages.tell_pacer([Wake(organization_id=order.organization_id, campaign_id=order.campaign_id)])
+def _take_out(transaction: Transaction, call: Call, now: datetime) -> Counter[str]:
+    """Add to a transaction that a call is not made any more; what that does to the counters."""
+    left = call.withdrawn(now=now)
+    moves = Counter({WITHDRAWALS: 1})
+    if left is None:
+        calls.take_out(transaction, call)
+    else:
+        calls.swap(transaction, call, left)
+        moves[counter_of(left)] += 1
+    moves[counter_of(call)] -= 1
+    return moves
 
 
-def _wait_again(organization_id: str, campaign_id: str, ended: Sequence[Call], now: datetime) -> None:
-    """Let calls wait again, leaving out those that changed meanwhile."""
+def give_up(organization_id: str, campaign_id: str, contact_id: str) -> None:
+    """Wait no longer for the call under way: it has FAILED, until its result comes after all. Raises NotFound."""
+    store.find(organization_id, campaign_id)
+    calls.find(campaign_id, contact_id)
+    messages.tell_pacer([GivenUp(organization_id=organization_id, campaign_id=campaign_id, contact_id=contact_id)])
+
+
+def redial(order: Redial, *, now: Callable[[], datetime], until: datetime) -> int:
+    """Let calls that ended with one of the statuses wait again; how many did. What is left in the end is queued.
+
+    It goes by the rows themselves, all of the campaign's: the index of statuses lags.
+    """
+    cursor, waiting = order.cursor, 0
+    while found := calls.some(order.campaign_id, PAGE, after=cursor):
+        ended = [call for call in found if _is_redialed(call, order)]
+        for start in range(0, len(ended), CHUNK):
+            waiting += _wait_again(order, ended[start : start + CHUNK], now())
+        cursor = found[-1].contact_id
+        if now() >= until:
+            messages.work(replace(order, cursor=cursor))
+            break
+    messages.tell_pacer([Wake(organization_id=order.organization_id, campaign_id=order.campaign_id)])
+    return waiting
+
+
+def _is_redialed(call: Call, order: Redial) -> bool:
+    ended = call.state is CallState.DONE and call.ended_at <= order.before
+    return ended and call.call_status in order.statuses and not call.leaving
+
+
+def _wait_again(order: Redial, ended: Sequence[Call], now: datetime) -> int:
+    """Let calls wait again, leaving out those that changed meanwhile; how many do."""
     for _ in range(RACES):
-        ended = [call for call in ended if call.state is CallState.DONE]
         if not ended:
-            return None
-        campaign = store.find(organization_id, campaign_id, consistent=True)
+            return 0
+        campaign = store.find(order.organization_id, order.campaign_id)
         transaction = Transaction()
         moves = Counter({WAITING: len(ended)})
         for call in ended:
@@ -139,9 +210,12 @@ def _wait_again(organization_id: str, campaign_id: str, ended: Sequence[Call], n
             moves[counter_of(call)] -= 1
         store.move(transaction, campaign, moves, _awakened(campaign, now))
         try:
-            return transaction.commit()
+            transaction.commit()
         except Cancelled:
-            ended = list(calls.find_many(campaign_id, [call.contact_id for call in ended]).values())
+            changed = calls.find_many(order.campaign_id, [call.contact_id for call in ended])
+            ended = [call for call in changed.values() if _is_redialed(call, order)]
+        else:
+            return len(ended)
     raise Conflict
 
 
@@ -163,18 +237,43 @@ def _awakened(campaign: Campaign, now: datetime) -> dict[str, Any]:
     return changes
 
 
+def begin(order: Enrol, *, now: datetime) -> None:
+    """Have contacts enrolled in the background; the campaign does not end before. Raises NotFound."""
+    order = replace(order, order_id=ids.new_id(), at=clock.stamp(now))
+    _keep_open(order, now)
+    messages.work(order)
+
+
+def _keep_open(order: Enrol, now: datetime) -> None:
+    if order.order_id:
+        store.begin_enrolment(order.organization_id, order.campaign_id, order.order_id, until=now + PATIENCE)
+
+
 def in_background(order: Enrol, *, now: Callable[[], datetime], until: datetime) -> None:
     """Enrol what an order names, and queue the rest when the time is up; an import's contacts once that has ended."""
+    _keep_open(order, now())
     if pause := _seconds_to_wait(order, now()):
         return messages.work(order, delay_seconds=pause)
     while True:
         found, cursor = _some(order)
-        enrol(order.organization_id, order.campaign_id, found, now=now())
+        enrol(order.organization_id, order.campaign_id, found, at=order.at, now=now())
         if cursor is None:
-            return None
+            return _end(order, now())
         order = replace(order, cursor=cursor)
         if now() >= until:
             return messages.work(order)
+
+
+def _end(order: Enrol, now: datetime) -> None:
+    """The order has been followed; a campaign that only waited for it looks whether it is at its end."""
+    for _ in range(RACES):
+        campaign = store.find(order.organization_id, order.campaign_id)
+        try:
+            store.end_enrolment(campaign, order.order_id, at=now)
+        except Conflict:
+            continue
+        return messages.tell_pacer([Wake(organization_id=order.organization_id, campaign_id=order.campaign_id)])
+    raise Conflict
 
 
 def _seconds_to_wait(order: Enrol, now: datetime) -> int:

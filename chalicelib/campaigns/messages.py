@@ -25,8 +25,18 @@ class Wake(CampaignEvent, frozen=True, tag="wake"):
     """Look at the campaign: who is due, whose lease ran out, has its start time come."""
 
 
+class GivenUp(CampaignEvent, frozen=True, tag="givenUp"):
+    """An operator waits no longer for the call under way."""
+
+    contact_id: str
+
+
 class Enrol(Struct, frozen=True, kw_only=True, rename="camel", tag_field="type", tag="enrol"):
-    """Enrol contacts in the background: those listed, those of an import or those of a status, from `cursor` on."""
+    """Enrol contacts in the background: those listed, those of an import or those of a status, from `cursor` on.
+
+    `at` is when that was asked for: who was taken out since is not brought back. The campaign does not end before the
+    order of its `order_id` has been followed.
+    """
 
     organization_id: str
     campaign_id: str
@@ -34,6 +44,8 @@ class Enrol(Struct, frozen=True, kw_only=True, rename="camel", tag_field="type",
     import_id: str | None = None
     status: str | None = None
     cursor: str | None = None
+    order_id: str = ""
+    at: str = ""
 
 
 class Remove(Struct, frozen=True, kw_only=True, rename="camel", tag_field="type", tag="remove"):
@@ -63,13 +75,14 @@ class Audit(Struct, frozen=True, kw_only=True, rename="camel", tag_field="type",
 class WriteResults(Struct, frozen=True, kw_only=True, rename="camel", tag_field="type", tag="results"):
     """Write a campaign's results as a workbook, from the contact after `cursor` on.
 
-    `version` is how the campaign stood at the beginning, `parts` names the parts gathered so far, `keys` the keys of
-    `customData` found in them.
+    `version` is how the campaign stood at the beginning, `as_of` when that was, `parts` names the parts gathered so
+    far, `keys` the keys of `customData` found in them.
     """
 
     organization_id: str
     campaign_id: str
     version: str = ""
+    as_of: str = ""
     cursor: str | None = None
     parts: list[str] = []
     keys: list[str] = []
@@ -85,4 +98,4 @@ def tell_pacer(events: Iterable[CampaignEvent]) -> None:
 
 def work(job: Job, *, delay_seconds: int = 0) -> None:
     """Post a job for the worker, to be begun after a delay."""
-    sqs.send(settings().jobs_queue, [job], delay_seconds=delay_seconds)
+    sqs.send(settings().jobs_queue, [job], tenant=job.organization_id, delay_seconds=delay_seconds)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from datetime import datetime
 from enum import StrEnum
 from typing import Any
 
@@ -9,12 +10,16 @@ import msgspec
 from msgspec import Struct
 from msgspec.structs import fields
 
+from chalicelib import clock
 from chalicelib.agents.health import WELL, Health
 from chalicelib.calls.model import FAILURES, SUCCESSES, Call, CallState, CallStatus
 from chalicelib.campaigns.settings import CampaignSettings
 
 WAITING, IN_FLIGHT = "waiting", "in_flight"
 """The two counters a call is in before it has a final status."""
+
+WITHDRAWALS = "withdrawals"
+"""What a withdrawal adds to beside them."""
 
 
 class CampaignStatus(StrEnum):
@@ -38,7 +43,25 @@ class Campaign(CampaignSettings, kw_only=True):
     completed_at: str | None = None
     created_at: str
     updated_at: str
+    resumed_at: str | None = None
+    """When it was started last: what the agent said before does not count any more."""
+
     wake_at: str | None = None
+    enrolments: set[str] = msgspec.field(default_factory=set)
+    """The orders to enrol that are being followed."""
+
+    enrolments_until: str | None = None
+    """By when they are given up, unless they come further."""
+
+    withdrawals: int = 0
+    """How often a contact was taken out."""
+
+    news: set[str] = msgspec.field(default_factory=set)
+    """The attempts whose rows keep what no queue took; see `calls.store`."""
+
+    last_writes: list[str] = msgspec.field(default_factory=list)
+    """The last calls that were booked before it completed, by `Call.write`: their updates are told first."""
+
     waiting: int = 0
     in_flight: int = 0
     success: int = 0
@@ -69,6 +92,10 @@ class Campaign(CampaignSettings, kw_only=True):
     @property
     def total(self) -> int:
         return self.waiting + self.in_flight + self.successful + self.unsuccessful + self.skipped
+
+    def enrols(self, now: datetime) -> bool:
+        """Whether contacts are still being added in the background."""
+        return bool(self.enrolments) and self.enrolments_until is not None and self.enrolments_until > clock.stamp(now)
 
     def counters(self) -> dict[str, Any]:
         """The counters as the API shows them."""

@@ -18,13 +18,13 @@ import msgspec
 from msgspec import Struct
 from msgspec.structs import replace
 
-from chalicelib import ids, records
+from chalicelib import clock, ids, records
 from chalicelib.aws import s3
 from chalicelib.calls import store as calls
 from chalicelib.calls.model import Call, CallStatus
 from chalicelib.campaigns import messages, store
 from chalicelib.campaigns.messages import WriteResults
-from chalicelib.campaigns.model import Campaign
+from chalicelib.campaigns.model import Campaign, CampaignStatus
 from chalicelib.contacts import store as contacts
 from chalicelib.contacts.model import Contact
 from chalicelib.workbooks import writer
@@ -66,17 +66,30 @@ class Result(Struct, frozen=True, array_like=True):
     custom_data: dict[str, Any]
 
 
-def link(campaign: Campaign, *, now: datetime) -> str | None:
-    """Where a campaign's results can be downloaded; None while they are being written, which this may begin."""
+class Download(Struct, frozen=True, rename="camel"):
+    """Where results can be downloaded, for an hour, and as of when they are."""
+
+    url: str
+    as_of: str | None
+
+
+def download(campaign: Campaign, *, now: datetime) -> Download | None:
+    """A campaign's results; None while they are being written, which this may begin."""
     key = _key(campaign.organization_id, campaign.campaign_id, "results.xlsx")
     found = s3.stored(key)
-    if found and (found[1].get("version") == version(campaign) or now - found[0] < FRESH):
-        return s3.link(key, f"{campaign.name}.xlsx")
+    if found and _is_fresh(campaign, found[1].get("version"), now - found[0]):
+        return Download(s3.link(key, f"{campaign.name}.xlsx"), found[1].get("as-of"))
     begun = s3.stored(_begun(campaign))
     if begun is None or now - begun[0] > LONGEST:
         _begin(campaign)
         messages.work(WriteResults(organization_id=campaign.organization_id, campaign_id=campaign.campaign_id))
     return None
+
+
+def _is_fresh(campaign: Campaign, written: str | None, age: timedelta) -> bool:
+    """Whether a workbook tells how the campaign stands; while calls go on, how it stood a moment ago."""
+    goes_on = campaign.status is CampaignStatus.RUNNING or campaign.in_flight > 0
+    return written == version(campaign) or (goes_on and age < FRESH)
 
 
 def _begin(campaign: Campaign) -> None:
@@ -95,9 +108,9 @@ def write(order: WriteResults, *, now: Now, until: datetime) -> None:
     A slice that is gathered again has a name of its own, and the workbook is written of those that follow one another.
     Raises NotFound, also for a slice that another has written a workbook of.
     """
-    campaign = store.find(order.organization_id, order.campaign_id, consistent=True)
+    campaign = store.find(order.organization_id, order.campaign_id)
     if not order.version:
-        order = replace(order, version=version(campaign))
+        order = replace(order, version=version(campaign), as_of=clock.stamp(now()))
     name = ids.new_id()
     with tempfile.TemporaryDirectory(prefix="results-") as place:
         keys, cursor = _gather(order, Path(place) / name, now, until)
@@ -149,9 +162,10 @@ def _finish(campaign: Campaign, order: WriteResults, place: Path) -> None:
     earlier = order.parts[:-1]
     for name in earlier:
         s3.fetch(_part(order, name), place / name)
-    workbook(place / "results.xlsx", campaign, _results(place / name for name in order.parts), order.keys)
+    results = _results(place / name for name in order.parts)
+    workbook(place / "results.xlsx", campaign, results, order.keys, as_of=order.as_of)
     key = _key(campaign.organization_id, campaign.campaign_id, "results.xlsx")
-    s3.put(key, place / "results.xlsx", version=order.version)
+    s3.put(key, place / "results.xlsx", **{"version": order.version, "as-of": order.as_of})
     for name in earlier:
         s3.delete(_part(order, name))
     s3.delete(_begun(campaign))
@@ -164,7 +178,7 @@ def _results(parts: Iterable[Path]) -> Iterator[Result]:
             yield from decode(records.opened(record))
 
 
-def workbook(path: Path, campaign: Campaign, results: Iterable[Result], keys: list[str]) -> None:
+def workbook(path: Path, campaign: Campaign, results: Iterable[Result], keys: list[str], *, as_of: str) -> None:
     """Write results to a file; the rows may be any number, memory holds one."""
     book = writer.Workbook()
     summary = book.sheet("Summary", ["status", "contacts"], [26, 12])
@@ -179,7 +193,7 @@ def workbook(path: Path, campaign: Campaign, results: Iterable[Result], keys: li
         sheet.append(writer.row(sheet, [*each.values, *custom]))
     if sheet is None:
         _sheet(book, 1, keys)
-    _summarize(summary, campaign, counts)
+    _summarize(summary, campaign, counts, as_of)
     book.save(path)
 
 
@@ -188,7 +202,7 @@ def _sheet(book: writer.Workbook, number: int, keys: list[str]) -> Any:
     return book.sheet(name, [*COLUMNS, *keys], COLUMNS.values())
 
 
-def _summarize(sheet: Any, campaign: Campaign, counts: Counter[str]) -> None:
+def _summarize(sheet: Any, campaign: Campaign, counts: Counter[str], as_of: str) -> None:
     """The number of contacts by status, with a chart; below it the campaign's dates."""
     from openpyxl.chart import BarChart, Reference
 
@@ -199,7 +213,7 @@ def _summarize(sheet: Any, campaign: Campaign, counts: Counter[str]) -> None:
     sheet.append([])
     for name, value in (("campaign", campaign.name), ("status", campaign.status.value)):
         sheet.append([name, writer.safe(sheet, value)])
-    for name, at in (("startedAt", campaign.started_at), ("completedAt", campaign.completed_at)):
+    for name, at in (("startedAt", campaign.started_at), ("completedAt", campaign.completed_at), ("asOf", as_of)):
         sheet.append([name, at])
     chart = BarChart()
     chart.type, chart.legend, chart.title = "bar", None, "Contacts by status"

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import Annotated, Any, Literal
 
 import msgspec
@@ -37,7 +37,10 @@ routes = http.Routes(__name__)
 
 DEFAULT_LIMIT, DEFAULT_CALLS_LIMIT = 20, 50
 AT_ONCE = 1_000
-"""Contact ids enrolled while the request waits; more go to the worker, as many to a message."""
+"""Contacts enrolled, or looked at for a redial, while the request waits; more go to the worker."""
+
+PATIENCE = timedelta(seconds=20)
+"""What a request may take; the rest of its work goes to the worker."""
 
 EndedStatus = Literal[
     "SUCCESS", "FAILED", "NO_ANSWER", "BUSY", "PROMISE_TO_PAY", "REFUSED", "CALLBACK_REQUESTED", "SKIPPED"
@@ -76,8 +79,9 @@ def create(request: Request) -> Response:
     _known(campaign.organization_id, contact_ids)
     store.add(campaign)
     if contact_ids:
-        enrolment.enrol(campaign.organization_id, campaign.campaign_id, contact_ids, now=now)
-        campaign = store.find(campaign.organization_id, campaign.campaign_id, consistent=True)
+        at = campaign.created_at
+        enrolment.enrol(campaign.organization_id, campaign.campaign_id, contact_ids, at=at, now=now)
+        campaign = store.find(campaign.organization_id, campaign.campaign_id)
     return http.ok(campaign.view(), 201, location=f"/campaigns/{campaign.campaign_id}")
 
 
@@ -152,7 +156,7 @@ def change(request: Request) -> Response:
     now = clock.now()
     wanted = request.json(CampaignChange).given()
     for _ in range(RACES):
-        campaign = store.find(request.identity.organization_id, request.id(), consistent=True)
+        campaign = store.find(request.identity.organization_id, request.id())
         try:
             return http.ok(store.change(campaign, _changes(campaign, wanted, now), at=now).view())
         except Conflict:
@@ -178,7 +182,7 @@ def _changes(campaign: Campaign, wanted: dict[str, Any], now: datetime) -> dict[
 @routes.delete(f"{BASE}/campaigns/{{id}}")
 def remove(request: Request) -> Response:
     organization_id, campaign_id = request.identity.organization_id, request.id()
-    store.remove(store.find(organization_id, campaign_id, consistent=True), at=clock.now())
+    store.remove(store.find(organization_id, campaign_id), at=clock.now())
     messages.work(Remove(organization_id=organization_id, campaign_id=campaign_id))
     return http.no_content()
 
@@ -204,13 +208,14 @@ def enrol(request: Request) -> Response:
         return http.ok(_enrol_now(organization_id, campaign_id, ids_))
     campaign = store.find(organization_id, campaign_id)
     for order in _orders(organization_id, campaign_id, wanted):
-        messages.work(order)
+        enrolment.begin(order, now=clock.now())
     return http.ok({"campaignId": campaign_id, "totalContacts": campaign.total}, 202)
 
 
 def _enrol_now(organization_id: str, campaign_id: str, contact_ids: list[str]) -> enrolment.Enrolled:
     """Enrol what can be an id; the rest is not found."""
-    done = enrolment.enrol(organization_id, campaign_id, list(filter(is_id, contact_ids)), now=clock.now())
+    now, known = clock.now(), list(filter(is_id, contact_ids))
+    done = enrolment.enrol(organization_id, campaign_id, known, at=clock.stamp(now), now=now)
     odd = [contact_id for contact_id in dict.fromkeys(contact_ids) if not is_id(contact_id)]
     return msgspec.structs.replace(done, not_found=[*done.not_found, *odd])
 
@@ -259,20 +264,29 @@ def withdraw(request: Request) -> Response:
     return http.no_content()
 
 
+@routes.post(f"{BASE}/campaigns/{{id}}/contacts/{{contactId}}/cancel")
+def cancel(request: Request) -> Response:
+    enrolment.give_up(request.identity.organization_id, request.id(), request.id("contactId"))
+    return http.ok({"campaignId": request.id(), "contactId": request.id("contactId")}, 202)
+
+
 @routes.post(f"{BASE}/campaigns/{{id}}/redial")
 def redial(request: Request) -> Response:
     wanted = request.json(RedialRequest)
-    campaign = store.find(request.identity.organization_id, request.id(), consistent=True)
-    statuses = list(dict.fromkeys(CallStatus(status) for status in wanted.call_status))
-    messages.work(
-        Redial(
-            organization_id=campaign.organization_id,
-            campaign_id=campaign.campaign_id,
-            statuses=statuses,
-            before=clock.stamp(clock.now()),
-        )
+    campaign = store.find(request.identity.organization_id, request.id())
+    now = clock.now()
+    order = Redial(
+        organization_id=campaign.organization_id,
+        campaign_id=campaign.campaign_id,
+        statuses=list(dict.fromkeys(CallStatus(status) for status in wanted.call_status)),
+        before=clock.stamp(now),
     )
-    return http.ok({"requeued": sum(map(campaign.counted, statuses))}, 202)
+    if campaign.total <= AT_ONCE:
+        requeued = enrolment.redial(order, now=clock.now, until=now + PATIENCE)
+    else:
+        requeued = sum(map(campaign.counted, order.statuses))
+        messages.work(order)
+    return http.ok({"requeued": requeued}, 202)
 
 
 @routes.post(f"{BASE}/campaigns/{{id}}/audit")
@@ -292,9 +306,9 @@ def show_audit(request: Request) -> Response:
 
 @routes.get(f"{BASE}/campaigns/{{id}}/results")
 def show_results(request: Request) -> Response:
-    campaign = store.find(request.identity.organization_id, request.id(), consistent=True)
-    url = results.link(campaign, now=clock.now())
-    return http.ok({"url": url}) if url else http.ok({"campaignId": campaign.campaign_id}, 202)
+    campaign = store.find(request.identity.organization_id, request.id())
+    found = results.download(campaign, now=clock.now())
+    return http.ok(found) if found else http.ok({"campaignId": campaign.campaign_id}, 202)
 
 
 @routes.get(f"{BASE}/contacts/{{id}}/calls")

@@ -23,6 +23,7 @@ def started(campaign: Campaign, now: datetime) -> dict[str, object]:
         "scheduled_at": None,
         "health": WELL,
         "started_at": campaign.started_at or clock.stamp(now),
+        "resumed_at": clock.stamp(now),
         "wake_at": clock.minute(now),
     }
 

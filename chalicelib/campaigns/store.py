@@ -11,7 +11,7 @@ from typing import Any
 from msgspec import Struct
 from msgspec.structs import replace
 from pynamodb.attributes import UnicodeAttribute
-from pynamodb.expressions.condition import Condition
+from pynamodb.expressions.condition import Condition, size
 from pynamodb.expressions.update import Action
 
 from chalicelib import clock
@@ -25,6 +25,7 @@ from chalicelib.aws.dynamodb import (
     get,
     index,
     listed,
+    still,
     table,
     update_if,
 )
@@ -33,6 +34,9 @@ from chalicelib.errors import CampaignRunning, Conflict, NotFound
 from chalicelib.totals.store import Kind, count
 
 WAKE_SHARDS = 8
+NEWS_KEPT = 1_000
+"""Attempts whose news waits in their rows; a campaign's row has 400 KB at most."""
+
 RACES = 5
 DELETED, AUDITS = "#deleted", "#audits"
 """Beside an organization's campaigns: those deleted whose calls are not removed yet, and the audits' reports."""
@@ -66,9 +70,9 @@ class CampaignKey(Struct, frozen=True):
     campaign_id: str
 
 
-def find(organization_id: str, campaign_id: str, *, consistent: bool = False) -> Campaign:
+def find(organization_id: str, campaign_id: str) -> Campaign:
     """A campaign. Raises NotFound."""
-    row = get(CampaignRow, organization_id, campaign_id, consistent=consistent)
+    row = get(CampaignRow, organization_id, campaign_id)
     if row is None:
         raise NotFound
     return row.value(Campaign)
@@ -140,19 +144,25 @@ def move(
     changes: dict[str, Any],
     *,
     claims: int = 0,
+    enrols: bool = False,
     zones: Iterable[str] = (),
     tag: object = "campaign",
 ) -> None:
     """Add to a transaction what its calls do to their campaign: differences of its counters, and fields to set.
 
-    With `claims` new calls in flight it requires that the campaign is RUNNING and has slots for all of them.
+    The news of attempts that it holds is done with. With `claims` new calls in flight it requires that the campaign is
+    RUNNING and has slots for all of them; with `enrols`, that nobody was taken out since it was read.
     """
     new = replace(campaign, **changes)
     attributes = CampaignRow.get_attributes()
     actions = [attributes[name].add(change) for name, change in moves.items() if change]
     if new_zones := set(zones) - campaign.zones:
         actions.append(CampaignRow.zones.add(new_zones))
+    if campaign.news:
+        actions.append(CampaignRow.news.delete(campaign.news))
     condition = CampaignRow.status == campaign.status
+    if enrols:
+        condition &= still(CampaignRow.withdrawals, campaign.withdrawals)
     if claims:
         taken = moves[IN_FLIGHT]
         condition &= CampaignRow.in_flight <= campaign.max_concurrent_calls - taken
@@ -163,20 +173,58 @@ def move(
     transaction.update(row, [*actions, *_assignments(new, changes)], condition, tag=tag)
 
 
-def complete(campaign: Campaign, *, at: datetime) -> bool:
-    """End a campaign that has nobody waiting and nobody in flight. Returns whether that is still so."""
+def complete(campaign: Campaign, last_writes: list[str], *, at: datetime) -> bool:
+    """End a campaign with nobody waiting, in flight or being enrolled. Returns whether that is still so.
+
+    `last_writes` are the calls that were booked last.
+    """
     nobody = (CampaignRow.waiting == 0) & (CampaignRow.in_flight == 0)
+    nobody &= CampaignRow.enrolments.does_not_exist() | (CampaignRow.enrolments_until <= clock.stamp(at))
     changes = {
         "status": CampaignStatus.COMPLETED,
         "status_reason": None,
         "completed_at": clock.stamp(at),
         "wake_at": None,
+        "last_writes": last_writes,
     }
     try:
         change(campaign, changes, condition=nobody, at=at)
     except Conflict:
         return False
     return True
+
+
+def begin_enrolment(organization_id: str, campaign_id: str, order_id: str, *, until: datetime) -> None:
+    """The campaign does not end before an order to enrol has been followed, or makes no progress. Raises NotFound."""
+    row = CampaignRow(organization_id, campaign_id)
+    actions = [CampaignRow.enrolments.add({order_id}), CampaignRow.enrolments_until.set(clock.stamp(until))]
+    try:
+        update_if(row, actions, CampaignRow.campaign_id.exists())
+    except Conflict:
+        raise NotFound from None
+
+
+def end_enrolment(campaign: Campaign, order_id: str, *, at: datetime) -> None:
+    """An order to enrol has been followed: the campaign looks whether it is at its end. Raises Conflict."""
+    looking = campaign.status in (CampaignStatus.RUNNING, CampaignStatus.PAUSED)
+    changes = {"wake_at": clock.minute(at)} if looking else {}
+    actions = [CampaignRow.enrolments.delete({order_id}), *_assignments(replace(campaign, **changes), changes)]
+    row = CampaignRow(campaign.organization_id, campaign.campaign_id)
+    update_if(row, actions, CampaignRow.status == campaign.status)
+
+
+def keep_news(
+    transaction: Transaction, organization_id: str, campaign_id: str, attempt_id: str, *, at: datetime
+) -> None:
+    """Add to a transaction that the campaign looks at once at what an attempt's row keeps."""
+    wake = [CampaignRow.wake_at.set(clock.minute(at)), CampaignRow.wake_shard.set(_shard(campaign_id))]
+    room = CampaignRow.news.does_not_exist() | (size(CampaignRow.news) < NEWS_KEPT)
+    transaction.update(
+        CampaignRow(organization_id, campaign_id),
+        [CampaignRow.news.add({attempt_id}), *wake],
+        CampaignRow.campaign_id.exists() & room,
+        tag="campaign",
+    )
 
 
 def remove(campaign: Campaign, *, at: datetime) -> None:
@@ -208,7 +256,7 @@ def put_audit(organization_id: str, campaign_id: str, report: AuditReport) -> No
 
 def audit_of(organization_id: str, campaign_id: str) -> AuditReport:
     """The report of a campaign's last audit. Raises NotFound."""
-    row = get(AuditRow, organization_id + AUDITS, campaign_id, consistent=True)
+    row = get(AuditRow, organization_id + AUDITS, campaign_id)
     if row is None:
         raise NotFound("The campaign was not audited yet.")
     report: AuditReport = row.report

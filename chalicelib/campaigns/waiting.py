@@ -7,7 +7,7 @@ from enum import StrEnum
 
 from chalicelib import clock
 from chalicelib.agents import health
-from chalicelib.calls.model import Call
+from chalicelib.calls.model import PHONE_BUSY, Call
 from chalicelib.campaigns import hours
 from chalicelib.campaigns.model import Campaign, CampaignStatus
 
@@ -18,6 +18,7 @@ class Reason(StrEnum):
     OUTSIDE_CALLING_HOURS = "outside-calling-hours"
     CAMPAIGN_NOT_RUNNING = "campaign-not-running"
     WAITING_FOR_RETRY = "waiting-for-retry"
+    PHONE_IN_ANOTHER_CALL = "phone-in-another-call"
     WAITING_FOR_SLOT = "waiting-for-slot"
     AGENT_UNAVAILABLE = "agent-unavailable"
 
@@ -34,8 +35,12 @@ def why(campaign: Campaign, call: Call, zone: str, *, now: datetime) -> tuple[Re
     opening = hours.opening(campaign.calling_hours, ready, zone)
     if opening != ready:
         return Reason.OUTSIDE_CALLING_HOURS, clock.stamp(opening) if opening else None
+    if due > now and call.release_reason is None:
+        return Reason.WAITING_FOR_RETRY, clock.stamp(due)
+    if due > now and call.release_reason == PHONE_BUSY:
+        return Reason.PHONE_IN_ANOTHER_CALL, clock.stamp(due)
+    if health.unavailable(campaign.health):
+        return Reason.AGENT_UNAVAILABLE, clock.stamp(max(health.next_try(campaign.health, now), due))
     if due > now:
         return Reason.WAITING_FOR_RETRY, clock.stamp(due)
-    if health.away(campaign.health, now):
-        return Reason.AGENT_UNAVAILABLE, clock.stamp(health.next_probe(campaign.health, now))
     return Reason.WAITING_FOR_SLOT, clock.stamp(now)

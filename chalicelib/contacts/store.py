@@ -63,9 +63,9 @@ class PhoneRow(Row):
     attempt_id = UnicodeAttribute(null=True, attr_name="attemptId")
 
 
-def find(organization_id: str, contact_id: str, *, consistent: bool = False) -> Contact:
+def find(organization_id: str, contact_id: str) -> Contact:
     """A contact. Raises NotFound."""
-    row = get(ContactRow, organization_id, contact_id, consistent=consistent)
+    row = get(ContactRow, organization_id, contact_id)
     if row is None:
         raise NotFound
     return row.value(Contact)
@@ -190,9 +190,9 @@ def _changed(old: Contact, changes: dict[str, Any]) -> Contact:
 
 def owners(organization_id: str, phones: Iterable[str]) -> dict[str, Contact | None]:
     """The known ones of the phones, each with its contact; None for one that is barred and nobody's."""
-    gates = batch(PhoneRow, [(organization_id, phone) for phone in phones], consistent=True)
+    gates = batch(PhoneRow, [(organization_id, phone) for phone in phones])
     keys = [(organization_id, gate.contact_id) for gate in gates if gate.contact_id]
-    people = {row.contact_id: row.value(Contact) for row in batch(ContactRow, keys, consistent=True)}
+    people = {row.contact_id: row.value(Contact) for row in batch(ContactRow, keys)}
     return {gate.phone: people.get(gate.contact_id) if gate.contact_id else None for gate in gates}
 
 
@@ -202,7 +202,7 @@ def change(organization_id: str, contact_id: str, changes: dict[str, Any], *, at
     Raises NotFound, PhoneTaken, and CallUnderWay when the phone would change during a call.
     """
     for _ in range(RACES):
-        row = get(ContactRow, organization_id, contact_id, consistent=True)
+        row = get(ContactRow, organization_id, contact_id)
         if row is None:
             raise NotFound
         try:
@@ -272,7 +272,7 @@ def _refusal(cancelled: Cancelled) -> Exception:
 def remove(organization_id: str, contact_id: str) -> None:
     """Delete a contact. Raises NotFound, and CallUnderWay while an attempt is on its phone."""
     for _ in range(RACES):
-        row = get(ContactRow, organization_id, contact_id, consistent=True)
+        row = get(ContactRow, organization_id, contact_id)
         if row is None:
             raise NotFound
         contact = row.value(Contact)
@@ -299,8 +299,8 @@ class Written(Struct, frozen=True):
 
 def written_by(organization_id: str, contact_ids: Iterable[str], *, import_id: str) -> list[Written]:
     """Those of the contacts that exist, as they are right now, with what an import still has to do with them."""
-    rows = batch(ContactRow, [(organization_id, contact_id) for contact_id in contact_ids], consistent=True)
-    gates = batch(PhoneRow, [(organization_id, row.phone) for row in rows], consistent=True)
+    rows = batch(ContactRow, [(organization_id, contact_id) for contact_id in contact_ids])
+    gates = batch(PhoneRow, [(organization_id, row.phone) for row in rows])
     busy = {gate.phone for gate in gates if gate.attempt_id}
     return [Written(row.value(Contact), row.import_id == import_id, row.phone in busy) for row in rows]
 
@@ -317,8 +317,9 @@ def take_back(transaction: Transaction, contact: Contact, *, import_id: str) -> 
 
 
 def note_call(organization_id: str, contact_id: str, attempt_id: str, *, outcome: str | None, at: str) -> None:
-    """Record that an attempt ended, unless the contact is gone or already shows this or a newer attempt."""
-    newer = ContactRow.last_attempt_id.does_not_exist() | (ContactRow.last_attempt_id < attempt_id)
+    """Record that an attempt ended `at`, unless the contact is gone or shows one that ended later."""
+    later = ContactRow.last_called_at.does_not_exist() | (ContactRow.last_called_at < at)
+    latest = later | (ContactRow.last_attempt_id == attempt_id)
     changes = {
         "is_called": True,
         "last_called_at": at,
@@ -329,7 +330,7 @@ def note_call(organization_id: str, contact_id: str, attempt_id: str, *, outcome
     }
     try:
         update_if(
-            ContactRow(organization_id, contact_id), _assignments(changes), ContactRow.contact_id.exists() & newer
+            ContactRow(organization_id, contact_id), _assignments(changes), ContactRow.contact_id.exists() & latest
         )
     except Conflict:
         return

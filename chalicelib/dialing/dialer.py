@@ -7,19 +7,19 @@ from datetime import datetime
 from typing import Any
 
 from chalicelib import agents, clock
-from chalicelib.agents.contract import Accepted, Agent, CallOrder, NotPlaced
-from chalicelib.agents.health import Verdict
+from chalicelib.agents.contract import Accepted, Agent, CallOrder, Declined, NotPlaced, OutcomeUnknown
+from chalicelib.agents.health import Said, Verdict
 from chalicelib.aws import sqs
 from chalicelib.calls import store
-from chalicelib.calls.model import CallState, Result
+from chalicelib.calls.model import PHONE_BUSY, CallState, Result
 from chalicelib.calls.store import AlreadyClaimed, AttemptKey, NotCallable, PhoneBusy, PhoneChanged
 from chalicelib.campaigns import hours
 from chalicelib.campaigns import store as campaigns
-from chalicelib.campaigns.messages import tell_pacer
 from chalicelib.campaigns.model import Campaign, CampaignStatus
 from chalicelib.contacts import store as contacts
 from chalicelib.contacts.model import Contact
 from chalicelib.dialing.messages import Dial, Ended, Heard, Released, Skipped
+from chalicelib.dialing.telling import tell
 from chalicelib.errors import Failure, NotFound
 from chalicelib.log import logger
 from chalicelib.settings import settings
@@ -30,6 +30,13 @@ PHONE_BUSY_SECONDS = 60
 AGAIN_SECONDS = {Verdict.FULL: 5, Verdict.AWAY: 60, Verdict.REFUSED: 0}
 """When a call that the agent did not place is tried again."""
 
+UNKNOWN_PHONE_SECONDS = 900
+"""When a contact is tried again whose phone belongs to nobody: its row is gone, which a person must mend."""
+
+UNREAD_SECONDS = 30
+SLACK_SECONDS = 60
+"""What a dialer may take beside waiting for the agent."""
+
 RACES = 5
 
 
@@ -37,11 +44,11 @@ class Release(Failure):
     """The claim goes back without a call; see `Released`."""
 
     def __init__(
-        self, reason: str, delay_seconds: int = 0, *, verdict: Verdict | None = None, zone: str | None = None
+        self, reason: str, delay_seconds: int = 0, *, said: Said | None = None, zone: str | None = None
     ) -> None:
         super().__init__(reason)
         self.delay_seconds = delay_seconds
-        self.verdict = verdict
+        self.said = said
         self.zone = zone
 
 
@@ -61,28 +68,30 @@ def dial(order: Dial, *, agent: Callable[[str], Agent], now: Callable[[], dateti
     key = AttemptKey(order.organization_id, order.campaign_id, order.contact_id, order.attempt_id)
     state = CallState.QUEUED
     try:
-        contact = _claim(order, key, now)
+        campaign = _campaign(order)
+        voice = agent(campaign.agent.provider)
+        contact = _claim(order, key, campaign, _longest(order, voice), now)
         state = CallState.CALLING
-        campaign = _allowed(order, contact, now)
-        _place(key, campaign, contact, agent(campaign.agent.provider))
+        campaign = _last_look(order, contact, now)
+        _place(key, campaign, contact, voice, now)
     except AlreadyClaimed:
         logger().info("dial order came again", attemptId=order.attempt_id)
     except NotCallable as refusal:
-        tell_pacer([Skipped(**_about(order), reason=str(refusal))])
+        tell(Skipped(**_about(order), reason=str(refusal)), now=now())
     except Release as release:
         logger().info("call released", attemptId=order.attempt_id, reason=str(release))
-        tell_pacer(
-            [
-                Released(
-                    **_about(order),
-                    state=state,
-                    reason=str(release),
-                    delay_seconds=release.delay_seconds,
-                    verdict=release.verdict,
-                    zone=release.zone,
-                )
-            ]
-        )
+        tell(_released(order, state, release), now=now())
+
+
+def _released(order: Dial, state: CallState, release: Release) -> Released:
+    return Released(
+        **_about(order),
+        state=state,
+        reason=str(release),
+        delay_seconds=release.delay_seconds,
+        said=release.said,
+        zone=release.zone,
+    )
 
 
 def _about(order: Dial) -> dict[str, Any]:
@@ -95,44 +104,104 @@ def _about(order: Dial) -> dict[str, Any]:
     }
 
 
-def _claim(order: Dial, key: AttemptKey, now: Callable[[], datetime]) -> Contact:
+def _longest(order: Dial, agent: Agent) -> float:
+    """Seconds of a call's lease: the campaign's, but never shorter than this waits for the agent's answer.
+
+    Of an agent that always waits for the result it need not be longer either: nobody reports a call whose dialer died.
+    """
+    if agent.waits_seconds is not None:
+        return agent.waits_seconds + SLACK_SECONDS
+    return max(order.call_timeout_seconds, settings().agent_timeout_seconds + SLACK_SECONDS)
+
+
+def _claim(
+    order: Dial, key: AttemptKey, campaign: Campaign, lease_seconds: float, now: Callable[[], datetime]
+) -> Contact:
     """Pass the gate; the contact as it is then. Raises AlreadyClaimed, NotCallable, Release."""
     for _ in range(RACES):
         try:
-            contact = contacts.find(order.organization_id, order.contact_id, consistent=True)
+            contact = contacts.find(order.organization_id, order.contact_id)
         except NotFound:
             raise NotCallable("contact was deleted") from None
+        _check_hours(campaign, contact, now())
         store.remember(key, contact.phone, now=now())
         try:
-            lease_until = clock.later(order.call_timeout_seconds, than=now())
-            store.claim(key, order.lease, contact, lease_until, now=now())
+            store.claim(key, order.lease, contact, clock.later(lease_seconds, than=now()), now=now())
         except PhoneChanged:
             continue
         except PhoneBusy:
-            raise Release("the phone is in another call", PHONE_BUSY_SECONDS) from None
+            raise Release(PHONE_BUSY, PHONE_BUSY_SECONDS) from None
         return contact
-    raise Release("the contact's phone keeps changing")
+    raise Release("the contact's phone is not known as its own", UNKNOWN_PHONE_SECONDS)
 
 
-def _allowed(order: Dial, contact: Contact, now: Callable[[], datetime]) -> Campaign:
-    """The campaign, read after the claim: no call claimed after a stop or outside the hours goes on. Raises Release."""
+def _campaign(order: Dial) -> Campaign:
+    """The campaign, if it may call right now. Raises Release."""
     try:
-        campaign = campaigns.find(order.organization_id, order.campaign_id, consistent=True)
+        campaign = campaigns.find(order.organization_id, order.campaign_id)
     except NotFound:
         raise Release("the campaign was deleted") from None
     if campaign.status is not CampaignStatus.RUNNING:
         raise Release(f"the campaign is {campaign.status}")
-    if campaign.calling_hours is not None:
-        zone, at = hours.zone(campaign.calling_hours, contact.phone), now()
-        if hours.opening(campaign.calling_hours, at, zone) != at:
-            raise Release("outside the calling hours", zone=zone)
+    if campaign.in_flight > campaign.max_concurrent_calls:
+        raise Release("the campaign may make fewer calls at a time now")
     return campaign
 
 
-def _place(key: AttemptKey, campaign: Campaign, contact: Contact, agent: Agent) -> None:
+def _check_hours(campaign: Campaign, contact: Contact, at: datetime) -> None:
+    """Raises Release outside the hours."""
+    if campaign.calling_hours is not None:
+        zone = hours.zone(campaign.calling_hours, contact.phone)
+        if hours.opening(campaign.calling_hours, at, zone) != at:
+            raise Release("outside the calling hours", zone=zone)
+
+
+def _last_look(order: Dial, contact: Contact, now: Callable[[], datetime]) -> Campaign:
+    """The campaign, read after the claim: no call claimed after a stop or outside the hours goes on. Raises Release.
+
+    Nobody was asked yet: whatever fails here gives the call back.
+    """
+    try:
+        campaign = _campaign(order)
+        _check_hours(campaign, contact, now())
+    except Release:
+        raise
+    except Exception as failure:
+        logger().exception("campaign not read", attemptId=order.attempt_id)
+        raise Release("the campaign could not be read", UNREAD_SECONDS) from failure
+    return campaign
+
+
+def _place(key: AttemptKey, campaign: Campaign, contact: Contact, agent: Agent, now: Callable[[], datetime]) -> None:
     """Ask the agent. Raises Release when it surely began no call."""
-    provider = campaign.agent.provider
-    order = CallOrder(
+    try:
+        answer = agent.place(_order(key, campaign, contact))
+    except NotPlaced as refusal:
+        logger().warning("call not placed", attemptId=key.attempt_id, reason=str(refusal))
+        said = _said(refusal.verdict, now(), str(refusal))
+        raise Release(str(refusal), AGAIN_SECONDS[refusal.verdict], said=said) from None
+    except Exception as unknown:  # noqa: BLE001 (whatever it is, a call may have begun)
+        logger().warning("outcome unknown", attemptId=key.attempt_id, reason=str(unknown), exc_info=True)
+        tell(_unknown(key, unknown, now()), now=now())
+        return
+    match answer:
+        case Accepted():
+            if campaign.health.troubled:
+                tell(heard(key, _said(Verdict.TAKEN, now())), now=now())
+        case Declined():
+            tell(ended(key, answer.result, _said(Verdict.DECLINED, now(), answer.words), now=now()), now=now())
+        case _:
+            tell(ended(key, answer, waited=True, now=now()), now=now())
+
+
+def _unknown(key: AttemptKey, why: Exception, now: datetime) -> Heard:
+    if isinstance(why, OutcomeUnknown):
+        return heard(key, _said(Verdict.UNKNOWN, now, str(why)), why.said)
+    return heard(key, _said(Verdict.UNKNOWN, now, "the agent's answer cannot be understood"))
+
+
+def _order(key: AttemptKey, campaign: Campaign, contact: Contact) -> CallOrder:
+    return CallOrder(
         phone_number=contact.phone,
         first_name=contact.first_name,
         last_name=contact.last_name,
@@ -141,36 +210,34 @@ def _place(key: AttemptKey, campaign: Campaign, contact: Contact, agent: Agent) 
         campaign_id=key.campaign_id,
         contact_id=key.contact_id,
         campaign_type=campaign.campaign_type,
-        callback_url=f"{settings().public_url}/auto-calling/agents/{provider}/webhook",
+        callback_url=f"{settings().public_url}/auto-calling/agents/{campaign.agent.provider}/webhook",
     )
-    try:
-        answer = agent.place(order)
-    except NotPlaced as refusal:
-        logger().warning("call not placed", attemptId=key.attempt_id, reason=str(refusal))
-        raise Release(str(refusal), AGAIN_SECONDS[refusal.verdict], verdict=refusal.verdict) from None
-    except Exception as unknown:  # noqa: BLE001 (whatever it is, a call may have begun)
-        logger().warning("outcome unknown", attemptId=key.attempt_id, reason=str(unknown), exc_info=True)
-        tell_pacer([heard(key, Verdict.UNKNOWN)])
-        return
-    if not isinstance(answer, Accepted):
-        tell_pacer([ended(key, answer)])
-    elif campaign.health.troubled:
-        tell_pacer([heard(key, Verdict.TAKEN)])
 
 
-def heard(key: AttemptKey, verdict: Verdict) -> Heard:
+def _said(verdict: Verdict, now: datetime, words: str = "") -> Said:
+    return Said(verdict, words, clock.stamp(now))
+
+
+def heard(key: AttemptKey, said: Said, answer: str | None = None) -> Heard:
     """The news of what an agent does."""
     return Heard(
-        organization_id=key.organization_id, campaign_id=key.campaign_id, attempt_id=key.attempt_id, verdict=verdict
+        organization_id=key.organization_id,
+        campaign_id=key.campaign_id,
+        contact_id=key.contact_id,
+        attempt_id=key.attempt_id,
+        said=said,
+        answer=answer,
     )
 
 
-def ended(key: AttemptKey, result: Result) -> Ended:
-    """The news that an attempt ended."""
+def ended(key: AttemptKey, result: Result, said: Said | None = None, *, now: datetime, waited: bool = False) -> Ended:
+    """The news that an attempt ended; without anything else said, that the agent reports results."""
     return Ended(
         organization_id=key.organization_id,
         campaign_id=key.campaign_id,
         contact_id=key.contact_id,
         attempt_id=key.attempt_id,
         result=result,
+        said=said or _said(Verdict.ENDED, now),
+        waited=waited,
     )

@@ -6,26 +6,28 @@ from collections.abc import Iterable
 
 from msgspec import Struct
 
-from chalicelib.agents.health import Verdict
+from chalicelib.agents.health import Said
 from chalicelib.aws import sqs
 from chalicelib.calls.model import CallState, Result
-from chalicelib.campaigns.messages import CampaignEvent, Wake
+from chalicelib.campaigns.messages import CampaignEvent, GivenUp, Wake
 from chalicelib.settings import settings
 
 
 class Ended(CampaignEvent, frozen=True, tag="ended"):
-    """An attempt ended with a result."""
+    """An attempt ended with a result. `waited`: the agent answered with it, holding the dialer all the time."""
 
     contact_id: str
     attempt_id: str
     result: Result
+    said: Said | None = None
+    waited: bool = False
 
 
 class Released(CampaignEvent, frozen=True, tag="released"):
     """A claim ended without a call: it goes back to waiting, dialed again `delay_seconds` from now at the earliest.
 
     `state` is where the dialer leaves the call: QUEUED when it was turned away at the gate, CALLING when it had passed.
-    `verdict` is what that says of the agent, where it was asked; `zone` where the call waits from now on, if elsewhere.
+    `said` is what that says of the agent, where it was asked; `zone` where the call waits from now on, if elsewhere.
     """
 
     contact_id: str
@@ -34,15 +36,17 @@ class Released(CampaignEvent, frozen=True, tag="released"):
     state: CallState
     reason: str
     delay_seconds: int = 0
-    verdict: Verdict | None = None
+    said: Said | None = None
     zone: str | None = None
 
 
 class Heard(CampaignEvent, frozen=True, tag="heard"):
-    """What a try to place a call says of the agent, when the call itself goes on."""
+    """What a try to place a call says of the agent, when the call itself goes on; its `answer` if it says no result."""
 
+    contact_id: str
     attempt_id: str
-    verdict: Verdict
+    said: Said
+    answer: str | None = None
 
 
 class Skipped(CampaignEvent, frozen=True, tag="skipped"):
@@ -54,7 +58,10 @@ class Skipped(CampaignEvent, frozen=True, tag="skipped"):
     reason: str
 
 
-Event = Wake | Ended | Released | Skipped | Heard
+CallEvent = Ended | Released | Skipped | Heard | GivenUp
+"""What may change a call."""
+
+Event = Wake | CallEvent
 
 
 class Dial(Struct, frozen=True, kw_only=True, rename="camel"):
@@ -68,6 +75,6 @@ class Dial(Struct, frozen=True, kw_only=True, rename="camel"):
     call_timeout_seconds: int
 
 
-def dial(orders: Iterable[Dial]) -> None:
-    """Post dial orders."""
-    sqs.send(settings().dial_queue, orders)
+def dial(organization_id: str, orders: Iterable[Dial]) -> None:
+    """Post an organization's dial orders."""
+    sqs.send(settings().dial_queue, orders, tenant=organization_id)

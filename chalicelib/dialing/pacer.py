@@ -16,13 +16,13 @@ import msgspec
 from msgspec import Struct
 from msgspec.structs import replace
 
-from chalicelib import clock, ids
+from chalicelib import agents, clock, ids
 from chalicelib.agents import health
-from chalicelib.agents.health import Verdict
+from chalicelib.agents.health import Said, Verdict
 from chalicelib.aws import sqs
 from chalicelib.aws.dynamodb import TRANSACTION_LIMIT, Cancelled, Transaction
 from chalicelib.calls import store
-from chalicelib.calls.model import ANY_ZONE, Call, CallState
+from chalicelib.calls.model import ANY_ZONE, Attempt, Call, CallState
 from chalicelib.calls.store import Candidate
 from chalicelib.campaigns import hours, schedule
 from chalicelib.campaigns import store as campaigns
@@ -33,6 +33,7 @@ from chalicelib.dialing import policy
 from chalicelib.dialing.messages import Dial, Ended, Event, Heard, Released, dial
 from chalicelib.errors import Conflict, NotFound
 from chalicelib.log import logger
+from chalicelib.settings import settings
 
 CHUNK = 40
 """Calls booked in one transaction: each takes two writes, which leaves room to claim as many more."""
@@ -98,70 +99,109 @@ def pace(organization_id: str, campaign_id: str, events: Sequence[Event], *, now
     if organization_id.endswith(campaigns.DELETED):
         owner = organization_id.removesuffix(campaigns.DELETED)
         return work(Remove(organization_id=owner, campaign_id=campaign_id))
-    verdicts = [verdict for event in events if (verdict := _verdict(event))]
     stale: set[str] = set()
+    counted = False
     for _ in range(STEPS):
         try:
-            campaign = campaigns.find(organization_id, campaign_id, consistent=True)
+            campaign = campaigns.find(organization_id, campaign_id)
         except NotFound:
             return None
+        all_events = [*events, *_kept_news(campaign)]
         try:
-            more = _step(_start_if_due(campaign, now()), events, verdicts, stale, now())
+            more = _step(_start_if_due(campaign, now()), all_events, [] if counted else all_events, stale, now())
         except Conflict:
             continue
         if not more:
             return None
-        verdicts = []
+        counted = True
     raise Conflict
 
 
-def _verdict(event: Event) -> Verdict | None:
-    """What an event says of the agent."""
-    match event:
-        case Ended():
-            return Verdict.TAKEN
-        case Released() | Heard():
-            return event.verdict
-    return None
+def _kept_news(campaign: Campaign) -> list[Event]:
+    """What no queue took; see `telling`."""
+    return [sqs.decode(news, Event) for news in store.news_of(campaign.news)] if campaign.news else []
 
 
-def _step(
-    campaign: Campaign, events: Sequence[Event], verdicts: Sequence[Verdict], stale: set[str], now: datetime
-) -> bool:
+def _said(campaign: Campaign, events: Iterable[Event]) -> list[Said]:
+    """What events say of the agent; nothing that was said before the campaign was started last."""
+    since = campaign.resumed_at or ""
+    said = [event.said for event in events if isinstance(event, Ended | Released | Heard) and event.said]
+    return [each for each in said if not each.at or each.at >= since]
+
+
+def _step(campaign: Campaign, events: Sequence[Event], heard: Sequence[Event], stale: set[str], now: datetime) -> bool:
     """Write one transaction's worth of what there is to do. Returns whether there may be more.
 
-    Raises Conflict when something moved in between; candidates that turn out not to be waiting become `stale`.
+    `heard` is what was not counted for the agent's health before. Raises Conflict when something moved in between;
+    candidates that turn out not to be waiting become `stale`.
     """
     woken = any(isinstance(event, Wake) for event in events)
     bookings = _decide(campaign, events, sweep=woken, now=now)
     more, bookings = len(bookings) > CHUNK, bookings[:CHUNK]
+    campaign = replace(campaign, news=set()) if more else campaign
     for booking in bookings:
         _tell_contact(booking)
-    changes = _agent_changes(campaign, verdicts, now)
+    changes = _agent_changes(campaign, heard, bookings, now)
     look = _look(replace(campaign, **changes), bookings, stale, now)
     try:
         campaign = _write(campaign, bookings, look, changes, now)
     except Cancelled as cancelled:
         stale |= {claim.candidate.contact_id for claim in look.claims} & cancelled.failed.keys()
         raise
-    dial(_order(campaign, claim) for claim in look.claims)
-    if not campaign.waiting and not campaign.in_flight and campaign.status in (RUNNING, PAUSED):
-        if campaigns.complete(campaign, at=now):
+    _dial(campaign, look.claims, now)
+    if _is_over(campaign, now):
+        if campaigns.complete(campaign, [each.new.next_write for each in bookings], at=now):
             work(Audit(organization_id=campaign.organization_id, campaign_id=campaign.campaign_id))
         return False
     return more or look.more
 
 
-def _agent_changes(campaign: Campaign, verdicts: Sequence[Verdict], now: datetime) -> dict[str, Any]:
-    """What the agent's answers change of the campaign: its health, and at worst its status."""
+def _dial(campaign: Campaign, claims: Sequence[Claim], now: datetime) -> None:
+    """Order claimed calls; when that fails they wait again at once, and not only when their leases run out."""
+    try:
+        dial(campaign.organization_id, (_order(campaign, claim) for claim in claims))
+    except sqs.SendFailed:
+        queued = store.find_many(campaign.campaign_id, [claim.candidate.contact_id for claim in claims])
+        bookings = [
+            Booking(call, call.waiting(now, now=now)) for call in queued.values() if call.state is CallState.QUEUED
+        ]
+        if bookings:
+            _write(campaign, bookings, Look(), {}, now)
+        raise
+
+
+def _is_over(campaign: Campaign, now: datetime) -> bool:
+    idle = not campaign.waiting and not campaign.in_flight and not campaign.enrols(now)
+    return idle and campaign.status in (RUNNING, PAUSED)
+
+
+def _agent_changes(
+    campaign: Campaign, heard: Sequence[Event], bookings: Sequence[Booking], now: datetime
+) -> dict[str, Any]:
+    """What the agent's answers, and its silence, change of the campaign: its health, at worst its status."""
+    silent = [Said(Verdict.SILENT) for each in bookings if _ran_out(each)]
     after = health.after(
-        campaign.health, verdicts, cap=campaign.max_concurrent_calls, in_flight=campaign.in_flight, now=now
+        campaign.health,
+        [*_said(campaign, heard), *silent],
+        cap=campaign.max_concurrent_calls,
+        in_flight=campaign.in_flight,
+        now=now,
     )
+    if any(isinstance(event, Ended) and event.waited for event in heard):
+        after = replace(after, waits=True)
     changes: dict[str, Any] = {} if after == campaign.health else {"health": after}
-    reason = health.pause_reason(after, now)
-    if reason and campaign.status is RUNNING:
-        changes |= {"status": PAUSED, "status_reason": reason}
+    if campaign.status is RUNNING:
+        reason = health.pause_reason(after, now)
+        changes |= {"status": PAUSED} if reason else {}
+        reason = reason or health.trouble(after)
+        changes |= {"status_reason": reason} if reason != campaign.status_reason else {}
     return changes
+
+
+def _ran_out(booking: Booking) -> bool:
+    """Whether an attempt ended because nobody reported it in time."""
+    last = booking.new.attempts[-1] if len(booking.new.attempts) > len(booking.old.attempts) else None
+    return last is not None and last.presumed and (last.outcome or "").startswith(policy.NO_RESULT)
 
 
 def _start_if_due(campaign: Campaign, now: datetime) -> Campaign:
@@ -170,7 +210,7 @@ def _start_if_due(campaign: Campaign, now: datetime) -> Campaign:
         return campaign
     if clock.moment(campaign.scheduled_at) > now:
         return campaign
-    if not campaign.total:
+    if not campaign.total and not campaign.enrols(now):
         changes = {"status_reason": EMPTY_AT_START, "scheduled_at": None, "wake_at": None}
         return campaigns.change(campaign, changes, at=now)
     return campaigns.change(campaign, schedule.started(campaign, now), at=now)
@@ -178,7 +218,7 @@ def _start_if_due(campaign: Campaign, now: datetime) -> Campaign:
 
 def _decide(campaign: Campaign, events: Sequence[Event], *, sweep: bool, now: datetime) -> list[Booking]:
     """What the events, and with `sweep` the leases that ran out, make of their calls."""
-    about = [event for event in events if not isinstance(event, Wake | Heard)]
+    about = [event for event in events if not isinstance(event, Wake)]
     overdue = store.in_flight(campaign.campaign_id, SWEEP, overdue=now) if sweep and campaign.in_flight else []
     concerned = [each.contact_id for each in [*about, *overdue]]
     old = store.find_many(campaign.campaign_id, concerned) if concerned else {}
@@ -193,37 +233,54 @@ def _decide(campaign: Campaign, events: Sequence[Event], *, sweep: bool, now: da
 
 
 def _tell_contact(booking: Booking) -> None:
-    """The contact shows its last attempt; before the booking, since it can be repeated."""
-    if len(booking.new.attempts) > len(booking.old.attempts):
-        last = booking.new.attempts[-1]
-        contacts.note_call(
-            booking.new.organization_id,
-            booking.new.contact_id,
-            last.attempt_id,
-            outcome=last.outcome,
-            at=last.ended_at,
-        )
+    """The contact shows the attempt that ended last; before the booking, since it can be repeated."""
+    for attempt in booking.new.attempts:
+        if attempt not in booking.old.attempts and not _only_shortened(attempt, booking.old):
+            contacts.note_call(
+                booking.new.organization_id,
+                booking.new.contact_id,
+                attempt.attempt_id,
+                outcome=attempt.outcome,
+                at=attempt.ended_at,
+            )
+
+
+def _only_shortened(attempt: Attempt, old: Call) -> bool:
+    """Whether all that changed of an attempt is its summary, which the contact does not show."""
+    return any(replace(each, summary=attempt.summary) == attempt for each in old.attempts)
 
 
 def _look(campaign: Campaign, bookings: Sequence[Booking], stale: set[str], now: datetime) -> Look:
     """Who is next, as far as there are slots and the transaction has room."""
     moves = _moves(bookings)
-    slots = health.slots(
-        campaign.health, cap=campaign.max_concurrent_calls, in_flight=campaign.in_flight + moves[IN_FLIGHT], now=now
-    )
+    slots = health.slots(campaign.health, cap=_cap(campaign), in_flight=campaign.in_flight + moves[IN_FLIGHT], now=now)
     if campaign.status is not RUNNING or not campaign.waiting + moves[WAITING]:
         return Look()
     if not slots:
-        return Look(next_due=health.next_probe(campaign.health, now) if health.away(campaign.health, now) else None)
+        again = health.next_try(campaign.health, now)
+        return Look(next_due=again if again > now else None)
     limit = min(slots, TRANSACTION_LIMIT - 2 - 2 * len(bookings))
     changing = stale | {booking.old.contact_id for booking in bookings}
     found, closed_until = _waiting(campaign, limit + len(changing) + 1, now)
     due = [each for each in found if each.contact_id not in changing and each.due_at <= clock.stamp(now)]
     later = [clock.moment(each.due_at) for each in found if each.due_at > clock.stamp(now)] + closed_until
     claims = [Claim(each, each.attempt_id or ids.new_id()) for each in due[:limit]]
-    again = any(_waits_now(booking.new, now) for booking in bookings)
-    more = len(claims) < slots and (len(due) > limit or again)
+    again_now = any(_waits_now(booking.new, now) for booking in bookings)
+    more = len(claims) < slots and (len(due) > limit or again_now)
     return Look(claims, min(later, default=None), more)
+
+
+def _cap(campaign: Campaign) -> int:
+    """Calls at a time. While an agent holds its dialers, more than there are would only wait in the queue."""
+    if _waits_seconds(campaign) is None:
+        return campaign.max_concurrent_calls
+    return min(campaign.max_concurrent_calls, settings().dialer_max_concurrency)
+
+
+def _waits_seconds(campaign: Campaign) -> float | None:
+    """How long a call holds its dialer at most; None where the agent reports results later."""
+    always = agents.waits_seconds(campaign.agent.provider)
+    return settings().agent_timeout_seconds if always is None and campaign.health.waits else always
 
 
 def _waits_now(call: Call, now: datetime) -> bool:
@@ -252,12 +309,12 @@ def _write(
     probed = health.probed(changes.get("health", campaign.health), len(look.claims), now)
     changes = changes if probed == campaign.health else changes | {"health": probed}
     after = replace(campaign, **changes, **{name: getattr(campaign, name) + n for name, n in moves.items()})
-    lease = clock.later(policy.QUEUE_LEASE_SECONDS, than=now)
+    lease = clock.later(policy.queue_lease(_waits_seconds(campaign)), than=now)
     wake_at = schedule.next_wake(
         after, next_lease=_next_lease(after, look, lease, now), next_due=look.next_due, now=now
     )
     changes = changes if wake_at == campaign.wake_at else changes | {"wake_at": wake_at}
-    if not bookings and not look.claims:
+    if not bookings and not look.claims and not campaign.news:
         return campaigns.change(campaign, changes, at=now) if changes else campaign
     transaction = Transaction()
     for booking in bookings:
@@ -268,7 +325,7 @@ def _write(
     zones = {booking.new.zone for booking in bookings} - {ANY_ZONE}
     campaigns.move(transaction, campaign, moves, changes, claims=len(look.claims), zones=zones)
     transaction.commit()
-    return replace(after, **changes)
+    return replace(after, **changes, news=set())
 
 
 def _moves(bookings: Sequence[Booking]) -> Counter[str]:

@@ -11,22 +11,41 @@ from datetime import datetime, timedelta
 import msgspec
 
 from chalicelib import clock
-from chalicelib.calls.model import Attempt, Call, CallState, CallStatus, Result, Retry
-from chalicelib.dialing.messages import Ended, Released, Skipped
+from chalicelib.calls.model import OUTCOME_LIMIT, Attempt, Call, CallState, CallStatus, Result, Retry
+from chalicelib.campaigns.messages import GivenUp
+from chalicelib.dialing.messages import CallEvent, Ended, Heard, Released, Skipped
 
 SUMMARIES_KEPT = 5
-"""Of a call's attempts, the last; a summary can be 4,000 characters, a row 400 KB."""
+"""Of a call's attempts, the last; a summary can be 4,000 characters."""
+
+HISTORY_BYTES = 200_000
+"""Of a call's attempts as JSON: its row has 400 KB at most. Redials add attempts without end, so the oldest go."""
 
 QUEUE_LEASE_SECONDS = 120
 """How long a claimed call may wait for its dialer before it is claimed anew."""
 
+CALLS_BEFORE = 12
+"""Calls of an agent that holds its dialers, which a claimed one may have to wait for as well: of so many campaigns."""
+
+LONGEST_QUEUE_LEASE_SECONDS = 3_600
+
 CALLBACK_HORIZON = timedelta(days=14)
 NO_RESULT = "no result from the agent"
+GIVEN_UP = "given up by an operator"
+WITHDRAWN = "taken out of the campaign"
 
 replace = msgspec.structs.replace
 
 
-def after(call: Call, event: Ended | Released | Skipped, retry: Retry, *, now: datetime) -> Call | None:
+def queue_lease(waits_seconds: float | None) -> float:
+    """Seconds a claimed call may wait for its dialer: longer than any wait in the queue, so that none is ordered twice.
+
+    `waits_seconds` is how long an agent that answers with results holds a dialer.
+    """
+    return min(QUEUE_LEASE_SECONDS + CALLS_BEFORE * (waits_seconds or 0), LONGEST_QUEUE_LEASE_SECONDS)
+
+
+def after(call: Call, event: CallEvent, retry: Retry, *, now: datetime) -> Call | None:
     """The call after an event of it."""
     match event:
         case Ended():
@@ -35,6 +54,10 @@ def after(call: Call, event: Ended | Released | Skipped, retry: Retry, *, now: d
             return _released(call, event, now)
         case Skipped():
             return _skipped(call, event, now)
+        case Heard():
+            return _answered(call, event)
+        case GivenUp():
+            return _presumed(call, GIVEN_UP, now) if call.state is CallState.CALLING else None
 
 
 def expired(call: Call, *, now: datetime) -> Call | None:
@@ -44,14 +67,14 @@ def expired(call: Call, *, now: datetime) -> Call | None:
     if call.state is CallState.QUEUED:
         return call.waiting(now, now=now)
     if call.state is CallState.CALLING:
-        return _final(call, Result(call_status=CallStatus.FAILED, outcome=NO_RESULT), now, presumed=True)
+        return _presumed(call, NO_RESULT, now)
     return None
 
 
 def next_due(result: Result, call: Call, retry: Retry, *, now: datetime) -> datetime | None:
     """When a call that ended with `result` is dialed again; None when it is final.
 
-    A callback the contact asked for, between now and 14 days ahead, is dialed once; other outcomes as often and as
+    A callback the contact asked for, at most 14 days ahead, is dialed once; other outcomes as often and as
     late as the retry policy says. Together never more than its attempts and one callback.
     """
     if call.leaving:
@@ -66,15 +89,17 @@ def next_due(result: Result, call: Call, retry: Retry, *, now: datetime) -> date
 
 
 def _callback(result: Result, call: Call, now: datetime) -> datetime | None:
+    """When a contact wants to be called back: now, if the moment passed between the conversation and its booking."""
     if call.called_back or result.callback_at is None:
         return None
     try:
         at = clock.moment(result.callback_at)
     except ValueError:
         return None
-    if at.tzinfo is None or not now < at <= now + CALLBACK_HORIZON:
+    if at.tzinfo is None or at > now + CALLBACK_HORIZON:
         return None
-    return at
+    began = clock.moment(call.started_at) if call.started_at else now
+    return max(at, now) if at > began else None
 
 
 def _ended(call: Call, attempt_id: str, result: Result, retry: Retry, *, now: datetime) -> Call | None:
@@ -83,50 +108,56 @@ def _ended(call: Call, attempt_id: str, result: Result, retry: Retry, *, now: da
         if due is None:
             return _final(call, result, now)
         callback = result.call_status is CallStatus.CALLBACK_REQUESTED
-        attempts = _history(call.attempts, _attempt(call, result, now))
-        call = replace(call, attempts=attempts, attempt_id=None, called_back=call.called_back or callback)
+        call = _with(call, _attempt(call, result, now))
+        call = replace(call, attempt_id=None, called_back=call.called_back or callback)
         return call.waiting(due, now=now)
     return _corrected(call, attempt_id, result, now)
 
 
 def _corrected(call: Call, attempt_id: str, result: Result, now: datetime) -> Call | None:
-    """A late result of an attempt whose end was only presumed."""
-    known = [attempt.attempt_id for attempt in call.attempts if attempt.presumed]
-    if attempt_id not in known:
+    """A result of an attempt that has ended: the truth where its end was only presumed, else what was missing."""
+    known = next((attempt for attempt in call.attempts if attempt.attempt_id == attempt_id), None)
+    if known is None:
         return None
-    attempts = [
-        _attempt_of(attempt.attempt_id, attempt.started_at, result, now)
-        if attempt.attempt_id == attempt_id
-        else attempt
-        for attempt in call.attempts
-    ]
+    better = _reported(known, result) if known.presumed else _completed(known, result)
+    if better == known:
+        return None
+    attempts = [better if attempt is known else attempt for attempt in call.attempts]
     call = replace(call, attempts=attempts, updated_at=clock.stamp(now))
-    if attempts[-1].attempt_id != attempt_id or call.state in (CallState.QUEUED, CallState.CALLING):
-        return call
+    last = attempts[-1] is better and call.state in (CallState.WAITING, CallState.DONE)
+    return call.finished(now=now, never_dialed="") if known.presumed and last else call
+
+
+def _reported(presumed: Attempt, result: Result) -> Attempt:
+    """An attempt with what became of it after all; when it ended is kept, as nobody tells."""
+    return _attempt_of(presumed.attempt_id, presumed.started_at, result, clock.moment(presumed.ended_at))
+
+
+def _completed(known: Attempt, result: Result) -> Attempt:
+    """An attempt with what a second report adds to it: a recording ready later, a fuller summary; never its status."""
+    fuller = len(result.summary or "") > len(known.summary or "")
     return replace(
-        call, state=CallState.DONE, call_status=result.call_status, due_at=None, attempt_id=None, skip_reason=None
+        known,
+        outcome=known.outcome or result.outcome,
+        summary=result.summary if fuller else known.summary,
+        duration=result.duration if known.duration is None else known.duration,
+        recording_url=known.recording_url or result.recording_url,
     )
 
 
 def _released(call: Call, event: Released, now: datetime) -> Call | None:
     if not _holds(call, event, event.state):
         return None
+    if call.leaving:
+        return call.finished(now=now, never_dialed=WITHDRAWN)
     elsewhere = replace(call, zone=event.zone or call.zone)
-    return elsewhere.waiting(now + timedelta(seconds=event.delay_seconds), now=now)
+    return elsewhere.waiting(now + timedelta(seconds=event.delay_seconds), now=now, because=event.reason)
 
 
 def _skipped(call: Call, event: Skipped, now: datetime) -> Call | None:
     if not _holds(call, event, CallState.QUEUED):
         return None
-    return replace(
-        call,
-        state=CallState.DONE,
-        call_status=CallStatus.SKIPPED,
-        skip_reason=event.reason,
-        attempt_id=None,
-        due_at=None,
-        updated_at=clock.stamp(now),
-    )
+    return call.finished(now=now, never_dialed=event.reason)
 
 
 def _holds(call: Call, event: Released | Skipped, state: CallState) -> bool:
@@ -137,23 +168,32 @@ def _holds(call: Call, event: Released | Skipped, state: CallState) -> bool:
     return (call.state, call.attempt_id, call.lease) == (state, event.attempt_id, event.lease)
 
 
+def _answered(call: Call, event: Heard) -> Call | None:
+    """A call under way keeps what its agent answered without saying how it ended: a person can read it."""
+    under_way = call.state is CallState.CALLING and call.attempt_id == event.attempt_id
+    if not under_way or not event.answer or call.answer:
+        return None
+    return replace(call, answer=event.answer[:OUTCOME_LIMIT])
+
+
+def _presumed(call: Call, outcome: str, now: datetime) -> Call:
+    """A call under way of which nobody will tell any more, as it seems."""
+    outcome = f"{outcome}; its answer: {call.answer}" if call.answer else outcome
+    return _final(call, Result(call_status=CallStatus.FAILED, outcome=outcome).cut(), now, presumed=True)
+
+
 def _final(call: Call, result: Result, now: datetime, *, presumed: bool = False) -> Call:
-    return replace(
-        call,
-        state=CallState.DONE,
-        call_status=result.call_status,
-        attempts=_history(call.attempts, _attempt(call, result, now, presumed=presumed)),
-        attempt_id=None,
-        due_at=None,
-        started_at=None,
-        updated_at=clock.stamp(now),
-    )
+    return _with(call, _attempt(call, result, now, presumed=presumed)).finished(now=now, never_dialed="")
 
 
-def _history(earlier: list[Attempt], last: Attempt) -> list[Attempt]:
-    """Attempts with one more. Redials add to them without end, a row has one: only the last keep their summaries."""
-    whole = max(len(earlier) + 1 - SUMMARIES_KEPT, 0)
-    return [*(replace(attempt, summary=None) for attempt in earlier[:whole]), *earlier[whole:], last]
+def _with(call: Call, last: Attempt) -> Call:
+    """A call with one more attempt, within what a row holds: the earlier ones lose their summaries, the oldest go."""
+    whole = max(len(call.attempts) + 1 - SUMMARIES_KEPT, 0)
+    kept = [*(replace(attempt, summary=None) for attempt in call.attempts[:whole]), *call.attempts[whole:], last]
+    gone = 0
+    while len(msgspec.json.encode(kept[gone:])) > HISTORY_BYTES:
+        gone += 1
+    return replace(call, attempts=kept[gone:], spent=max(call.spent - gone, 0))
 
 
 def _attempt(call: Call, result: Result, now: datetime, *, presumed: bool = False) -> Attempt:

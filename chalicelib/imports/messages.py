@@ -37,4 +37,4 @@ ImportOrder = ContinueImport | WatchImport | UndoImport
 
 def go_on(order: ImportOrder, *, delay_seconds: int = 0) -> None:
     """Post an order for the importer, to be followed after a delay."""
-    sqs.send(settings().imports_queue, [order], delay_seconds=delay_seconds)
+    sqs.send(settings().imports_queue, [order], tenant=order.organization_id, delay_seconds=delay_seconds)

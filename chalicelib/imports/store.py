@@ -102,7 +102,7 @@ def add(new: Import) -> None:
 
 def find(organization_id: str, import_id: str) -> Import:
     """An import. Raises NotFound."""
-    row = get(ImportRow, organization_id, import_id, consistent=True)
+    row = get(ImportRow, organization_id, import_id)
     if row is None:
         raise NotFound
     return row.value(Import)
@@ -157,7 +157,7 @@ def markers(of: Import, *, after: str | None) -> list[Marker]:
 
 def marker(of: Import, chunk: str) -> Marker:
     """A chunk's marker as it is right now. Raises NotFound."""
-    row = get(MarkerRow, _chunks_of(of.organization_id, of.import_id), chunk, consistent=True)
+    row = get(MarkerRow, _chunks_of(of.organization_id, of.import_id), chunk)
     if row is None:
         raise NotFound
     return row.value(Marker)

@@ -12,12 +12,13 @@ from datetime import datetime, timedelta
 from typing import Any
 
 import msgspec
+from msgspec.structs import replace
 
 from chalicelib import clock
 from chalicelib.aws import sqs
 from chalicelib.log import logger
 from chalicelib.realtime import messages, plain, poster, rate, socketio, store
-from chalicelib.realtime.messages import CatchUp, Live, SumUp, Tell
+from chalicelib.realtime.messages import CatchUp, Live, SumUp, Tell, TellLast
 from chalicelib.realtime.model import Feed, Format, Logged, Plan, Socket, Told
 from chalicelib.realtime.poster import Gone, Line, Slow
 
@@ -33,6 +34,10 @@ OVERDUE = timedelta(minutes=1)
 """After which a socket that was set aside should have been told what it missed."""
 
 MOST_TRIES = 6
+WAIT_SECONDS = 1
+MOST_WAITS = 30
+"""How often what comes last waits for what comes before; that is lost then, or was too much to be told one by one."""
+
 SUM_UP_SECONDS = 1
 
 
@@ -60,16 +65,21 @@ def handle(
 
 
 def serve(organization_id: str, messages: Sequence[Live], line: Line, now: Callable[[], datetime]) -> None:
-    """Do in order what an organization's messages ask for; doing it again tells the same events by the same numbers."""
+    """Do what an organization's messages ask for, in order but for what is told last; it may be done again.
+
+    Doing it again tells the same events by the same numbers.
+    """
     told: list[Told] = []
-    for message in messages:
+    for message in sorted(messages, key=lambda each: isinstance(each, TellLast)):
         if isinstance(message, Tell):
             told += message.events
             continue
         if told:
             tell(organization_id, told, line, now)
             told = []
-        if isinstance(message, CatchUp):
+        if isinstance(message, TellLast):
+            tell_last(message, line, now)
+        elif isinstance(message, CatchUp):
             catch_up(organization_id, message.connection_id, line, now)
         else:
             sum_up(organization_id, line, now)
@@ -88,6 +98,14 @@ def tell(organization_id: str, told: Sequence[Told], line: Line, now: Callable[[
         if socket.since is not None and _is_overdue(socket, now()):
             messages.broadcast(CatchUp(organization_id=organization_id, connection_id=socket.connection_id))
             store.hold(socket, socket.since, tries=socket.tries, now=now())
+
+
+def tell_last(order: TellLast, line: Line, now: Callable[[], datetime]) -> None:
+    """Tell what comes after other events, which other streams bring, as soon as those have been told."""
+    if order.tries >= MOST_WAITS or store.are_logged(order.organization_id, order.after):
+        tell(order.organization_id, order.events, line, now)
+    else:
+        messages.work(replace(order, tries=order.tries + 1), delay_seconds=WAIT_SECONDS)
 
 
 def sum_up(organization_id: str, line: Line, now: Callable[[], datetime]) -> None:

@@ -23,6 +23,11 @@ class Event(Struct, frozen=True):
     data: Any
     contact_id: str | None = None
     campaign_id: str | None = None
+    record: str | None = None
+    """What it is known by, where not by the stream's record."""
+
+    after: Sequence[str] = ()
+    """The records of events that are told before it."""
 
 
 def of_contact(new: Contact) -> list[Event]:
@@ -31,13 +36,15 @@ def of_contact(new: Contact) -> list[Event]:
 
 
 def of_call(old: Call | None, new: Call) -> list[Event]:
-    """A call that began, and one whose attempt ended or that was skipped."""
+    """A call that began, one that did not come about after all, and one whose attempt ended or that was skipped."""
     if old is None:
         return []
     if new.state is CallState.CALLING and old.state is not CallState.CALLING:
         return [_update(new, "calling", None, None)]
     if new.call_status is CallStatus.SKIPPED and old.call_status is not CallStatus.SKIPPED:
         return [_update(new, CallStatus.SKIPPED, new.skip_reason, None)]
+    if new.release_reason and old.state is CallState.CALLING:
+        return [_update(new, new.call_status, new.release_reason, None)]
     if new.attempts != old.attempts and new.attempts:
         last = new.attempts[-1]
         return [_update(new, last.call_status, last.outcome, last.summary)]
@@ -53,7 +60,14 @@ def _update(call: Call, status: str, outcome: str | None, summary: str | None) -
         "outcome": outcome,
         "summary": summary,
     }
-    return Event(call.organization_id, "campaign-update", data, call.contact_id, call.campaign_id)
+    return Event(
+        call.organization_id, "campaign-update", data, call.contact_id, call.campaign_id, record_of(call.write)
+    )
+
+
+def record_of(write: str) -> str:
+    """What the update of a write of a call is known by."""
+    return f"call:{write}"
 
 
 def of_campaign(old: Campaign | None, new: Campaign) -> list[Event]:
@@ -64,7 +78,8 @@ def of_campaign(old: Campaign | None, new: Campaign) -> list[Event]:
     events = [Event(new.organization_id, "campaign-progress", progress, campaign_id=new.campaign_id)]
     if new.status is CampaignStatus.COMPLETED and old.status is not CampaignStatus.COMPLETED:
         data = {"campaignId": new.campaign_id, "message": COMPLETED}
-        events.append(Event(new.organization_id, "campaign-complete", data, campaign_id=new.campaign_id))
+        after = tuple(map(record_of, new.last_writes))
+        events.append(Event(new.organization_id, "campaign-complete", data, campaign_id=new.campaign_id, after=after))
     return events
 
 

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
-
 from msgspec import Struct
 
 from chalicelib.aws import sqs
@@ -16,6 +14,15 @@ class Tell(Struct, frozen=True, kw_only=True, rename="camel", tag_field="type", 
 
     organization_id: str
     events: list[Told]
+
+
+class TellLast(Struct, frozen=True, kw_only=True, rename="camel", tag_field="type", tag="tellLast"):
+    """Tell events once others have been told, or after so many tries without those."""
+
+    organization_id: str
+    events: list[Told]
+    after: list[str]
+    tries: int = 0
 
 
 class CatchUp(Struct, frozen=True, kw_only=True, rename="camel", tag_field="type", tag="catchUp"):
@@ -37,20 +44,17 @@ class Refuse(Struct, frozen=True, kw_only=True, rename="camel", tag_field="type"
     connection_id: str
 
 
-Live = Tell | CatchUp | SumUp
-Job = CatchUp | SumUp | Refuse
+Live = Tell | TellLast | CatchUp | SumUp
+Job = TellLast | CatchUp | SumUp | Refuse
 """Orders for the broadcaster travel as jobs while they wait: a FIFO queue delays no single message."""
 
 
 def broadcast(message: Live) -> None:
     """Post something for an organization's sockets, in order with the rest."""
-    sqs.send_in_order(settings().live_events_queue, [message], group=_group)
-
-
-def _group(message: Live) -> str:
-    return hashlib.sha256(message.organization_id.encode()).hexdigest()
+    sqs.send_in_order(settings().live_events_queue, [message], group=lambda each: sqs.group_of(each.organization_id))
 
 
 def work(job: Job, *, delay_seconds: int) -> None:
     """Post a job for the worker, to be begun after a delay."""
-    sqs.send(settings().jobs_queue, [job], delay_seconds=delay_seconds)
+    tenant = None if isinstance(job, Refuse) else job.organization_id
+    sqs.send(settings().jobs_queue, [job], tenant=tenant, delay_seconds=delay_seconds)

@@ -19,7 +19,7 @@ from chalicelib.imports import store as imports
 from chalicelib.log import logger
 from chalicelib.realtime import events, messages, poster, socketio, store
 from chalicelib.realtime.events import Event
-from chalicelib.realtime.messages import Tell
+from chalicelib.realtime.messages import Tell, TellLast
 from chalicelib.realtime.model import Told
 from chalicelib.realtime.poster import Gone, Line, Slow
 from chalicelib.settings import settings
@@ -40,7 +40,7 @@ def handle(records: Iterable[dict[str, Any]], *, line: Line = poster, now: Calla
         if _table(record) == settings().connections_table:
             opening += _opening(record)
         for n, event in enumerate(_events(record)):
-            told[event.organization_id].append((f"{record['eventID']}:{n}", event))
+            told[event.organization_id].append((event.record or f"{record['eventID']}:{n}", event))
     for organization_id, named in told.items():
         if store.is_followed(store.feed(organization_id), now()):
             _announce(organization_id, events.condensed(named))
@@ -76,17 +76,17 @@ def _events(record: dict[str, Any]) -> list[Event]:
 
 def _announce(organization_id: str, named: Sequence[tuple[str, Event]]) -> None:
     people = contacts.find_many(organization_id, {event.contact_id for _, event in named if event.contact_id})
-    told = [
-        Told(
-            record=record,
-            name=event.name,
-            data=msgspec.Raw(msgspec.json.encode(_complete(event, people))),
-            campaign_id=event.campaign_id,
-        )
-        for record, event in named
-    ]
-    for part in _parts(told):
+    told = [(_told(record, event, people), event.after) for record, event in named]
+    for part in _parts([each for each, after in told if not after]):
         messages.broadcast(Tell(organization_id=organization_id, events=part))
+    for each, after in told:
+        if after:
+            messages.broadcast(TellLast(organization_id=organization_id, events=[each], after=list(after)))
+
+
+def _told(record: str, event: Event, people: dict[str, Any]) -> Told:
+    data = msgspec.Raw(msgspec.json.encode(_complete(event, people)))
+    return Told(record=record, name=event.name, data=data, campaign_id=event.campaign_id)
 
 
 def _complete(event: Event, people: dict[str, Any]) -> Any:

@@ -6,7 +6,7 @@ the change it comes from: the same change told again finds its marker and keeps 
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from datetime import datetime, timedelta
 from typing import Any
 
@@ -15,7 +15,7 @@ from pynamodb.attributes import NumberAttribute, TTLAttribute, UnicodeAttribute
 from pynamodb.expressions.update import Action
 
 from chalicelib import clock
-from chalicelib.aws.dynamodb import Busy, Cancelled, Json, Row, Transaction, get, index, table, update_if
+from chalicelib.aws.dynamodb import Busy, Cancelled, Json, Row, Transaction, batch, get, index, table, update_if
 from chalicelib.errors import Conflict
 from chalicelib.realtime.model import Feed, Format, Logged, Plan, Socket, Told
 
@@ -108,7 +108,7 @@ def add_opening(opening: Opening) -> None:
 
 def opening(connection_id: str) -> Opening | None:
     """A connection that has not joined yet."""
-    row = get(ConnectionRow, OPENING, connection_id, consistent=True)
+    row = get(ConnectionRow, OPENING, connection_id)
     return row.value(Opening) if row else None
 
 
@@ -130,7 +130,7 @@ def of_organization(organization_id: str) -> list[Socket]:
 
 def socket(organization_id: str, connection_id: str) -> Socket | None:
     """One socket of an organization."""
-    row = get(ConnectionRow, organization_id, connection_id, consistent=True)
+    row = get(ConnectionRow, organization_id, connection_id)
     return row.value(Socket) if row else None
 
 
@@ -188,7 +188,7 @@ def _update(of: Socket, actions: Sequence[Action]) -> None:
 
 def feed(organization_id: str) -> Feed:
     """Where an organization's events stand."""
-    row = get(FeedRow, organization_id, "feed", consistent=True)
+    row = get(FeedRow, organization_id, "feed")
     return row.value(Feed) if row else Feed(organization_id=organization_id)
 
 
@@ -255,6 +255,16 @@ def log(feed: Feed, plan: Plan, *, now: datetime) -> list[Logged]:
     return sorted(logged, key=lambda each: each.seq)
 
 
+def are_logged(organization_id: str, records: Iterable[str]) -> bool:
+    """Whether events have their numbers, by their records."""
+    wanted = [(_records_of(organization_id), record) for record in records]
+    return len(batch(MarkerRow, wanted)) == len(wanted)
+
+
+def _records_of(organization_id: str) -> str:
+    return f"{organization_id}#records"
+
+
 def let_go(feed: Feed) -> None:
     """What was held has been told."""
     FeedRow(feed.organization_id, "feed").update(actions=[FeedRow.held.remove(), FeedRow.held_at.remove()])
@@ -279,7 +289,7 @@ def _write_part(feed: Feed, part: Sequence[Logged], changes: Sequence[Action], n
     )
     transaction.put(PartRow(_log_of(feed), _place(part[-1].seq), events=list(part), expires_at=now + KEPT))
     for each in part:
-        marker = MarkerRow(f"{feed.organization_id}#records", each.told.record, seq=each.seq, expires_at=now + KEPT)
+        marker = MarkerRow(_records_of(feed.organization_id), each.told.record, seq=each.seq, expires_at=now + KEPT)
         transaction.put(marker, MarkerRow.record.does_not_exist(), tag=each.told.record)
     transaction.commit()
 

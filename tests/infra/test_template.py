@@ -116,10 +116,10 @@ def test_roles_reach_their_own_tables_and_queues_only(resources: Resources) -> N
             *("ContactsTable", "PhoneNumbersTable", "CountersTable", "ImportsTable", "ImportsQueue", "Bucket"),
         },
         "WorkerRole": {
-            *("CampaignsTable", "CallsTable", "CountersTable", "ContactsTable", "ImportsTable"),
+            *("CampaignsTable", "CallsTable", "AttemptsTable", "CountersTable", "ContactsTable", "ImportsTable"),
             *("JobsQueue", "CampaignEventsQueue", "LiveEventsQueue", "ConnectionsTable", "Bucket"),
         },
-        "PacerRole": {*calling, "CountersTable", "CampaignEventsQueue", "DialQueue", "JobsQueue"},
+        "PacerRole": {*calling, "CountersTable", "AttemptsTable", "CampaignEventsQueue", "DialQueue", "JobsQueue"},
         "DialerRole": {*calling, "AttemptsTable", "DialQueue", "CampaignEventsQueue"},
         "ClockRole": {"CampaignsTable", "ConnectionsTable", "CampaignEventsQueue"},
         "PublisherRole": {*STREAMED, "FeedTable", "LiveEventsQueue", "Bucket"},

@@ -4,22 +4,24 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable
 
-from chalicelib.agents.contract import Accepted, CallOrder
+from chalicelib.agents.contract import Accepted, CallOrder, Declined
 from chalicelib.calls.model import CallStatus, Result
 from chalicelib.dialing import dialer
 
-Answer = Result | Accepted | Exception
+Answer = Result | Accepted | Declined | Exception
 
 
 class ScriptedAgent:
     """Gives its answers in order, and the last for ever. An exception is raised."""
+
+    waits_seconds = None
 
     def __init__(self, *answers: Answer, before: Callable[[CallOrder], None] | None = None) -> None:
         self.answers = list(answers) or [Result(call_status=CallStatus.SUCCESS, outcome="done")]
         self.orders: list[CallOrder] = []
         self.before = before
 
-    def place(self, order: CallOrder) -> Result | Accepted:
+    def place(self, order: CallOrder) -> Result | Accepted | Declined:
         if self.before:
             self.before(order)
         self.orders.append(order)

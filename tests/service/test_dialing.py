@@ -16,7 +16,7 @@ from chalicelib.aws import sqs
 from chalicelib.calls import store as calls
 from chalicelib.calls.model import CallStatus, Result
 from chalicelib.campaigns import control
-from chalicelib.campaigns.messages import Wake
+from chalicelib.campaigns.messages import Redial, Wake
 from chalicelib.dialing.messages import Dial, Ended
 from chalicelib.settings import settings
 from tests.service.agents import ScriptedAgent
@@ -54,7 +54,7 @@ def test_no_more_calls_are_queued_than_slots(cloud: Cloud) -> None:
 
 
 def test_a_hundred_slots_are_filled_at_once(cloud: Cloud) -> None:
-    cloud.a_running_campaign(cloud.contacts(130), maxConcurrentCalls=120)
+    cloud.a_running_campaign(cloud.contacts(130), maxConcurrentCalls=120, agent={"provider": "http"})
     assert len(orders(cloud)) == 120
 
 
@@ -517,7 +517,8 @@ def test_redial_calls_those_who_did_not_answer_once_more(cloud: Cloud) -> None:
     cloud.settle()
     reply = cloud.post(f"/campaigns/{campaign_id}/redial", {"callStatus": ["NO_ANSWER", "BUSY"]})
     assert (reply.status, reply.body) == (202, {"requeued": 3})
-    [job] = cloud.take(settings().jobs_queue)[-1:]
+    statuses, now = [CallStatus.NO_ANSWER, CallStatus.BUSY], clock.stamp(clock.now())
+    job = sqs.encode(Redial(organization_id="1", campaign_id=campaign_id, statuses=statuses, before=now))
     app.work(sqs_event([job]), None)
     assert cloud.campaign(campaign_id)["status"] == "PAUSED"
     assert cloud.campaign(campaign_id)["statusCounts"]["PENDING"] == 3

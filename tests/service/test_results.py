@@ -108,7 +108,10 @@ def test_running_campaign_gives_results_of_this_minute(cloud: Cloud) -> None:
     campaign = a_finished_campaign(cloud)
     book_of(cloud, campaign)
     cloud.post(f"/campaigns/{campaign}/contacts", {"contactIds": [cloud.a_contact(phone(10))["id"]]})
-    assert cloud.get(f"/campaigns/{campaign}/results").status == 200
+    assert cloud.get(f"/campaigns/{campaign}/results").status == 202
+    cloud.post(f"/campaigns/{campaign}/start")
+    reply = cloud.get(f"/campaigns/{campaign}/results")
+    assert (reply.status, reply.body["asOf"] < cloud.campaign(campaign)["updatedAt"]) == (200, True)
 
 
 def test_job_that_was_lost_is_begun_again(cloud: Cloud, monkeypatch: pytest.MonkeyPatch) -> None:

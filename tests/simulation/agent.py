@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 from msgspec import Struct
 
 from chalicelib import clock
-from chalicelib.agents.contract import Accepted, CallOrder, NotPlaced, OutcomeUnknown
+from chalicelib.agents.contract import Accepted, CallOrder, Declined, NotPlaced, OutcomeUnknown
 from chalicelib.agents.health import Verdict
 from chalicelib.calls import store
 from chalicelib.calls.model import OUTCOMES, CallStatus, Result
@@ -33,6 +33,8 @@ class Conversation(Struct):
 class PhoneLine:
     """An agent."""
 
+    waits_seconds = None
+
     def __init__(self, world: World) -> None:
         self.world = world
         self._conversations: list[Conversation] = []
@@ -44,7 +46,7 @@ class PhoneLine:
         self._conversations = [each for each in self._conversations if self.world.seconds < each.ends]
         return self._conversations
 
-    def place(self, order: CallOrder) -> Result | Accepted:
+    def place(self, order: CallOrder) -> Result | Accepted | Declined:
         if self.down:
             return self.world.boundary(lambda: self._refuse(Verdict.AWAY))  # type: ignore[no-any-return]
         kind = self._kind()
@@ -97,6 +99,6 @@ class PhoneLine:
     def _report(self, call_id: str, result: Result) -> None:
         self.world.start(
             "webhook",
-            lambda: tell_pacer([dialer.ended(store.attempt(call_id), result)]),
+            lambda: tell_pacer([dialer.ended(store.attempt(call_id), result, now=self.world.now())]),
             failed=lambda error: self.world.at(30, lambda: self._report(call_id, result)),
         )

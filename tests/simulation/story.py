@@ -60,7 +60,8 @@ class Story:
             campaigns.add(campaign)
             self.campaign_ids.append(campaign.campaign_id)
             members = self.random.sample(self.contact_ids, self.random.randint(self.people // 2, self.people))
-            enrolment.enrol(ORGANIZATION, campaign.campaign_id, members, now=self.world.now())
+            at = clock.stamp(self.world.now())
+            enrolment.enrol(ORGANIZATION, campaign.campaign_id, members, at=at, now=self.world.now())
             self._later(30, partial(self._start, campaign.campaign_id))
         for _ in range(self.random.randrange(12)):
             self._later(ACTION_HOURS * 3600, self._action(self.random.choice(self.contact_ids), self._a_campaign_id()))
@@ -152,7 +153,9 @@ class Story:
         self._try(lambda: enrolment.withdraw(ORGANIZATION, campaign_id, contact_id, now=self.world.now()))
 
     def _enrol(self, campaign_id: str) -> None:
-        self._try(lambda: enrolment.enrol(ORGANIZATION, campaign_id, self.contact_ids, now=self.world.now()))
+        now = self.world.now()
+        at = clock.stamp(now)
+        self._try(lambda: enrolment.enrol(ORGANIZATION, campaign_id, self.contact_ids, at=at, now=now))
 
     def _redial(self, campaign_id: str) -> None:
         order = Redial(

@@ -26,12 +26,11 @@ from cryptography.x509.oid import NameOID
 from moto import mock_aws
 
 from chalicelib import agents
-from chalicelib.agents import http
-from chalicelib.agents.contract import Accepted, NotPlaced, OutcomeUnknown
+from chalicelib.agents import http, reports
+from chalicelib.agents.contract import Accepted, Declined, NotPlaced, OutcomeUnknown
 from chalicelib.agents.health import Verdict
-from chalicelib.agents.http import HttpAgent, LateReport, Report, sign, verify
+from chalicelib.agents.http import HttpAgent, sign, verify
 from chalicelib.agents.simulated import SimulatedAgent
-from chalicelib.bodies import decode
 from chalicelib.calls.model import OUTCOMES, CallStatus, Result
 from chalicelib.errors import InvalidBody, Unauthorized
 from tests.simulation.environment import variables
@@ -173,7 +172,7 @@ def line(environment: pytest.MonkeyPatch) -> Iterator[Line]:
     opened.close()
 
 
-def place() -> Result | Accepted:
+def place() -> Result | Accepted | Declined:
     return HttpAgent().place(an_order())
 
 
@@ -245,7 +244,7 @@ def test_accepted_call_reports_later(line: Line) -> None:
 @pytest.mark.parametrize(
     ("status", "verdict"),
     [
-        *((401, Verdict.REFUSED), (403, Verdict.REFUSED), (429, Verdict.FULL)),
+        *((401, Verdict.REFUSED), (402, Verdict.REFUSED), (403, Verdict.REFUSED), (429, Verdict.FULL)),
         *((404, Verdict.AWAY), (405, Verdict.AWAY), (410, Verdict.AWAY)),
     ],
 )
@@ -265,12 +264,12 @@ def test_redirect_is_not_followed(line: Line, status: int) -> None:
 def test_contact_the_agent_cannot_call_has_failed(line: Line, status: int) -> None:
     line.answers(status, b'{"error":"bad number"}')
     answer = place()
-    assert isinstance(answer, Result)
-    assert answer.call_status is CallStatus.FAILED
-    assert str(status) in str(answer.outcome)
+    assert isinstance(answer, Declined)
+    assert answer.result.call_status is CallStatus.FAILED
+    assert str(status) in str(answer.result.outcome)
 
 
-@pytest.mark.parametrize("status", [201, 204, 304, 402, 408, 409, 418, 500, 502, 503, 504])
+@pytest.mark.parametrize("status", [201, 204, 304, 408, 409, 418, 500, 502, 503, 504])
 def test_other_answers_leave_it_open(line: Line, status: int) -> None:
     line.answers(status)
     with pytest.raises(OutcomeUnknown):
@@ -281,13 +280,7 @@ def test_other_answers_leave_it_open(line: Line, status: int) -> None:
     "body",
     [
         *(b"", b"{", b"null", b"[]", b"<html>", b"\xff", b"{}", b'{"outcome":"x"}', b'{"success":"yes"}'),
-        *(
-            b'{"status":"DONE"}',
-            b'{"status":"PENDING"}',
-            b'{"success":true,"duration":-1}',
-            b'{"success":true,"duration":1e300}',
-            b"[" * 100_000,
-        ),
+        *(b'{"status":"DONE"}', b'{"status":"PENDING"}', b"[" * 100_000),
     ],
 )
 def test_answer_that_cannot_be_read_leaves_it_open(line: Line, body: bytes) -> None:
@@ -372,22 +365,16 @@ def test_address_that_leads_nowhere_began_no_call(environment: pytest.MonkeyPatc
 
 
 def test_result_is_cut(line: Line) -> None:
-    line.reports(success=True, outcome="x" * 9_000, summary="y" * 9_000, recordingUrl="z" * 9_000)
+    line.reports(success=True, outcome="x" * 9_000, summary="y" * 9_000, recordingUrl="https://" + "z" * 9_000)
     answer = place()
     assert isinstance(answer, Result)
     assert [len(each or "") for each in (answer.outcome, answer.summary, answer.recording_url)] == [1000, 4000, 2000]
 
 
-@pytest.mark.parametrize("report", [{}, {"status": "CALLING"}, {"status": "SKIPPED"}, {"status": "success"}])
+@pytest.mark.parametrize("report", [{}, {"status": "CALLING"}, {"status": "SKIPPED"}, {"status": "something-new"}])
 def test_report_without_a_status_of_ours_is_refused(report: dict[str, Any]) -> None:
     with pytest.raises(InvalidBody):
-        decode(json.dumps(report).encode(), Report).result()
-
-
-def test_late_report_names_its_call() -> None:
-    with pytest.raises(InvalidBody):
-        decode(b'{"success":true}', LateReport)
-    assert decode(b'{"success":true,"callId":"c"}', LateReport).call_id == "c"
+        reports.read(json.dumps(report).encode()).ending()
 
 
 STAMP = str(int(NOW.timestamp()))

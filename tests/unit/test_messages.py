@@ -14,7 +14,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from moto import mock_aws
 
-from chalicelib.agents.health import Verdict
+from chalicelib.agents.health import Said, Verdict
 from chalicelib.aws import sqs
 from chalicelib.calls.model import CallState, CallStatus
 from chalicelib.campaigns.messages import Audit, Enrol, Redial, Remove, Wake, tell_pacer
@@ -36,9 +36,14 @@ CALL: dict[str, Any] = {**HERE, "contact_id": "contact", "attempt_id": "first"}
     [
         (Wake(**HERE), Event),
         (Ended(**CALL, result=a_result(CallStatus.BUSY, outcome="O‘zbekcha, по-русски", duration=3)), Event),
-        (Released(**CALL, lease=2, state=CallState.QUEUED, reason="busy", verdict=Verdict.FULL, zone="a,b"), Event),
+        (
+            Released(
+                **CALL, lease=2, state=CallState.QUEUED, reason="busy", said=Said(Verdict.FULL, "429"), zone="a,b"
+            ),
+            Event,
+        ),
         (Skipped(**CALL, lease=1, reason="DO_NOT_CALL"), Event),
-        (Heard(**HERE, attempt_id="first", verdict=Verdict.TAKEN), Event),
+        (Heard(**CALL, said=Said(Verdict.TAKEN)), Event),
         (Dial(**CALL, lease=1, call_timeout_seconds=900), Dial),
         (Enrol(**HERE, contact_ids=["a", "b"]), Job),
         (Enrol(**HERE, status="ACTIVE", cursor="c"), Job),
@@ -114,13 +119,13 @@ def queues(monkeypatch: pytest.MonkeyPatch) -> Iterator[Queues]:
 
 def test_any_number_of_messages_is_sent(queues: Queues) -> None:
     orders = [Dial(**{**CALL, "contact_id": str(n)}, lease=1, call_timeout_seconds=900) for n in range(23)]
-    dial(orders)
+    dial("1", orders)
     sent = [sqs.decode(message["Body"], Dial) for message in queues.take(settings().dial_queue)]
     assert sorted(sent, key=lambda order: int(order.contact_id)) == orders
 
 
 def test_events_of_a_campaign_stay_in_order_and_the_same_one_may_be_told_twice(queues: Queues) -> None:
-    told = [Heard(**HERE, attempt_id=str(n % 2), verdict=Verdict.TAKEN) for n in range(12)]
+    told = [Heard(**(CALL | {"attempt_id": str(n % 2)}), said=Said(Verdict.TAKEN)) for n in range(12)]
     tell_pacer(told)
     sent = queues.take(settings().campaign_events_queue)
     assert [sqs.decode(message["Body"], Event) for message in sent] == told
@@ -128,7 +133,7 @@ def test_events_of_a_campaign_stay_in_order_and_the_same_one_may_be_told_twice(q
 
 
 def test_nothing_to_send_asks_for_nothing(queues: Queues) -> None:
-    dial([])
+    dial("1", [])
     assert queues.take(settings().dial_queue) == []
 
 
@@ -140,6 +145,6 @@ def test_message_that_was_not_taken_is_loud(queues: Queues) -> None:
     events.register("before-call.sqs.SendMessageBatch", refuse, unique_id="refuse")
     try:
         with pytest.raises(sqs.SendFailed):
-            dial([Dial(**CALL, lease=1, call_timeout_seconds=900)])
+            dial("1", [Dial(**CALL, lease=1, call_timeout_seconds=900)])
     finally:
         events.unregister("before-call.sqs.SendMessageBatch", unique_id="refuse")
