@@ -9,9 +9,8 @@ import pytest
 
 import app
 from chalicelib import clock
-from chalicelib.agents.contract import Accepted, NotPlaced
+from chalicelib.agents.contract import NotPlaced
 from chalicelib.agents.health import Verdict
-from chalicelib.agents.http import sign
 from chalicelib.aws import sqs
 from chalicelib.calls import store as calls
 from chalicelib.calls.model import CallStatus, Result
@@ -20,12 +19,9 @@ from chalicelib.campaigns.messages import Redial, Wake
 from chalicelib.dialing.messages import Dial, Ended
 from chalicelib.settings import settings
 from tests.service.agents import ScriptedAgent
-from tests.service.aws import WEBHOOK_SECRET, client
+from tests.service.aws import client
+from tests.service.calling import accepted_call, orders, webhook
 from tests.service.cloud import Cloud, in_an, schedule_event, sqs_event
-
-
-def orders(cloud: Cloud) -> list[str]:
-    return cloud.take(settings().dial_queue, 500)
 
 
 def test_campaign_runs_to_its_end_with_exact_counters(cloud: Cloud) -> None:
@@ -89,28 +85,6 @@ def test_agent_gets_the_guides_fields(cloud: Cloud, monkeypatch: pytest.MonkeyPa
     assert order.callback_url.endswith("/auto-calling/agents/simulated/webhook")
 
 
-def accepted_call(cloud: Cloud) -> tuple[str, str, str]:
-    """A call an agent accepted: campaign, contact and call id."""
-    [contact_id] = cloud.contacts(1)
-    campaign_id = cloud.a_running_campaign([contact_id])
-    agent = ScriptedAgent(Accepted())
-    agent.dial(orders(cloud))
-    return campaign_id, contact_id, agent.orders[0].call_id
-
-
-def webhook(cloud: Cloud, body: bytes, *, key: str = WEBHOOK_SECRET, at: datetime | None = None) -> int:
-    """The status a signed webhook is answered with."""
-    timestamp = str(int((at or clock.now()).timestamp()))
-    signature = f"t={timestamp},v1={sign(timestamp, body, key)}"
-    reply = cloud.post(
-        "/agents/http/webhook",
-        body,
-        organization=None,
-        headers={"X-AutoCall-Signature": signature, "Content-Type": "application/json"},
-    )
-    return reply.status
-
-
 def test_webhook_brings_the_result_of_an_accepted_call(cloud: Cloud) -> None:
     campaign_id, contact_id, call_id = accepted_call(cloud)
     assert cloud.call(campaign_id, contact_id)["callStatus"] == "CALLING"
@@ -124,8 +98,8 @@ def test_webhook_brings_the_result_of_an_accepted_call(cloud: Cloud) -> None:
             "duration": 61.4,
         }
     )
-    assert webhook(cloud, body) == 202
-    assert webhook(cloud, body) == 202
+    assert webhook(cloud, body).status == 202
+    assert webhook(cloud, body).status == 202
     cloud.pace_all()
     call = cloud.call(campaign_id, contact_id)
     assert (call["callStatus"], call["conversationOutcome"], call["callDuration"]) == ("PROMISE_TO_PAY", "pays", 61)
@@ -135,8 +109,8 @@ def test_webhook_brings_the_result_of_an_accepted_call(cloud: Cloud) -> None:
 def test_webhook_is_refused_without_a_good_signature(cloud: Cloud) -> None:
     campaign_id, _, call_id = accepted_call(cloud)
     body = msgspec.json.encode({"callId": call_id, "success": True})
-    assert webhook(cloud, body, key="another secret") == 401
-    assert webhook(cloud, body, at=in_an(minutes=-6)) == 401
+    assert webhook(cloud, body, key="another secret").status == 401
+    assert webhook(cloud, body, at=in_an(minutes=-6)).status == 401
     assert cloud.post("/agents/http/webhook", body, organization=None).status == 401
     cloud.pace_all()
     assert cloud.campaign(campaign_id)["inFlightCalls"] == 1
@@ -145,7 +119,7 @@ def test_webhook_is_refused_without_a_good_signature(cloud: Cloud) -> None:
 def test_webhook_of_an_unknown_call_is_not_found(cloud: Cloud) -> None:
     accepted_call(cloud)
     unknown = msgspec.json.encode({"callId": "0192e4a0-0000-7000-8000-000000000000", "success": True})
-    assert webhook(cloud, unknown) == 404
+    assert webhook(cloud, unknown).status == 404
 
 
 def test_one_campaigns_trouble_does_not_hold_up_another(cloud: Cloud) -> None:

@@ -1,0 +1,311 @@
+"""Agents that refuse everybody, never report, are full, away or not configured: no list is burned, and a person is told."""
+
+from __future__ import annotations
+
+import http.server
+import json
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
+from datetime import datetime
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from chalicelib import clock
+from chalicelib.agents.contract import Accepted, Declined, NotPlaced, OutcomeUnknown
+from chalicelib.agents.health import Verdict
+from chalicelib.agents.http import HttpAgent
+from chalicelib.calls.model import CallStatus, Result
+from chalicelib.dialing import dialer, pacer
+from chalicelib.settings import settings
+from tests.service.agents import ScriptedAgent
+from tests.service.calling import accepted_call, orders, report, webhook
+from tests.service.cloud import Cloud, in_an, sqs_event
+
+SUCCESS = Result(call_status=CallStatus.SUCCESS, outcome="done")
+
+
+@contextmanager
+def answering(monkeypatch: pytest.MonkeyPatch, status: int, body: bytes = b"") -> Iterator[list[str]]:
+    """An HTTP agent that answers every request alike; what it was asked for."""
+    asked: list[str] = []
+
+    class Handler(http.server.BaseHTTPRequestHandler):
+        def do_POST(self) -> None:
+            asked.append(json.loads(self.rfile.read(int(self.headers["Content-Length"])))["callId"])
+            self.send_response(status)
+            self.send_header("Content-Length", str(len(body)))
+            self.end_headers()
+            self.wfile.write(body)
+
+        def log_message(self, *_: object) -> None:
+            return
+
+    with http.server.ThreadingHTTPServer(("127.0.0.1", 0), Handler) as server:
+        thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.01})
+        thread.start()
+        monkeypatch.setenv("AGENT_URL", f"http://127.0.0.1:{server.server_port}/call")
+        settings.cache_clear()
+        try:
+            yield asked
+        finally:
+            server.shutdown()
+            thread.join()
+            settings.cache_clear()
+
+
+def dial_over_http(cloud: Cloud) -> None:
+    dialer.handle(orders(cloud), agent=lambda _: HttpAgent())
+    cloud.pace_all()
+
+
+def pace_at(cloud: Cloud, at: datetime) -> None:
+    """Book what lies in the mailbox at a moment."""
+    while bodies := cloud.take(settings().campaign_events_queue):
+        assert pacer.handle(sqs_event(bodies)["Records"], now=lambda: at) == []
+
+
+@pytest.mark.parametrize("status", [400, 422])
+def test_agent_that_refuses_everybody_pauses_the_campaign(
+    cloud: Cloud, monkeypatch: pytest.MonkeyPatch, status: int
+) -> None:
+    campaign_id = cloud.a_running_campaign(cloud.contacts(60), agent={"provider": "http"})
+    with answering(monkeypatch, status, b'{"error":"assistantId is required"}'):
+        for _ in range(12):
+            dial_over_http(cloud)
+    campaign = cloud.campaign(campaign_id)
+    assert campaign["status"] == "PAUSED"
+    assert campaign["failedCalls"] <= 30
+    assert str(status) in campaign["statusReason"]
+    assert "PUBLIC_URL" not in campaign["statusReason"]
+
+
+def test_agent_that_wants_payment_pauses_the_campaign_at_no_cost(cloud: Cloud, monkeypatch: pytest.MonkeyPatch) -> None:
+    campaign_id = cloud.a_running_campaign(cloud.contacts(12), agent={"provider": "http"})
+    with answering(monkeypatch, 402):
+        dial_over_http(cloud)
+    campaign = cloud.campaign(campaign_id)
+    assert (campaign["status"], campaign["failedCalls"], campaign["statusCounts"]["PENDING"]) == ("PAUSED", 0, 12)
+    assert "payment" in campaign["statusReason"]
+
+
+def test_agent_that_never_reports_pauses_the_campaign(cloud: Cloud) -> None:
+    campaign_id = cloud.a_running_campaign(cloud.contacts(50), maxConcurrentCalls=10, agent={"provider": "http"})
+    agent = ScriptedAgent(Accepted())
+    for n in range(1, 7):
+        agent.dial(orders(cloud))
+        cloud.pace_all()
+        cloud.tick(in_an(seconds=1_000 * n))
+    campaign = cloud.campaign(campaign_id)
+    assert (campaign["status"], len(agent.orders)) == ("PAUSED", 20)
+    assert "PUBLIC_URL" in campaign["statusReason"]
+    assert orders(cloud) == []
+    report(cloud, agent.orders[0].call_id, success=True)
+    cloud.post(f"/campaigns/{campaign_id}/start")
+    cloud.pace_all()
+    assert len(orders(cloud)) == 10
+
+
+def test_a_few_refusals_among_conversations_pause_nothing(cloud: Cloud) -> None:
+    refused = Declined(Result(call_status=CallStatus.FAILED, outcome="the agent refused the call (400)"), "400")
+    campaign_id = cloud.a_running_campaign(cloud.contacts(60), maxConcurrentCalls=2)
+    agent = ScriptedAgent(*[refused, SUCCESS] * 30)
+    for _ in range(40):
+        agent.dial(orders(cloud))
+        cloud.pace_all()
+    campaign = cloud.campaign(campaign_id)
+    assert (campaign["status"], campaign["failedCalls"], campaign["successfulCalls"]) == ("COMPLETED", 30, 30)
+
+
+def test_agent_that_is_down_is_told_at_once_and_forgotten_when_it_works(cloud: Cloud) -> None:
+    contact_ids = cloud.contacts(2)
+    campaign_id = cloud.a_running_campaign(contact_ids, maxConcurrentCalls=1)
+    agent = ScriptedAgent(NotPlaced("the agent cannot be reached", Verdict.AWAY), SUCCESS)
+    agent.dial(orders(cloud))
+    cloud.pace_all()
+    campaign = cloud.campaign(campaign_id)
+    assert campaign["status"] == "RUNNING"
+    assert "cannot be reached" in campaign["statusReason"]
+    for contact_id in contact_ids:
+        if cloud.call(campaign_id, contact_id)["callStatus"] == "PENDING":
+            assert cloud.call(campaign_id, contact_id)["whyNotCalled"] == "agent-unavailable"
+    agent.dial(orders(cloud))
+    cloud.pace_all()
+    assert cloud.campaign(campaign_id)["statusReason"] is None
+
+
+def test_agent_that_is_not_configured_is_named(cloud: Cloud) -> None:
+    campaign_id = cloud.a_running_campaign(cloud.contacts(1), agent={"provider": "http"})
+    dial_over_http(cloud)
+    assert "AGENT_URL" in cloud.campaign(campaign_id)["statusReason"]
+
+
+@pytest.mark.parametrize(("status", "body"), [(200, b"<html>"), (201, b"{}"), (500, b"")])
+def test_answers_that_cannot_be_read_are_told(
+    cloud: Cloud, monkeypatch: pytest.MonkeyPatch, status: int, body: bytes
+) -> None:
+    campaign_id = cloud.a_running_campaign(cloud.contacts(1), agent={"provider": "http"})
+    with answering(monkeypatch, status, body):
+        dial_over_http(cloud)
+    campaign = cloud.campaign(campaign_id)
+    assert (campaign["status"], campaign["inFlightCalls"]) == ("RUNNING", 1)
+    assert campaign["statusReason"]
+
+
+def test_agent_that_stays_full_is_asked_once_a_minute(cloud: Cloud) -> None:
+    campaign_id = cloud.a_running_campaign(cloud.contacts(30))
+    agent = ScriptedAgent(NotPlaced("the agent answered 429", Verdict.FULL))
+    for minute in range(20):
+        for _ in range(5):
+            agent.dial(orders(cloud), now=lambda: in_an(minutes=minute))  # noqa: B023
+            pace_at(cloud, in_an(minutes=minute))
+        cloud.tick(in_an(minutes=minute + 1))
+    assert len(agent.orders) <= 50
+    campaign = cloud.campaign(campaign_id)
+    assert (campaign["status"], campaign["failedCalls"]) == ("RUNNING", 0)
+    assert "429" in campaign["statusReason"]
+
+
+def test_refusal_from_before_a_restart_does_not_pause_again(cloud: Cloud) -> None:
+    campaign_id = cloud.a_running_campaign(cloud.contacts(4), maxConcurrentCalls=2)
+    ScriptedAgent(NotPlaced("the agent answered 401", Verdict.REFUSED)).dial(orders(cloud))
+    first, second = cloud.take(settings().campaign_events_queue)
+    cloud.pace(first)
+    assert cloud.campaign(campaign_id)["status"] == "PAUSED"
+    cloud.post(f"/campaigns/{campaign_id}/start")
+    cloud.pace(second)
+    assert cloud.campaign(campaign_id)["status"] == "RUNNING"
+
+
+def test_stuck_call_is_given_up_and_corrected_by_its_late_result(cloud: Cloud) -> None:
+    campaign_id, contact_id, call_id = accepted_call(cloud)
+    path = f"/campaigns/{campaign_id}/contacts/{contact_id}"
+    assert cloud.post(f"{path}/cancel").status == 202
+    cloud.pace_all()
+    assert (cloud.call(campaign_id, contact_id)["callStatus"]) == "FAILED"
+    assert cloud.delete(f"/contacts/{contact_id}").status == 204
+    report(cloud, call_id, success=True, outcome="paid")
+    call = cloud.call(campaign_id, contact_id)
+    assert (call["callStatus"], call["conversationOutcome"], len(call["attempts"])) == ("SUCCESS", "paid", 1)
+    assert cloud.post(f"{path}/cancel").status == 202
+    cloud.pace_all()
+    assert cloud.call(campaign_id, contact_id)["callStatus"] == "SUCCESS"
+    assert cloud.post(f"/campaigns/{campaign_id}/contacts/{campaign_id}/cancel").status == 404
+
+
+def test_lowered_cap_holds_for_calls_that_are_queued(cloud: Cloud) -> None:
+    campaign_id = cloud.a_running_campaign(cloud.contacts(20), maxConcurrentCalls=20, agent={"provider": "http"})
+    queued = orders(cloud)
+    assert cloud.patch(f"/campaigns/{campaign_id}", {"maxConcurrentCalls": 1}).status == 200
+    agent = ScriptedAgent(Accepted())
+    agent.dial(queued)
+    cloud.pace_all()
+    agent.dial(orders(cloud))
+    assert len(agent.orders) == 1
+    report(cloud, agent.orders[0].call_id, success=True)
+    assert len(orders(cloud)) == 1
+
+
+def test_agent_that_holds_its_dialers_is_given_no_more_calls_than_there_are(
+    cloud: Cloud, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("DIALER_MAX_CONCURRENCY", "3")
+    settings.cache_clear()
+    cloud.a_running_campaign(cloud.contacts(20), maxConcurrentCalls=10, agent={"provider": "http"})
+    agent, queued = ScriptedAgent(SUCCESS), orders(cloud)
+    assert len(queued) == 10
+    agent.dial(queued)
+    cloud.pace_all()
+    assert len(orders(cloud)) == 3
+    settings.cache_clear()
+
+
+def test_lease_outlasts_the_wait_for_an_answer(cloud: Cloud, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("AGENT_TIMEOUT_SECONDS", "840")
+    settings.cache_clear()
+    [contact_id] = cloud.contacts(1)
+    campaign_id = cloud.a_running_campaign([contact_id], callTimeoutSeconds=120, agent={"provider": "http"})
+    ScriptedAgent(Accepted()).dial(orders(cloud))
+    cloud.tick(in_an(seconds=841))
+    assert cloud.call(campaign_id, contact_id)["callStatus"] == "CALLING"
+    cloud.tick(in_an(seconds=960))
+    assert cloud.call(campaign_id, contact_id)["callStatus"] == "FAILED"
+    settings.cache_clear()
+
+
+CASES = json.loads((Path(__file__).parents[1] / "data" / "answers.json").read_text())["cases"]
+
+
+@pytest.mark.parametrize("case", [each for each in CASES if each["status"]], ids=lambda case: case["body"][:40])
+def test_whatever_an_agent_answers_of_a_conversation_is_kept(
+    cloud: Cloud, monkeypatch: pytest.MonkeyPatch, case: dict[str, Any]
+) -> None:
+    by_answer, by_webhook = cloud.contacts(2)
+    campaign_id = cloud.a_running_campaign([by_answer], agent={"provider": "http"})
+    with answering(monkeypatch, 200, case["body"].encode()):
+        dial_over_http(cloud)
+    second = cloud.a_running_campaign([by_webhook])
+    agent = ScriptedAgent(Accepted())
+    agent.dial(orders(cloud))
+    start = case["body"].index("{") + 1
+    body = f'{case["body"][:start]}"callId":"{agent.orders[0].call_id}",{case["body"][start:]}'
+    assert webhook(cloud, body.encode()).status == 202
+    cloud.pace_all()
+    for call in (cloud.call(campaign_id, by_answer), cloud.call(second, by_webhook)):
+        assert [each["callStatus"] for each in call["attempts"]] == [case["status"]]
+        for member, shown in (("duration", "callDuration"), ("summary", "conversationSummary")):
+            if member in case:
+                assert call[shown] == case[member]
+
+
+def test_answer_that_says_no_result_is_shown_when_the_call_ends(cloud: Cloud, monkeypatch: pytest.MonkeyPatch) -> None:
+    [contact_id] = cloud.contacts(1)
+    campaign_id = cloud.a_running_campaign([contact_id], agent={"provider": "http"})
+    with answering(monkeypatch, 200, b'{"outcome":"hello"}'):
+        dial_over_http(cloud)
+    cloud.tick(in_an(seconds=1_000))
+    call = cloud.call(campaign_id, contact_id)
+    assert call["callStatus"] == "FAILED"
+    assert "hello" in call["conversationOutcome"]
+
+
+def test_second_report_adds_what_was_missing_and_changes_no_status(cloud: Cloud) -> None:
+    campaign_id, contact_id, call_id = accepted_call(cloud)
+    report(cloud, call_id, status="PROMISE_TO_PAY", outcome="pays", summary="short")
+    report(cloud, call_id, success=False, recordingUrl="https://r.test/1", summary="a fuller summary", duration=30)
+    report(cloud, call_id, success=False, recordingUrl="https://r.test/2", summary="x", duration=99)
+    call = cloud.call(campaign_id, contact_id)
+    assert (call["callStatus"], call["conversationOutcome"]) == ("PROMISE_TO_PAY", "pays")
+    assert (call["recordingUrl"], call["conversationSummary"], call["callDuration"]) == (
+        "https://r.test/1",
+        "a fuller summary",
+        30,
+    )
+    assert cloud.campaign(campaign_id)["statusCounts"]["PROMISE_TO_PAY"] == 1
+
+
+def test_webhook_may_carry_a_transcript(cloud: Cloud) -> None:
+    campaign_id, contact_id, call_id = accepted_call(cloud)
+    report(cloud, call_id, success=True, transcript=["Assalomu alaykum"] * 200_000)
+    assert cloud.call(campaign_id, contact_id)["callStatus"] == "SUCCESS"
+
+
+def test_agent_that_breaks_off_leaves_its_call_open(cloud: Cloud) -> None:
+    [contact_id] = cloud.contacts(1)
+    campaign_id = cloud.a_running_campaign([contact_id])
+    ScriptedAgent(OutcomeUnknown("the agent did not answer")).dial(orders(cloud))
+    cloud.pace_all()
+    assert cloud.call(campaign_id, contact_id)["callStatus"] == "CALLING"
+    assert "did not answer" in cloud.campaign(campaign_id)["statusReason"]
+
+
+def test_callback_whose_moment_has_passed_meanwhile_is_dialed_now(cloud: Cloud) -> None:
+    campaign_id, contact_id, call_id = accepted_call(cloud)
+    soon = clock.stamp(in_an(seconds=1))
+    body = json.dumps({"callId": call_id, "status": "CALLBACK_REQUESTED", "callbackAt": soon}).encode()
+    assert webhook(cloud, body).status == 202
+    pace_at(cloud, in_an(seconds=60))
+    assert len(orders(cloud)) == 1
+    assert cloud.call(campaign_id, contact_id)["callStatus"] == "PENDING"
