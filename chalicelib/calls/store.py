@@ -247,15 +247,16 @@ def _closed(contact: Contact, cancelled: Cancelled) -> Exception:
 
 
 def remember(attempt: AttemptKey, phone: str, *, now: datetime) -> None:
-    """Keep an attempt for 90 days, so that whoever reports its result finds the call."""
-    AttemptRow(
-        attempt.attempt_id,
-        organization_id=attempt.organization_id,
-        campaign_id=attempt.campaign_id,
-        contact_id=attempt.contact_id,
-        phone=phone,
-        expires_at=now + ATTEMPT_TTL,
-    ).save()
+    """Keep an attempt for 90 days, so that whoever reports its result finds the call; its news stays."""
+    AttemptRow(attempt.attempt_id).update(
+        actions=[
+            AttemptRow.organization_id.set(attempt.organization_id),
+            AttemptRow.campaign_id.set(attempt.campaign_id),
+            AttemptRow.contact_id.set(attempt.contact_id),
+            AttemptRow.phone.set(phone),
+            AttemptRow.expires_at.set(now + ATTEMPT_TTL),
+        ]
+    )
 
 
 def attempt(attempt_id: str) -> AttemptKey:

@@ -178,6 +178,11 @@ def _as_lambda_sees(record: dict[str, Any], table: str) -> Frame:
     }
 
 
+def of(name: str, frames: list[dict[str, Any]]) -> list[dict[str, Any]]:
+    """The data of the frames of one event."""
+    return [frame["data"] for frame in frames if frame["event"] == name]
+
+
 def connect_event(connection_id: str, query: dict[str, str] | None) -> dict[str, Any]:
     """What a socket's opening is to `$connect`; without a query there is no such member."""
     event = socket_event("CONNECT", connection_id)

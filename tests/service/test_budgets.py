@@ -92,7 +92,7 @@ def test_claim_fills_all_slots_in_one_transaction(warm: Cloud) -> None:
 def test_call_costs_the_same_in_a_long_list_as_in_a_short_one(warm: Cloud) -> None:
     warm.a_running_campaign(warm.contacts(12), maxConcurrentCalls=1)
     [order] = warm.take(settings().dial_queue)
-    with budget(read=3, written=1 + 2, GetItem=3, PutItem=1, TransactWriteItems=1, SendMessageBatch=1):
+    with budget(read=3, written=1 + 2, GetItem=3, UpdateItem=1, TransactWriteItems=1, SendMessageBatch=1):
         ScriptedAgent(Result(call_status=CallStatus.SUCCESS)).dial([order])
     [result] = warm.take(settings().campaign_events_queue)
     with budget(
@@ -114,7 +114,7 @@ def test_webhook_costs_one_look_and_one_message(warm: Cloud) -> None:
     warm.a_running_campaign(warm.contacts(1))
     [order] = warm.take(settings().dial_queue)
     agent = ScriptedAgent(Accepted())
-    with budget(read=3, written=1 + 2, GetItem=3, PutItem=1, TransactWriteItems=1):
+    with budget(read=3, written=1 + 2, GetItem=3, UpdateItem=1, TransactWriteItems=1):
         agent.dial([order])
     body, at = msgspec.json.encode({"callId": agent.orders[0].call_id, "success": True}), str(int(time.time()))
     signed = {"X-AutoCall-Signature": f"t={at},v1={sign(at, body, WEBHOOK_SECRET)}"}

@@ -14,12 +14,7 @@ from chalicelib import clock
 from chalicelib.settings import settings
 from tests.service.aws import client
 from tests.service.cloud import Cloud, sqs_event, token
-from tests.service.live import Live, connect_event, socket_event
-
-
-def of(name: str, frames: list[dict[str, Any]]) -> list[dict[str, Any]]:
-    """The data of the frames of one event."""
-    return [frame["data"] for frame in frames if frame["event"] == name]
+from tests.service.live import Live, connect_event, of, socket_event
 
 
 def test_every_socket_of_the_organization_follows_a_campaign(cloud: Cloud, live: Live) -> None:
