@@ -8,7 +8,7 @@ from __future__ import annotations
 import functools
 import random
 import time
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from enum import StrEnum
 from types import NoneType, UnionType
 from typing import TYPE_CHECKING, Annotated, Any, Self, TypeVar, Union, get_args, get_origin
@@ -40,6 +40,9 @@ RowT = TypeVar("RowT", bound="Row")
 
 TRANSACTION_LIMIT = 100
 """Writes in one transaction, https://docs.aws.amazon.com/amazondynamodb/latest/APIReference/API_TransactWriteItems.html"""
+
+TRANSACTION_BYTES = 3_000_000
+"""Of the rows in one transaction; DynamoDB takes 4 MB."""
 
 PATIENCE_SECONDS = 3.0
 """How long a write that collides with another transaction is tried again; no SDK retries those."""
@@ -308,6 +311,21 @@ def _collided(error: PynamoDBException) -> bool:
         if codes:
             return "ConditionalCheckFailed" not in codes and bool(codes & _COLLISIONS)
     return error.cause_response_code in _COLLISIONS
+
+
+def chunks(items: Iterable[T], most: int, weight: Callable[[T], int]) -> Iterator[list[T]]:
+    """Items as they fit into transactions: at most so many together, and TRANSACTION_BYTES by their weights."""
+    chunk: list[T] = []
+    size = 0
+    for item in items:
+        heavy = weight(item)
+        if chunk and (len(chunk) == most or size + heavy > TRANSACTION_BYTES):
+            yield chunk
+            chunk, size = [], 0
+        chunk.append(item)
+        size += heavy
+    if chunk:
+        yield chunk
 
 
 def still(attribute: Any, value: Any) -> Condition:

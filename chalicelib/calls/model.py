@@ -164,6 +164,11 @@ class Call(Struct, kw_only=True):
         return replace(self, version=self.version + 1).write
 
     @property
+    def weight(self) -> int:
+        """About how many bytes its row has."""
+        return 1_000 + len(msgspec.json.encode(self.attempts))
+
+    @property
     def ended_at(self) -> str:
         """When a call that has ended did so."""
         return self.attempts[-1].ended_at if self.attempts else self.updated_at

@@ -12,7 +12,7 @@ from msgspec.structs import replace
 
 from chalicelib import clock, ids
 from chalicelib.aws import sqs
-from chalicelib.aws.dynamodb import TRANSACTION_LIMIT, Cancelled, Paging, Transaction
+from chalicelib.aws.dynamodb import TRANSACTION_LIMIT, Cancelled, Paging, Transaction, chunks
 from chalicelib.calls import store as calls
 from chalicelib.calls.model import ANY_ZONE, Call, CallState
 from chalicelib.campaigns import hours, messages, store
@@ -182,8 +182,8 @@ def redial(order: Redial, *, now: Callable[[], datetime], until: datetime) -> in
     cursor, waiting = order.cursor, 0
     while found := calls.some(order.campaign_id, PAGE, after=cursor):
         ended = [call for call in found if _is_redialed(call, order)]
-        for start in range(0, len(ended), CHUNK):
-            waiting += _wait_again(order, ended[start : start + CHUNK], now())
+        for some in chunks(ended, CHUNK, lambda call: call.weight):
+            waiting += _wait_again(order, some, now())
         cursor = found[-1].contact_id
         if now() >= until:
             messages.work(replace(order, cursor=cursor))
@@ -266,6 +266,8 @@ def in_background(order: Enrol, *, now: Callable[[], datetime], until: datetime)
 
 def _end(order: Enrol, now: datetime) -> None:
     """The order has been followed; a campaign that only waited for it looks whether it is at its end."""
+    if not order.order_id:
+        return None
     for _ in range(RACES):
         campaign = store.find(order.organization_id, order.campaign_id)
         try:

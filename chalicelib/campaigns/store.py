@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import zlib
 from collections import Counter
-from collections.abc import Iterable, Iterator
+from collections.abc import Collection, Iterable, Iterator
 from datetime import datetime
 from typing import Any
 
@@ -145,22 +145,26 @@ def move(
     *,
     claims: int = 0,
     enrols: bool = False,
+    news: Collection[str] | None = None,
     zones: Iterable[str] = (),
     tag: object = "campaign",
 ) -> None:
     """Add to a transaction what its calls do to their campaign: differences of its counters, and fields to set.
 
-    The news of attempts that it holds is done with. With `claims` new calls in flight it requires that the campaign is
-    RUNNING and has slots for all of them; with `enrols`, that nobody was taken out since it was read.
+    With `claims` new calls in flight it requires that the campaign is RUNNING and has slots for all of them; with
+    `enrols`, that nobody was taken out since it was read; with `news`, attempts whose news is done with, that there is
+    no other than it holds.
     """
     new = replace(campaign, **changes)
     attributes = CampaignRow.get_attributes()
     actions = [attributes[name].add(change) for name, change in moves.items() if change]
     if new_zones := set(zones) - campaign.zones:
         actions.append(CampaignRow.zones.add(new_zones))
-    if campaign.news:
-        actions.append(CampaignRow.news.delete(campaign.news))
+    if news:
+        actions.append(CampaignRow.news.delete(set(news)))
     condition = CampaignRow.status == campaign.status
+    if news is not None:
+        condition &= no_news_since(campaign)
     if enrols:
         condition &= still(CampaignRow.withdrawals, campaign.withdrawals)
     if claims:
@@ -171,6 +175,12 @@ def move(
         _move(transaction, new, campaign.status)
     row = CampaignRow(campaign.organization_id, campaign.campaign_id)
     transaction.update(row, [*actions, *_assignments(new, changes)], condition, tag=tag)
+
+
+def no_news_since(campaign: Campaign) -> Condition:
+    """That no further attempt's news waits: whoever looks has seen all there is, and may say when to look again."""
+    none: Condition = CampaignRow.news.does_not_exist()
+    return size(CampaignRow.news) == len(campaign.news) if campaign.news else none
 
 
 def complete(campaign: Campaign, last_writes: list[str], *, at: datetime) -> bool:

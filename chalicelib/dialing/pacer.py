@@ -8,7 +8,7 @@ read, so a round that dies anywhere can simply be run again.
 from __future__ import annotations
 
 from collections import Counter, defaultdict
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Collection, Iterable, Sequence
 from datetime import datetime
 from typing import Any
 
@@ -20,7 +20,7 @@ from chalicelib import agents, clock, ids
 from chalicelib.agents import health
 from chalicelib.agents.health import Said, Verdict
 from chalicelib.aws import sqs
-from chalicelib.aws.dynamodb import TRANSACTION_LIMIT, Cancelled, Transaction
+from chalicelib.aws.dynamodb import TRANSACTION_LIMIT, Cancelled, Transaction, chunks
 from chalicelib.calls import store
 from chalicelib.calls.model import ANY_ZONE, Attempt, Call, CallState
 from chalicelib.calls.store import Candidate
@@ -137,14 +137,14 @@ def _step(campaign: Campaign, events: Sequence[Event], heard: Sequence[Event], s
     """
     woken = any(isinstance(event, Wake) for event in events)
     bookings = _decide(campaign, events, sweep=woken, now=now)
-    more, bookings = len(bookings) > CHUNK, bookings[:CHUNK]
-    campaign = replace(campaign, news=set()) if more else campaign
+    fitting = next(chunks(bookings, CHUNK, lambda booking: booking.new.weight), [])
+    more, bookings = len(bookings) > len(fitting), fitting
     for booking in bookings:
         _tell_contact(booking)
     changes = _agent_changes(campaign, heard, bookings, now)
     look = _look(replace(campaign, **changes), bookings, stale, now)
     try:
-        campaign = _write(campaign, bookings, look, changes, now)
+        campaign = _write(campaign, bookings, look, changes, now, news=() if more else campaign.news)
     except Cancelled as cancelled:
         stale |= {claim.candidate.contact_id for claim in look.claims} & cancelled.failed.keys()
         raise
@@ -301,9 +301,18 @@ def _waiting(campaign: Campaign, limit: int, now: datetime) -> tuple[list[Candid
 
 
 def _write(
-    campaign: Campaign, bookings: Sequence[Booking], look: Look, changes: dict[str, Any], now: datetime
+    campaign: Campaign,
+    bookings: Sequence[Booking],
+    look: Look,
+    changes: dict[str, Any],
+    now: datetime,
+    *,
+    news: Collection[str] = (),
 ) -> Campaign:
-    """Write a step in one transaction; the campaign as it is then. Raises Conflict when anything moved in between."""
+    """Write a step in one transaction, with which attempts' `news` is done; the campaign as it is then.
+
+    Raises Conflict when anything moved in between.
+    """
     moves = _moves(bookings)
     moves.update({WAITING: -len(look.claims), IN_FLIGHT: len(look.claims)})
     probed = health.probed(changes.get("health", campaign.health), len(look.claims), now)
@@ -314,8 +323,9 @@ def _write(
         after, next_lease=_next_lease(after, look, lease, now), next_due=look.next_due, now=now
     )
     changes = changes if wake_at == campaign.wake_at else changes | {"wake_at": wake_at}
-    if not bookings and not look.claims and not campaign.news:
-        return campaigns.change(campaign, changes, at=now) if changes else campaign
+    if not bookings and not look.claims and not news:
+        no_news = campaigns.no_news_since(campaign)
+        return campaigns.change(campaign, changes, condition=no_news, at=now) if changes else campaign
     transaction = Transaction()
     for booking in bookings:
         store.swap(transaction, booking.old, booking.new)
@@ -323,9 +333,9 @@ def _write(
         store.claim_for_dialing(transaction, campaign.campaign_id, claim.candidate, claim.attempt_id, lease, now=now)
     changes = changes | {"updated_at": clock.stamp(now)}
     zones = {booking.new.zone for booking in bookings} - {ANY_ZONE}
-    campaigns.move(transaction, campaign, moves, changes, claims=len(look.claims), zones=zones)
+    campaigns.move(transaction, campaign, moves, changes, claims=len(look.claims), zones=zones, news=news)
     transaction.commit()
-    return replace(after, **changes, news=set())
+    return replace(after, **changes, news=campaign.news - set(news))
 
 
 def _moves(bookings: Sequence[Booking]) -> Counter[str]:

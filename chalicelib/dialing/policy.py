@@ -18,7 +18,7 @@ from chalicelib.dialing.messages import CallEvent, Ended, Heard, Released, Skipp
 SUMMARIES_KEPT = 5
 """Of a call's attempts, the last; a summary can be 4,000 characters."""
 
-HISTORY_BYTES = 200_000
+HISTORY_BYTES = 100_000
 """Of a call's attempts as JSON: its row has 400 KB at most. Redials add attempts without end, so the oldest go."""
 
 QUEUE_LEASE_SECONDS = 120
