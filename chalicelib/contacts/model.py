@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 from enum import StrEnum
 from typing import Annotated, Any
 
@@ -23,6 +24,8 @@ CUSTOM_DATA_LIMIT = 16 * 1024
 CUSTOM_DATA_LEVELS = 32
 """Objects and lists inside each other in `customData`: far less than any reader of JSON gives up at."""
 
+TIMEZONE_EXPECTED = "expected an IANA time zone such as Asia/Tashkent"
+
 
 class ContactStatus(StrEnum):
     """Whether a contact may be called: only ACTIVE ones are."""
@@ -42,6 +45,8 @@ class Person(Struct, rename="camel", kw_only=True):
     date_of_birth: str | None = None
     custom_data: dict[str, Any] | None = None
     notes: Notes | None = None
+    timezone: str | None = None
+    """IANA name; None where only the phone says where the contact is."""
     status: ContactStatus = ContactStatus.ACTIVE
     last_conversation_outcome: Outcome | None = None
 
@@ -67,6 +72,8 @@ def check(given: dict[str, Any]) -> None:
     date_of_birth, custom_data = given.get("date_of_birth"), given.get("custom_data")
     if date_of_birth is not None and not is_date(date_of_birth):
         errors.append(FieldError("dateOfBirth", "expected a date as YYYY-MM-DD"))
+    if given.get("timezone") is not None and not is_timezone(given["timezone"]):
+        errors.append(FieldError("timezone", TIMEZONE_EXPECTED))
     if custom_data is not None:
         if levels(custom_data) > CUSTOM_DATA_LEVELS:
             errors.append(FieldError("customData", f"nested more than {CUSTOM_DATA_LEVELS} levels deep"))
@@ -93,3 +100,16 @@ def is_date(text: str) -> bool:
         return date.fromisoformat(text).isoformat() == text
     except ValueError:
         return False
+
+
+def is_timezone(text: str) -> bool:
+    """Whether `text` is the name of an IANA time zone."""
+    return timezones().get(text.lower()) == text
+
+
+@functools.cache
+def timezones() -> dict[str, str]:
+    """The IANA time zones, by their names in small letters; names of no place and of this machine are none."""
+    from zoneinfo import available_timezones
+
+    return {name.lower(): name for name in available_timezones() - {"Factory", "localtime"}}

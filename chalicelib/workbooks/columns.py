@@ -11,7 +11,15 @@ from typing import Any
 
 import msgspec
 
-from chalicelib.contacts.model import CUSTOM_DATA_LEVELS, CUSTOM_DATA_LIMIT, ContactStatus, is_date, levels
+from chalicelib.contacts.model import (
+    CUSTOM_DATA_LEVELS,
+    CUSTOM_DATA_LIMIT,
+    TIMEZONE_EXPECTED,
+    ContactStatus,
+    is_date,
+    levels,
+    timezones,
+)
 from chalicelib.contacts.phone import EXPECTED as PHONE_EXPECTED
 from chalicelib.errors import FieldError
 from chalicelib.workbooks import headers
@@ -135,6 +143,14 @@ def status(cell: Any) -> ContactStatus:
     return known
 
 
+def timezone(cell: Any) -> str:
+    """The name of an IANA time zone, in any letter case and also with spaces."""
+    known = timezones().get("_".join(text(cell).lower().split()))
+    if known is None:
+        raise FieldError("timezone", TIMEZONE_EXPECTED)
+    return known
+
+
 def limited(field: str, limit: int) -> Reader:
     """A reader of text of at most `limit` characters."""
 
@@ -165,6 +181,7 @@ READERS: dict[str, Reader] = {
     "date_of_birth": date_of_birth,
     "custom_data": custom_data,
     "notes": limited("notes", 10_000),
+    "timezone": timezone,
     "status": status,
 }
 

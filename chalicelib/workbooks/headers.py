@@ -50,6 +50,10 @@ _NAMES = {
     ),
     "custom_data": "customdata|custom data|qo'shimcha ma'lumotlar|қўшимча маълумотлар|дополнительные данные",
     "notes": "notes|note|izoh|izohlar|изоҳ|изоҳлар|заметки|заметка|примечание|примечания",
+    "timezone": (
+        "timezone|time zone|tz|iana time zone|vaqt mintaqasi|vaqt zonasi|soat mintaqasi|вақт минтақаси|вақт зонаси"
+        "|соат минтақаси|часовой пояс|часовая зона|временная зона|таймзона"
+    ),
     "status": "status|holat|holati|ҳолат|ҳолати|статус",
 }
 """English, Uzbek (Latin, Cyrillic) and Russian. Who has one column for the whole name has it in `first_name`."""

@@ -57,6 +57,11 @@ _REASONS = [
         "ожидалась дата, например {} или {}",
     ),
     (
+        r"expected an IANA time zone such as (\S+)",
+        "IANA vaqt mintaqasi kutilgan, masalan {}",
+        "ожидался часовой пояс IANA, например {}",
+    ),
+    (
         r"expected a JSON object such as (.+)",
         "JSON obyekti kutilgan, masalan {}",
         "ожидался объект JSON, например {}",

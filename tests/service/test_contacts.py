@@ -38,6 +38,7 @@ def test_contact_is_kept_as_the_guide_sends_it(cloud: Cloud) -> None:
     assert contact == GUIDE | {
         "id": contact["id"],
         "organizationId": "1",
+        "timezone": None,
         "status": "ACTIVE",
         "isCalled": False,
         "lastConversationOutcome": None,
@@ -94,6 +95,7 @@ CHANGES: dict[str, Any] = {
     "dateOfBirth": "1991-02-28",
     "customData": {"totalDebt": 0},
     "notes": "Customer paid in full",
+    "timezone": "Asia/Samarkand",
     "status": "COMPLETED",
     "lastConversationOutcome": "Payment received",
 }
