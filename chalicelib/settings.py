@@ -51,6 +51,7 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
     public_url: str = ""
     default_phone_region: str = "UZ"
     default_calling_hours: str = ""
+    fallback_timezone: str = "Asia/Tashkent"
     dialer_max_concurrency: int = 100
     cors_origins: str = ""
     metrics_namespace: str = "autocall"

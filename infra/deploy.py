@@ -25,7 +25,7 @@ STANDS = ("CREATE_COMPLETE", "UPDATE_COMPLETE", "UPDATE_COMPLETE_CLEANUP_IN_PROG
 FROM_ENVIRONMENT = [
     *("CorsOrigins", "JwtAlgorithm", "JwtSecretParameter", "JwtJwksUrl", "JwtRequireExp", "AgentProvider", "AgentUrl"),
     *("AgentTokenParameter", "WebhookSecretParameter", "AgentTimeoutSeconds", "SimulatedCallSeconds"),
-    *("DefaultCallingHours", "PhoneRegion", "DialerMaxConcurrency", "PublicUrl", "AlarmTopic"),
+    *("DefaultCallingHours", "FallbackTimezone", "PhoneRegion", "DialerMaxConcurrency", "PublicUrl", "AlarmTopic"),
 ]
 """Parameters an operator may set."""
 

@@ -49,6 +49,9 @@ PHONE_BUSY = "the phone is in another call"
 ANY_ZONE = "-"
 """Where calls wait whose campaign's hours are the same for everybody."""
 
+FALLBACK_ZONE = "fallback"
+"""Where calls wait whose campaign's hours are in the contact's own time zone, which nobody knows."""
+
 OUTCOME_LIMIT, SUMMARY_LIMIT, URL_LIMIT, MOMENT_LIMIT = 1_000, 4_000, 2_000, 40
 """Characters kept of what an agent reports."""
 
@@ -150,7 +153,7 @@ class Call(Struct, kw_only=True):
     leaving: bool = False
     """Taken out of the campaign during its call or after it: whatever comes of that is final, and nobody redials it."""
     zone: str = ANY_ZONE
-    """Where the call waits: the contact's time zones, when the campaign calls in the contact's own hours."""
+    """Where the call waits: the contact's time zone, when the campaign calls in the contact's own hours."""
     updated_at: str
 
     @property

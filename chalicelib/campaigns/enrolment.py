@@ -128,7 +128,7 @@ def _new_call(campaign: Campaign, contact: Contact, now: datetime) -> Call:
         version=int(now.timestamp() * 1000),
         due_at=at,
         updated_at=at,
-        zone=hours.zone(campaign.calling_hours, contact.phone),
+        zone=hours.zone(campaign.calling_hours, contact, now),
     )
 
 

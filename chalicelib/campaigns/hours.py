@@ -1,29 +1,49 @@
-"""Calling hours: whether, and when next, a campaign may call. Pure; wall-clock times are those of the time zone."""
+"""Calling hours: whether, and when next, a campaign may call. Pure.
+
+It is open while the clock on the wall of a time zone reads a time from `from` to before `to` on one of the days. Where
+it is set back, a time of day that comes twice counts twice; one that is skipped never comes. A window whose end is not
+after its begin ends on the next day and belongs to the day it begins on. A holiday is closed from midnight to midnight,
+and so is the whole window that would begin on it.
+"""
 
 from __future__ import annotations
 
+import functools
+from bisect import bisect_left
+from collections.abc import Iterable, Iterator
 from datetime import UTC, date, datetime, time, timedelta, tzinfo
+from itertools import islice
 
-from chalicelib.calls.model import ANY_ZONE
+from chalicelib.calls.model import ANY_ZONE, FALLBACK_ZONE
 from chalicelib.campaigns.settings import CallingHours
-from chalicelib.contacts.model import is_date
+from chalicelib.contacts.model import Contact, is_date, is_timezone
 from chalicelib.contacts.phone import zones
 from chalicelib.errors import FieldError, InvalidBody
 
 DAYS = ("MON", "TUE", "WED", "THU", "FRI", "SAT", "SUN")
 CONTACT = "contact"
-"""The time zone that stands for the one of each contact's own number."""
+"""The time zone that stands for each contact's own."""
 
-HORIZON = timedelta(days=400)
+HORIZON = timedelta(days=14)
+"""Who cannot be called for so long is never called; zones whose clocks go alike for so long are one."""
+
+DAY = timedelta(days=1)
+KEPT = 4_096
+"""Windows that are remembered (a look asks for a few days of each zone), and sets of zones."""
+
+Stretch = tuple[datetime, datetime]
+"""From a moment to before another, in UTC."""
 
 
 def check(hours: CallingHours) -> None:
     """What types alone do not say. Raises InvalidBody naming the field."""
     errors = []
-    if hours.timezone != CONTACT and not _known(hours.timezone):
+    if hours.timezone != CONTACT and not is_timezone(hours.timezone):
         errors.append(
             FieldError("callingHours.timezone", "expected an IANA time zone such as Asia/Tashkent, or contact")
         )
+    if hours.fallback_timezone and not is_timezone(hours.fallback_timezone):
+        errors.append(FieldError("callingHours.fallbackTimezone", "expected an IANA time zone such as Asia/Tashkent"))
     unknown = [day for day in hours.days if day not in DAYS]
     if unknown:
         errors.append(FieldError("callingHours.days", f"expected {', '.join(DAYS)}"))
@@ -35,65 +55,119 @@ def check(hours: CallingHours) -> None:
         raise InvalidBody(*errors)
 
 
-def _known(name: str) -> bool:
-    from zoneinfo import available_timezones
+def zone(hours: CallingHours | None, contact: Contact, now: datetime) -> str:
+    """Where a call to a contact waits: if the hours are the contact's own, in the one time zone that they are in.
 
-    return name in available_timezones() - {"localtime"}
+    That is the contact's own `timezone`, or the one its number is in; FALLBACK_ZONE where neither is known.
+    """
+    if hours is None or hours.timezone != CONTACT:
+        return ANY_ZONE
+    return contact.timezone or _alike(zones(contact.phone), now.date()) or FALLBACK_ZONE
 
 
-def zone(hours: CallingHours | None, phone: str) -> str:
-    """Where a call to a phone waits: in its time zones, comma separated, if the hours are the contact's own."""
-    return ",".join(zones(phone)) if hours is not None and hours.timezone == CONTACT else ANY_ZONE
+@functools.lru_cache(maxsize=KEPT)
+def _alike(names: tuple[str, ...], day: date) -> str | None:
+    """The first of time zones whose clocks show the same from the beginning of a day to the horizon; else None."""
+    begin = datetime.combine(day, time(0), tzinfo=UTC)
+    kinds = {tuple(_offsets(begin, begin + HORIZON + DAY, _clock(name))) for name in names}
+    return names[0] if len(kinds) == 1 else None
 
 
-def opening(hours: CallingHours | None, now: datetime, zone: str) -> datetime | None:
+def opening(hours: CallingHours | None, now: datetime, zone: str, fallback: str = "") -> datetime | None:
     """The first moment from `now` on when calls that wait in a zone may be dialed: `now` itself inside the hours.
 
-    A number in several time zones may be called when all are open; where its zones are not known yet (it waits in
-    ANY_ZONE although the hours are the contact's own) the dialer looks. None when nothing opens within 400 days.
+    `fallback` is the deployment's time zone for calls in FALLBACK_ZONE, where the hours name none. Calls whose zone is
+    not known yet are open: the dialer looks where they belong. None when nothing opens within the horizon.
     """
-    if hours is None or (hours.timezone == CONTACT and zone == ANY_ZONE):
+    if hours is None:
         return now
-    names = zone.split(",") if hours.timezone == CONTACT else [hours.timezone]
-    at = now
-    while at <= now + HORIZON:
-        moments = [_opening(hours, at, name) for name in names]
-        if None in moments:
-            return None
-        latest = max(moment for moment in moments if moment is not None)
-        if latest == at:
-            return at
-        at = latest
-    return None
+    name = _timezone(hours, zone, fallback)
+    return now if name is None else _opening(hours, now, name)
+
+
+def never(hours: CallingHours | None, now: datetime, zones: Iterable[str], fallback: str = "") -> bool:
+    """Whether there are zones in which calls wait and none of them opens within the horizon."""
+    if hours is None:
+        return False
+    known = {name for zone in zones if (name := _timezone(hours, zone, fallback))}
+    return bool(known) and all(_opening(hours, now, name) is None for name in known)
+
+
+def _timezone(hours: CallingHours, zone: str, fallback: str) -> str | None:
+    """The time zone that decides about calls in a zone; None where it is not known yet.
+
+    Such calls came there under other hours, or wait in several zones at once as earlier versions let them.
+    """
+    if hours.timezone != CONTACT:
+        return hours.timezone
+    if zone == FALLBACK_ZONE:
+        return hours.fallback_timezone or fallback
+    return None if zone == ANY_ZONE or "," in zone else zone
 
 
 def _opening(hours: CallingHours, now: datetime, zone: str) -> datetime | None:
-    """The first open moment in one zone: of the windows that begin from yesterday on, the first that has not ended."""
+    """The first open moment in one time zone: of the stretches that have not ended, the one that begins first.
+
+    Where the clock is set back, a day's window may go on after the next day's began: two are enough to tell.
+    """
+    today = now.astimezone(_clock(zone)).date()
+    days = (today + timedelta(days=n) for n in range(-1, HORIZON.days + 2))
+    coming = (max(now, begin) for day in days for begin, end in _open(hours, day, zone) if now < end)
+    first = next(coming, None)
+    if first is None or first == now:
+        return first
+    first = min([first, *islice(coming, 1)])
+    return first if first <= now + HORIZON else None
+
+
+def _open(hours: CallingHours, day: date, zone: str) -> tuple[Stretch, ...]:
+    """When the window is open that begins on a day."""
+    if DAYS[day.weekday()] not in hours.days or day.isoformat() in hours.holidays:
+        return ()
+    return window(hours.from_, hours.to, day, zone, cut=(day + DAY).isoformat() in hours.holidays)
+
+
+@functools.lru_cache(maxsize=KEPT)
+def window(from_: str, to: str, day: date, zone: str, *, cut: bool = False) -> tuple[Stretch, ...]:
+    """When it is open of a window that begins on a day; `cut`: not beyond midnight.
+
+    One stretch of time, or two where the clock is changed nearby.
+    """
+    begin = datetime.combine(day, time.fromisoformat(from_), tzinfo=UTC)
+    midnight = datetime.combine(day + DAY, time(0), tzinfo=UTC)
+    end = midnight if to == "24:00" else datetime.combine(day, time.fromisoformat(to), tzinfo=UTC)
+    end = end if end > begin else end + DAY
+    end = min(end, midnight) if cut else end
+    found = (
+        (max(begin - offset, since), min(end - offset, until))
+        for since, until, offset in _offsets(begin - DAY, end + DAY, _clock(zone))
+    )
+    return tuple(stretch for stretch in found if stretch[0] < stretch[1])
+
+
+def _offsets(since: datetime, until: datetime, tz: tzinfo) -> Iterator[tuple[datetime, datetime, timedelta]]:
+    """The offsets from UTC of some days, and from when to when they hold.
+
+    The clock changes at most once in them: Morocco's, which change most often, stand for a month in between.
+    """
+    before, after = _offset(since, tz), _offset(until, tz)
+    if before != after:
+        seconds = range(int((until - since).total_seconds()))
+        change = since + timedelta(
+            seconds=bisect_left(seconds, True, key=lambda n: _offset(since + timedelta(seconds=n), tz) != before)
+        )
+        yield since, change, before
+        since = change
+    yield since, until, after
+
+
+@functools.cache
+def _clock(zone: str) -> tzinfo:
+    """A time zone by its name. The library itself remembers only eight, and reads the others from their files again."""
     from zoneinfo import ZoneInfo
 
-    tz = ZoneInfo(zone)
-    first = now.astimezone(tz).date() - timedelta(days=1)
-    for offset in range(HORIZON.days):
-        day = first + timedelta(days=offset)
-        if DAYS[day.weekday()] not in hours.days or day.isoformat() in hours.holidays:
-            continue
-        begin, end = _window(hours, day, tz)
-        if now < end and begin < end:
-            return max(now, begin)
-    return None
+    return ZoneInfo(zone)
 
 
-def _window(hours: CallingHours, day: date, tz: tzinfo) -> tuple[datetime, datetime]:
-    """The window that begins on a day, in UTC; one whose end is not after its begin ends the next day.
-
-    An end at a time of day that the clock skips comes early rather than late.
-    """
-    begin = time.fromisoformat(hours.from_)
-    whole = hours.to == "24:00"
-    end = time(0) if whole else time.fromisoformat(hours.to)
-    last = day + timedelta(days=1) if whole or end <= begin else day
-    closing = datetime.combine(last, end, tzinfo=tz)
-    return (
-        datetime.combine(day, begin, tzinfo=tz).astimezone(UTC),
-        min(closing.astimezone(UTC), closing.replace(fold=1).astimezone(UTC)),
-    )
+def _offset(at: datetime, tz: tzinfo) -> timedelta:
+    return at.astimezone(tz).utcoffset() or timedelta(0)

@@ -73,7 +73,7 @@ class Campaign(CampaignSettings, kw_only=True):
     callback_requested: int = 0
     skipped: int = 0
     zones: set[str] = msgspec.field(default_factory=set)
-    """The time zones calls wait in, where the hours are in the contact's own; see `dialing.store`."""
+    """Where calls wait besides ANY_ZONE: time zones and FALLBACK_ZONE, where the hours are in the contact's own."""
     health: Health = WELL
 
     def counted(self, status: CallStatus) -> int:

@@ -13,7 +13,7 @@ from chalicelib import agents, clock, http, ids
 from chalicelib.aws.dynamodb import Page
 from chalicelib.calls import store as calls
 from chalicelib.calls.model import Call, CallState, CallStatus
-from chalicelib.campaigns import control, enrolment, hours, messages, results, settings, store, waiting
+from chalicelib.campaigns import control, enrolment, hours, messages, results, schedule, settings, store, waiting
 from chalicelib.campaigns.messages import Audit, Enrol, Redial, Remove
 from chalicelib.campaigns.model import AuditReport, AuditStatus, Campaign, CampaignStatus
 from chalicelib.campaigns.settings import (
@@ -25,7 +25,7 @@ from chalicelib.campaigns.settings import (
     NewCampaign,
 )
 from chalicelib.contacts import store as contacts
-from chalicelib.contacts.model import ContactStatus
+from chalicelib.contacts.model import Contact, ContactStatus
 from chalicelib.errors import CampaignRunning, Conflict, FieldError, InvalidBody, NotFound
 from chalicelib.http import BASE, Request
 from chalicelib.ids import is_id
@@ -176,6 +176,9 @@ def _changes(campaign: Campaign, wanted: dict[str, Any], now: datetime) -> dict[
         changes |= {"wake_at": _start_of(changes), "status_reason": None}
     elif campaign.status is CampaignStatus.RUNNING:
         changes["wake_at"] = clock.minute(now)
+    if "calling_hours" in changes and campaign.status_reason in (None, schedule.NEVER_OPEN):
+        after = structs.replace(campaign, **changes)
+        changes["status_reason"] = schedule.never_open(after, deployment().fallback_timezone, now)
     return changes
 
 
@@ -250,11 +253,12 @@ def show_calls(request: Request) -> Response:
 def show_call(request: Request) -> Response:
     campaign = store.find(request.identity.organization_id, request.id())
     call = calls.find(campaign.campaign_id, request.id("contactId"))
-    view = _with_contacts(campaign.organization_id, [call])[0]
+    person = contacts.find_many(campaign.organization_id, [call.contact_id]).get(call.contact_id)
+    view, now = _with_contact(call, person), clock.now()
     if call.state is CallState.WAITING:
-        phone = view["contact"]["phone"]
-        zone = hours.zone(campaign.calling_hours, phone) if phone else call.zone
-        view["whyNotCalled"], view["nextAttemptAt"] = waiting.why(campaign, call, zone, now=clock.now())
+        zone = hours.zone(campaign.calling_hours, person, now) if person else call.zone
+        fallback = deployment().fallback_timezone
+        view["whyNotCalled"], view["nextAttemptAt"] = waiting.why(campaign, call, zone, fallback, now=now)
     return http.ok(view)
 
 
@@ -321,17 +325,17 @@ def show_calls_of_contact(request: Request) -> Response:
 
 
 def _with_contacts(organization_id: str, found: list[Call]) -> list[dict[str, Any]]:
-    """Calls as the API shows them, each with whom it is to; a contact that was deleted has only its id."""
+    """Calls as the API shows them, each with whom it is to."""
     people = contacts.find_many(organization_id, [call.contact_id for call in found])
-    return [
-        call.view()
-        | {
-            "contact": {
-                "id": call.contact_id,
-                "firstName": (person := people.get(call.contact_id)) and person.first_name,
-                "lastName": person and person.last_name,
-                "phone": person and person.phone,
-            }
-        }
-        for call in found
-    ]
+    return [_with_contact(call, people.get(call.contact_id)) for call in found]
+
+
+def _with_contact(call: Call, person: Contact | None) -> dict[str, Any]:
+    """A call as the API shows it, with whom it is to; a contact that was deleted has only its id."""
+    about = {
+        "id": call.contact_id,
+        "firstName": person and person.first_name,
+        "lastName": person and person.last_name,
+        "phone": person and person.phone,
+    }
+    return call.view() | {"contact": about}

@@ -1,4 +1,4 @@
-"""When a campaign looks around: what starting changes of it, and its next `wakeAt`. Pure."""
+"""When a campaign looks around: what starting changes of it, what its hours make it say, its next `wakeAt`. Pure."""
 
 from __future__ import annotations
 
@@ -6,6 +6,8 @@ from datetime import datetime, timedelta
 
 from chalicelib import clock
 from chalicelib.agents.health import WELL
+from chalicelib.calls.model import ANY_ZONE
+from chalicelib.campaigns import hours
 from chalicelib.campaigns.model import Campaign, CampaignStatus
 
 LONGEST_SLEEP = timedelta(minutes=15)
@@ -13,6 +15,11 @@ LONGEST_SLEEP = timedelta(minutes=15)
 
 LAG = timedelta(minutes=1)
 """How soon it looks again when slots are free, calls wait, and the index showed none."""
+
+NEVER_OPEN = (
+    f"Nobody can be called: the calling hours do not open in the next {hours.HORIZON.days} days. "
+    "Change their days, times or holidays."
+)
 
 
 def started(campaign: Campaign, now: datetime) -> dict[str, object]:
@@ -26,6 +33,16 @@ def started(campaign: Campaign, now: datetime) -> dict[str, object]:
         "resumed_at": clock.stamp(now),
         "wake_at": clock.minute(now),
     }
+
+
+def never_open(campaign: Campaign, fallback: str, now: datetime) -> str | None:
+    """What a running campaign says whose hours let nobody who waits ever be called; None while they let somebody.
+
+    `fallback` is the deployment's time zone.
+    """
+    waits = campaign.status is CampaignStatus.RUNNING and campaign.waiting
+    never = waits and hours.never(campaign.calling_hours, now, {ANY_ZONE, *campaign.zones}, fallback)
+    return NEVER_OPEN if never else None
 
 
 def next_wake(

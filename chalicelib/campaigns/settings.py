@@ -7,7 +7,7 @@ from enum import StrEnum
 from typing import Annotated
 
 import msgspec
-from msgspec import Meta, Struct
+from msgspec import UNSET, Meta, Struct, UnsetType
 
 from chalicelib import bodies, clock
 from chalicelib.bodies import CLEARABLE
@@ -33,7 +33,10 @@ class CampaignType(StrEnum):
 
 
 class CallingHours(Struct, frozen=True, rename="camel", forbid_unknown_fields=True, omit_defaults=False):
-    """When contacts may be called: `from`–`to` on `days`, not on `holidays`, in a time zone or in the contact's own."""
+    """When contacts may be called: `from`–`to` on `days`, not on `holidays`, in a time zone or in the contact's own.
+
+    `fallback_timezone` is for contacts of whom nobody knows their own; the deployment's where it is absent.
+    """
 
     timezone: str
     days: Annotated[list[str], Meta(min_length=1, max_length=7)]
@@ -42,6 +45,7 @@ class CallingHours(Struct, frozen=True, rename="camel", forbid_unknown_fields=Tr
     )
     to: Annotated[str, Meta(pattern=r"^(([01][0-9]|2[0-3]):[0-5][0-9]|24:00)\Z", description="HH:MM, up to 24:00")]
     holidays: Annotated[list[str], Meta(max_length=400)] = msgspec.field(default_factory=list)
+    fallback_timezone: str | UnsetType | None = UNSET
 
 
 class AgentChoice(Struct, frozen=True, rename="camel", forbid_unknown_fields=True):

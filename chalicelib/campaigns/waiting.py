@@ -16,6 +16,7 @@ class Reason(StrEnum):
     """Why a call waits."""
 
     OUTSIDE_CALLING_HOURS = "outside-calling-hours"
+    NEVER_OPEN = "never-open"
     CAMPAIGN_NOT_RUNNING = "campaign-not-running"
     WAITING_FOR_RETRY = "waiting-for-retry"
     PHONE_IN_ANOTHER_CALL = "phone-in-another-call"
@@ -23,18 +24,20 @@ class Reason(StrEnum):
     AGENT_UNAVAILABLE = "agent-unavailable"
 
 
-def why(campaign: Campaign, call: Call, zone: str, *, now: datetime) -> tuple[Reason, str | None]:
+def why(campaign: Campaign, call: Call, zone: str, fallback: str = "", *, now: datetime) -> tuple[Reason, str | None]:
     """The reason that keeps a waiting call longest from being dialed, and the next moment it may be; None if unknown.
 
-    `zone` is where the hours let it wait (`hours.zone`).
+    `zone` is where the hours let it wait (`hours.zone`), `fallback` the deployment's time zone.
     """
     if campaign.status is not CampaignStatus.RUNNING:
         return Reason.CAMPAIGN_NOT_RUNNING, campaign.scheduled_at
     due = clock.moment(call.due_at) if call.due_at else now
     ready = max(due, now)
-    opening = hours.opening(campaign.calling_hours, ready, zone)
+    opening = hours.opening(campaign.calling_hours, ready, zone, fallback)
+    if opening is None:
+        return Reason.NEVER_OPEN, None
     if opening != ready:
-        return Reason.OUTSIDE_CALLING_HOURS, clock.stamp(opening) if opening else None
+        return Reason.OUTSIDE_CALLING_HOURS, clock.stamp(opening)
     if due > now and call.release_reason is None:
         return Reason.WAITING_FOR_RETRY, clock.stamp(due)
     if due > now and call.release_reason == PHONE_BUSY:

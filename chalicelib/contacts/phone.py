@@ -10,6 +10,9 @@ EXPECTED = "expected a phone number such as +998901234567"
 SECOND_NUMBER = 7
 """Digits of an extension that is none, but another number."""
 
+ZONES_KEPT = 10_000
+"""Phones whose time zones are remembered: finding those of an American number takes 0.4 ms."""
+
 _DIGITS = re.compile(r"\d(?:.*\d)?", re.DOTALL)
 """From the first digit to the last."""
 
@@ -69,15 +72,16 @@ def masked(phone: str) -> str:
     return phone[:6] + "*" * max(len(phone) - 8, 0) + phone[-2:] if len(phone) > 8 else "*" * len(phone)
 
 
+@functools.lru_cache(maxsize=ZONES_KEPT)
 def zones(phone: str) -> tuple[str, ...]:
-    """The IANA time zones a phone (E.164) may be in; UTC when nobody knows."""
+    """The IANA time zones a phone (E.164) may be in; none when nobody knows."""
     import phonenumbers
     from phonenumbers import timezone
 
     number = phonenumbers.parse(phone)
     known = [zone for zone in timezone.time_zones_for_number(number) if zone != timezone.UNKNOWN_TIMEZONE]
     own = _zones_of(phonenumbers.region_code_for_number(number) or "") if len(known) > 1 else None
-    return tuple(zone for zone in known if own is None or zone in own) or tuple(known) or ("UTC",)
+    return tuple(zone for zone in known if own is None or zone in own) or tuple(known)
 
 
 @functools.cache

@@ -151,8 +151,8 @@ def _campaign(order: Dial) -> Campaign:
 def _check_hours(campaign: Campaign, contact: Contact, at: datetime) -> None:
     """Raises Release outside the hours."""
     if campaign.calling_hours is not None:
-        zone = hours.zone(campaign.calling_hours, contact.phone)
-        if hours.opening(campaign.calling_hours, at, zone) != at:
+        zone = hours.zone(campaign.calling_hours, contact, at)
+        if hours.opening(campaign.calling_hours, at, zone, settings().fallback_timezone) != at:
             raise Release("outside the calling hours", zone=zone)
 
 

@@ -193,7 +193,7 @@ def _agent_changes(
     if campaign.status is RUNNING:
         reason = health.pause_reason(after, now)
         changes |= {"status": PAUSED} if reason else {}
-        reason = reason or health.trouble(after)
+        reason = reason or health.trouble(after) or schedule.never_open(campaign, settings().fallback_timezone, now)
         changes |= {"status_reason": reason} if reason != campaign.status_reason else {}
     return changes
 
@@ -292,7 +292,7 @@ def _waiting(campaign: Campaign, limit: int, now: datetime) -> tuple[list[Candid
     found: list[Candidate] = []
     closed_until: list[datetime] = []
     for zone in sorted({ANY_ZONE, *campaign.zones}):
-        opening = hours.opening(campaign.calling_hours, now, zone)
+        opening = hours.opening(campaign.calling_hours, now, zone, settings().fallback_timezone)
         if opening == now:
             found += store.waiting(campaign.campaign_id, zone, limit)
         else:

@@ -71,16 +71,19 @@ def record_of(write: str) -> str:
 
 
 def of_campaign(old: Campaign | None, new: Campaign) -> list[Event]:
-    """A campaign whose counters or status changed, and one that completed."""
-    if old is None or (old.counters(), old.status) == (new.counters(), new.status):
+    """A campaign whose counters or status, or the reason of it, changed, and one that completed."""
+    if old is None or _progress(old) == _progress(new):
         return []
-    progress = {"campaignId": new.campaign_id, "status": new.status, **new.counters()}
-    events = [Event(new.organization_id, "campaign-progress", progress, campaign_id=new.campaign_id)]
+    events = [Event(new.organization_id, "campaign-progress", _progress(new), campaign_id=new.campaign_id)]
     if new.status is CampaignStatus.COMPLETED and old.status is not CampaignStatus.COMPLETED:
         data = {"campaignId": new.campaign_id, "message": COMPLETED}
         after = tuple(map(record_of, new.last_writes))
         events.append(Event(new.organization_id, "campaign-complete", data, campaign_id=new.campaign_id, after=after))
     return events
+
+
+def _progress(of: Campaign) -> dict[str, Any]:
+    return {"campaignId": of.campaign_id, "status": of.status, "statusReason": of.status_reason, **of.counters()}
 
 
 def of_import(new: Import) -> list[Event]:

@@ -385,6 +385,7 @@ def test_no_origin_but_our_own_unless_told(sam: dict[str, Any]) -> None:
 def test_cloud_calls_by_day_unless_told(sam: dict[str, Any]) -> None:
     hours = json.loads(sam["Parameters"]["DefaultCallingHours"]["Default"])
     assert (hours["timezone"], hours["from"], hours["to"]) == ("Asia/Tashkent", "09:00", "20:00")
+    assert sam["Parameters"]["FallbackTimezone"]["Default"] == "Asia/Tashkent"
 
 
 def test_template_sets_every_setting(resources: Resources) -> None:

@@ -84,7 +84,10 @@ FIELDS: dict[str, tuple[list[Any], list[Any]]] = {
         [{"maxAttempts": 10, "delayMinutes": [0, 5, 60], "on": ["NO_ANSWER", "BUSY", "FAILED"]}],
         ["often", []],
     ),
-    "callingHours": ([HOURS, HOURS | {"timezone": "contact", "to": "24:00"}, None], ["always"]),
+    "callingHours": (
+        [HOURS, HOURS | {"timezone": "contact", "to": "24:00"}, HOURS | {"fallbackTimezone": "Europe/Moscow"}, None],
+        ["always"],
+    ),
     "agent": ([{"provider": "http"}, {"provider": "simulated"}], ["http"]),
 }
 """What a campaign's fields take, and what they do not."""
@@ -107,6 +110,7 @@ INSIDE: list[tuple[str, Any, str]] = [
     ("callingHours", HOURS | {"to": "24:00\n"}, "callingHours.to"),
     ("callingHours", HOURS | {"to": "09:00"}, "callingHours.to"),
     ("callingHours", HOURS | {"timezone": "localtime"}, "callingHours.timezone"),
+    ("callingHours", HOURS | {"fallbackTimezone": "Moscow"}, "callingHours.fallbackTimezone"),
     ("callingHours", HOURS | {"holidays": ["01.01.2027"]}, "callingHours.holidays"),
     ("callingHours", HOURS | {"holidays": ["20270101"]}, "callingHours.holidays"),
     ("callingHours", {"timezone": "UTC", "days": ["MON"], "to": "20:00"}, "callingHours.from"),

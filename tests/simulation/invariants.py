@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter, defaultdict
+from datetime import datetime
 from typing import TYPE_CHECKING
 
 from msgspec import Struct
@@ -14,6 +15,7 @@ from chalicelib.campaigns import hours
 from chalicelib.campaigns import store as campaigns
 from chalicelib.campaigns.audit import COUNTERS
 from chalicelib.campaigns.model import Campaign, CampaignStatus, counter_of
+from chalicelib.contacts import store as contacts
 from chalicelib.settings import settings
 
 if TYPE_CHECKING:
@@ -78,12 +80,18 @@ class Invariants:
             return Permission(call.campaign_id, NOT_RUNNING)
         now = self.world.now()
         assert call.phone is not None
-        if hours.opening(campaign.calling_hours, now, hours.zone(campaign.calling_hours, call.phone)) != now:
+        if not self._open(campaign, call, now):
             return Permission(call.campaign_id, "outside the hours")
         gate = self.world.database.tables[settings().phone_numbers_table].items.get((call.organization_id, call.phone))
         if gate is None or gate.get("contactId", {}).get("S") != call.contact_id or gate["status"]["S"] != "ACTIVE":
             return Permission(call.campaign_id, "the contact must not be called")
         return Permission(call.campaign_id)
+
+    def _open(self, campaign: Campaign, call: Call, now: datetime) -> bool:
+        rows = self.world.database.tables[settings().contacts_table].items
+        contact = contacts.of_image(rows[call.organization_id, call.contact_id])
+        zone = hours.zone(campaign.calling_hours, contact, now)
+        return hours.opening(campaign.calling_hours, now, zone, settings().fallback_timezone) == now
 
     def _campaign_written(self, new: Campaign | None, campaign_id: str) -> None:
         if new is None:

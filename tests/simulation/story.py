@@ -6,6 +6,8 @@ import random
 from collections.abc import Callable
 from functools import partial
 
+from msgspec.structs import replace
+
 from chalicelib import clock, ids
 from chalicelib.aws import sqs
 from chalicelib.calls.model import CallState, CallStatus, Retry
@@ -67,8 +69,11 @@ class Story:
             self._later(ACTION_HOURS * 3600, self._action(self.random.choice(self.contact_ids), self._a_campaign_id()))
 
     def _contact(self, n: int) -> str:
-        phone = f"+99890{1000000 + n:07}" if n % 5 else f"+4474000{10000 + n:05}"
-        return self.world.add_contact(phone, first_name=f"Person {n}")
+        """People of Uzbekistan; now and then of Britain, of Russia's many time zones, and some who told their own."""
+        phones = {0: f"+4474000{10000 + n:05}", 1: f"+7916{1000000 + n:07}"}
+        phone = phones.get(n % 5, f"+99890{1000000 + n:07}")
+        timezone = None if n % 3 else "Europe/London"
+        return self.world.add_contact(phone, first_name=f"Person {n}", timezone=timezone)
 
     def _campaign(self) -> Campaign:
         at = clock.stamp(self.world.now())
@@ -96,7 +101,8 @@ class Story:
         closing = f"11:{self.random.randrange(2, 30):02}"
         windows = [("09:00", "13:00"), ("00:00", "24:00"), ("22:00", "12:00"), ("11:00", closing), ("22:00", closing)]
         from_, to = self.random.choice(windows)
-        return CallingHours(timezone=zone, days=EVERY_DAY, from_=from_, to=to)
+        own = CallingHours(timezone=zone, days=EVERY_DAY, from_=from_, to=to)
+        return own if self.random.random() < 0.5 else replace(own, fallback_timezone="Europe/London")
 
     # operators
 

@@ -92,6 +92,11 @@ def test_campaign_tells_its_status() -> None:
     assert names(a_campaign(RUNNING), a_campaign(CampaignStatus.PAUSED)) == ["campaign-progress"]
 
 
+def test_campaign_tells_the_reason_of_its_status() -> None:
+    [told] = events.of_campaign(a_campaign(), a_campaign(status_reason="Nobody can be called."))
+    assert (told.name, told.data["statusReason"]) == ("campaign-progress", "Nobody can be called.")
+
+
 def test_campaign_completes_once() -> None:
     [_, told] = events.of_campaign(a_campaign(RUNNING, in_flight=1), a_campaign(COMPLETED, success=1))
     assert told.name == "campaign-complete"

@@ -1,4 +1,4 @@
-"""Calling hours against a look at every minute, over clock changes, midnights, holidays and several zones."""
+"""Calling hours against a look at every minute, over clock changes, midnights and holidays; and whose hours apply."""
 
 from __future__ import annotations
 
@@ -6,29 +6,35 @@ from datetime import UTC, date, datetime, time, timedelta
 from zoneinfo import ZoneInfo
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
-from chalicelib.calls.model import ANY_ZONE
+from chalicelib.calls.model import ANY_ZONE, FALLBACK_ZONE
 from chalicelib.campaigns import hours
-from chalicelib.campaigns.hours import DAYS, opening
+from chalicelib.campaigns.hours import DAYS, HORIZON, opening
 from chalicelib.campaigns.settings import CallingHours
 from chalicelib.errors import InvalidBody
-from tests.unit.builders import NOW, some_hours
+from tests.unit.builders import NOW, a_contact, some_hours
 
 MINUTE = timedelta(minutes=1)
 BERLIN, NEW_YORK, TASHKENT, KOLKATA = "Europe/Berlin", "America/New_York", "Asia/Tashkent", "Asia/Kolkata"
+SANTIAGO, LORD_HOWE, BEIRUT, CASABLANCA = "America/Santiago", "Australia/Lord_Howe", "Asia/Beirut", "Africa/Casablanca"
 CHANGES = [
-    *(datetime(2026, 3, 29, 1, tzinfo=UTC), datetime(2026, 10, 25, 1, tzinfo=UTC)),
-    *(datetime(2026, 3, 8, 7, tzinfo=UTC), datetime(2026, 11, 1, 6, tzinfo=UTC)),
+    *((BERLIN, "2026-03-29T01:00Z"), (BERLIN, "2026-10-25T01:00Z")),
+    *((NEW_YORK, "2026-03-08T07:00Z"), (NEW_YORK, "2026-11-01T06:00Z")),
+    *((SANTIAGO, "2026-04-05T03:00Z"), (SANTIAGO, "2026-09-06T04:00Z")),
+    *((LORD_HOWE, "2026-04-04T15:00Z"), (LORD_HOWE, "2026-10-03T15:30Z")),
+    *((BEIRUT, "2026-03-28T22:00Z"), (BEIRUT, "2026-10-24T21:00Z")),
+    *((CASABLANCA, "2026-02-15T02:00Z"), (CASABLANCA, "2026-03-22T02:00Z")),
+    *((KOLKATA, "2026-03-29T01:00Z"), (TASHKENT, "2026-11-01T06:00Z")),
 ]
-"""When the clocks of Berlin and New York go forward and back."""
+"""When clocks go forward and back: at night, at midnight, by half an hour; and clocks that never do."""
 
 
 def is_open(given: CallingHours, at: datetime, zone: str) -> bool:
-    """What the wall clock of a zone says: inside the window of today or of the day before."""
+    """What the wall clock of a zone says: inside the window of today or of the day before, and no holiday."""
     wall = at.astimezone(ZoneInfo(zone)).replace(tzinfo=None)
-    return any(
+    return wall.date().isoformat() not in given.holidays and any(
         _allowed(given, day) and _begin(given, day) <= wall < _end(given, day)
         for day in (wall.date(), wall.date() - timedelta(days=1))
     )
@@ -49,52 +55,45 @@ def _end(given: CallingHours, day: date) -> datetime:
     return end if end > _begin(given, day) else end + timedelta(days=1)
 
 
-def minute_by_minute(given: CallingHours, now: datetime, zones: list[str]) -> datetime:
-    """The first open moment, found by looking at every minute."""
+def minute_by_minute(given: CallingHours, now: datetime, zone: str) -> datetime | None:
+    """The first open moment, found by looking at every minute until the horizon."""
     at = now
-    while not all(is_open(given, at, zone) for zone in zones):
+    while not is_open(given, at, zone):
         at = at.replace(second=0, microsecond=0) + MINUTE
+        if at > now + HORIZON:
+            return None
     return at
 
 
-@st.composite
-def clock_times(draw: st.DrawFn) -> str:
-    """A time of day that every day has exactly once, whatever the clocks do."""
-    hour = draw(st.integers(0, 23).filter(lambda hour: hour != 2))
-    return f"{hour:02}:{draw(st.sampled_from([0, 1, 15, 30, 59])):02}"
+clock_times = st.builds("{:02}:{:02}".format, st.integers(0, 23), st.sampled_from([0, 1, 15, 30, 59]))
 
 
 @st.composite
-def calling_hours(draw: st.DrawFn, timezone: str) -> CallingHours:
-    from_ = draw(clock_times())
-    to = draw(st.one_of(clock_times(), st.just("24:00")).filter(lambda to: to != from_))
-    days = draw(st.lists(st.sampled_from(DAYS), min_size=2, max_size=7, unique=True))
-    around = [change.date() + timedelta(days=n) for change in CHANGES for n in (-1, 0, 1)]
-    holidays = draw(st.lists(st.sampled_from(around), max_size=2, unique=True))
-    return some_hours(timezone, from_, to, days=days, holidays=[day.isoformat() for day in holidays])
+def cases(draw: st.DrawFn) -> tuple[CallingHours, datetime]:
+    """Hours in a zone, and a moment within two days of a change of its clock."""
+    zone, change = draw(st.sampled_from(CHANGES))
+    changed = datetime.fromisoformat(change)
+    from_ = draw(clock_times)
+    to = draw(st.one_of(clock_times, st.just("24:00")).filter(lambda to: to != from_))
+    days = draw(st.lists(st.sampled_from(DAYS), min_size=1, max_size=7, unique=True))
+    around = [(changed + timedelta(days=n)).date().isoformat() for n in (-2, -1, 0, 1, 2)]
+    holidays = draw(st.lists(st.sampled_from(around), max_size=3, unique=True))
+    now = changed + timedelta(
+        minutes=draw(st.integers(-48 * 60, 48 * 60)), seconds=draw(st.sampled_from([0, 0, 1, 59]))
+    )
+    return some_hours(zone, from_, to, days=days, holidays=holidays), now
 
 
-moments = st.builds(
-    lambda change, minutes, seconds: change + timedelta(minutes=minutes, seconds=seconds),
-    st.sampled_from(CHANGES),
-    st.integers(-48 * 60, 48 * 60),
-    st.sampled_from([0, 0, 1, 59]),
-)
-
-
-@given(data=st.data(), now=moments, zone=st.sampled_from([BERLIN, NEW_YORK, TASHKENT]))
-@settings(max_examples=100, deadline=None)
-def test_opening_is_the_first_open_minute(data: st.DataObject, now: datetime, zone: str) -> None:
-    given = data.draw(calling_hours(zone))
-    assert opening(given, now, ANY_ZONE) == minute_by_minute(given, now, [zone])
-
-
-@given(data=st.data(), now=moments)
-@settings(max_examples=40, deadline=None)
-def test_number_in_several_zones_is_called_when_all_are_open(data: st.DataObject, now: datetime) -> None:
-    zones = data.draw(st.sampled_from([[BERLIN, TASHKENT], [NEW_YORK, "America/Chicago"], [KOLKATA]]))
-    given = some_hours(hours.CONTACT, "09:00", data.draw(st.sampled_from(["15:00", "20:00", "24:00"])))
-    assert opening(given, now, ",".join(zones)) == minute_by_minute(given, now, zones)
+@given(cases())
+@example((some_hours(NEW_YORK, "01:01", "24:00"), datetime(2026, 11, 1, 6, tzinfo=UTC)))
+@example((some_hours(NEW_YORK, "09:00", "01:30"), datetime(2026, 11, 1, 5, 45, tzinfo=UTC)))
+@example((some_hours(NEW_YORK, "01:45", "01:30"), datetime(2026, 11, 1, 5, 35, tzinfo=UTC)))
+@settings(max_examples=300, deadline=None)
+def test_opening_is_the_first_minute_that_the_clock_on_the_wall_reads_as_open(
+    case: tuple[CallingHours, datetime],
+) -> None:
+    given, now = case
+    assert opening(given, now, ANY_ZONE) == minute_by_minute(given, now, given.timezone)
 
 
 def test_without_hours_any_time_will_do() -> None:
@@ -129,24 +128,84 @@ def test_weekend_and_holidays_are_skipped() -> None:
     assert opening(given, at("2026-11-27T20:00", TASHKENT), ANY_ZONE) == at("2026-12-02T09:00", TASHKENT)
 
 
-def test_hours_that_never_open_again_have_no_opening() -> None:
-    days = [(NOW.date() + timedelta(days=n)).isoformat() for n in range(-2, 420)]
-    assert opening(some_hours(holidays=days), NOW, ANY_ZONE) is None
+def test_holiday_ends_the_evening_before_at_midnight() -> None:
+    night = some_hours(from_="22:00", to="02:00", holidays=["2026-11-28"])
+    assert opening(night, at("2026-11-27T23:59", TASHKENT), ANY_ZONE) == at("2026-11-27T23:59", TASHKENT)
+    assert opening(night, at("2026-11-28T00:00", TASHKENT), ANY_ZONE) == at("2026-11-29T22:00", TASHKENT)
 
 
-def test_zones_that_are_never_open_together_have_no_opening() -> None:
-    assert opening(some_hours(hours.CONTACT, "09:00", "12:00"), NOW, f"{TASHKENT},{NEW_YORK}") is None
+def holidays(number: int) -> list[str]:
+    """The days from the day before on."""
+    return [(NOW.date() + timedelta(days=n)).isoformat() for n in range(-1, number)]
 
 
-def test_call_waits_in_its_contacts_zones_only_if_the_hours_are_the_contacts() -> None:
-    assert hours.zone(some_hours(hours.CONTACT), "+4930901820") == BERLIN
-    assert hours.zone(some_hours(BERLIN), "+4930901820") == ANY_ZONE
-    assert hours.zone(None, "+4930901820") == ANY_ZONE
+def test_hours_that_do_not_open_in_two_weeks_have_no_opening() -> None:
+    assert opening(some_hours(holidays=holidays(13)), NOW, ANY_ZONE) == at("2026-12-06T09:00", TASHKENT)
+    assert opening(some_hours(holidays=holidays(20)), NOW, ANY_ZONE) is None
 
 
-def test_zone_that_is_not_known_yet_is_left_to_the_dialer() -> None:
+def test_campaign_never_opens_when_none_of_its_zones_does() -> None:
+    closed, open_ = some_hours(hours.CONTACT, holidays=holidays(20)), some_hours(hours.CONTACT)
+    assert hours.never(closed, NOW, {ANY_ZONE, BERLIN, FALLBACK_ZONE}, TASHKENT)
+    assert not hours.never(open_, NOW, {ANY_ZONE, BERLIN}, TASHKENT)
+    assert not hours.never(closed, NOW, {ANY_ZONE}, TASHKENT)
+    assert hours.never(some_hours(holidays=holidays(20)), NOW, {ANY_ZONE})
+    assert not hours.never(None, NOW, {ANY_ZONE})
+
+
+OWN = some_hours(hours.CONTACT)
+RUSSIAN_MOBILE, CHILEAN, KAZAKH_MOBILE = "+79161234567", "+56912345678", "+77011234567"
+
+
+@pytest.mark.parametrize(
+    ("phone", "timezone", "zone"),
+    [
+        ("+4930901820", None, BERLIN),
+        ("+4930901820", NEW_YORK, NEW_YORK),
+        (KAZAKH_MOBILE, None, "Asia/Almaty"),
+        ("+447400123456", None, "Europe/Guernsey"),
+        (RUSSIAN_MOBILE, None, FALLBACK_ZONE),
+        (RUSSIAN_MOBILE, "Europe/Moscow", "Europe/Moscow"),
+        (CHILEAN, None, FALLBACK_ZONE),
+        (CHILEAN, SANTIAGO, SANTIAGO),
+    ],
+)
+def test_call_waits_in_its_contacts_zone_or_else_in_its_numbers_if_that_is_one(
+    phone: str, timezone: str | None, zone: str
+) -> None:
+    contact = a_contact(phone=phone, timezone=timezone)
+    assert hours.zone(OWN, contact, NOW) == zone
+    assert hours.zone(some_hours(BERLIN), contact, NOW) == hours.zone(None, contact, NOW) == ANY_ZONE
+
+
+def test_zones_are_one_while_their_clocks_go_alike_for_two_weeks() -> None:
+    between_phoenix_and_denver = a_contact(phone="+19282834567")
+    winter, spring = datetime(2026, 2, 15, tzinfo=UTC), datetime(2026, 3, 1, tzinfo=UTC)
+    assert hours.zone(OWN, between_phoenix_and_denver, winter) == "America/Denver"
+    assert hours.zone(OWN, between_phoenix_and_denver, spring) == FALLBACK_ZONE
+
+
+def test_fallback_is_the_hours_own_or_else_the_deployments() -> None:
+    night = at("2026-11-24T03:00", TASHKENT)
+    in_berlin = some_hours(hours.CONTACT, fallback_timezone=BERLIN)
+    assert opening(OWN, night, FALLBACK_ZONE, TASHKENT) == at("2026-11-24T09:00", TASHKENT)
+    assert opening(in_berlin, night, FALLBACK_ZONE, TASHKENT) == at("2026-11-24T09:00", BERLIN)
+
+
+@pytest.mark.parametrize("zone", [ANY_ZONE, f"{BERLIN},{TASHKENT}"])
+def test_zone_that_is_not_known_yet_is_left_to_the_dialer(zone: str) -> None:
     midnight = at("2026-11-23T00:00", TASHKENT)
-    assert opening(some_hours(hours.CONTACT), midnight, ANY_ZONE) == midnight
+    assert opening(OWN, midnight, zone, TASHKENT) == midnight
+
+
+def test_looking_again_works_no_window_out_again() -> None:
+    zones = [BERLIN, NEW_YORK, TASHKENT, KOLKATA, SANTIAGO]
+    moments = [NOW + timedelta(minutes=n) for n in range(0, 24 * 60, 10)]
+    hours.window.cache_clear()
+    for zone in zones:
+        for moment in moments:
+            opening(OWN, moment, zone, TASHKENT)
+    assert hours.window.cache_info().misses <= 5 * len(zones)
 
 
 @pytest.mark.parametrize(
@@ -158,6 +217,7 @@ def test_zone_that_is_not_known_yet_is_left_to_the_dialer() -> None:
         (some_hours(from_="09:00", to="09:00"), "callingHours.to"),
         (some_hours(holidays=["2027-01-01", "01.01.2027"]), "callingHours.holidays"),
         (some_hours(holidays=["2027-02-30"]), "callingHours.holidays"),
+        (some_hours(hours.CONTACT, fallback_timezone="contact"), "callingHours.fallbackTimezone"),
     ],
 )
 def test_hours_that_make_no_sense_are_refused(given: CallingHours, field: str) -> None:
@@ -166,13 +226,15 @@ def test_hours_that_make_no_sense_are_refused(given: CallingHours, field: str) -
     assert [error.field for error in refused.value.errors] == [field]
 
 
-@pytest.mark.parametrize("given", [some_hours(), some_hours(hours.CONTACT), some_hours(BERLIN, "22:00", "24:00")])
+@pytest.mark.parametrize(
+    "given", [some_hours(), some_hours(hours.CONTACT, fallback_timezone=BERLIN), some_hours(BERLIN, "22:00", "24:00")]
+)
 def test_sensible_hours_are_taken(given: CallingHours) -> None:
     hours.check(given)
 
 
-def test_window_that_ends_in_a_skipped_hour_ends_early() -> None:
-    night = CallingHours(timezone="Europe/Berlin", days=["SAT"], from_="22:00", to="02:30")
-    for minute, is_open in (("00:29", True), ("00:31", False), ("01:10", False)):
+def test_window_that_ends_in_a_skipped_hour_ends_when_the_clock_skips_it() -> None:
+    night = some_hours(BERLIN, "22:00", "02:30", days=["SAT"])
+    for minute, is_open in (("00:59", True), ("01:00", False), ("01:10", False)):
         now = datetime.fromisoformat(f"2026-03-29T{minute}Z")
-        assert (hours.opening(night, now, ANY_ZONE) == now) is is_open
+        assert (opening(night, now, ANY_ZONE) == now) is is_open

@@ -3,17 +3,19 @@
 from __future__ import annotations
 
 from datetime import datetime, timedelta
+from typing import Any
 
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from msgspec.structs import replace
 
 from chalicelib import clock
 from chalicelib.agents.health import Health
 from chalicelib.calls.model import ANY_ZONE, CallState
-from chalicelib.campaigns import waiting
+from chalicelib.campaigns import schedule, waiting
 from chalicelib.campaigns.model import CampaignStatus
-from chalicelib.campaigns.schedule import LAG, LONGEST_SLEEP, next_wake
+from chalicelib.campaigns.schedule import LAG, LONGEST_SLEEP, NEVER_OPEN, next_wake
 from chalicelib.campaigns.waiting import Reason
 from tests.unit.builders import AT, NOW, a_call, a_campaign, later, some_hours
 
@@ -118,7 +120,29 @@ def test_retry_that_falls_outside_the_hours_waits_for_both() -> None:
 
 def test_hours_that_never_open_promise_nothing() -> None:
     never = [(NOW.date() + timedelta(days=n)).isoformat() for n in range(-2, 420)]
-    assert why(calling_hours=some_hours(holidays=never)) == (Reason.OUTSIDE_CALLING_HOURS, None)
+    assert why(calling_hours=some_hours(holidays=never)) == (Reason.NEVER_OPEN, None)
+
+
+NEVER = some_hours(holidays=[(NOW.date() + timedelta(days=n)).isoformat() for n in range(20)])
+
+
+def never_open(**fields: Any) -> str | None:
+    """What a running campaign says of its hours."""
+    campaign = a_campaign(**{"status": RUNNING, "calling_hours": NEVER, "waiting": 1, **fields})
+    return schedule.never_open(campaign, "UTC", NOW)
+
+
+def test_running_campaign_whose_hours_never_open_says_so() -> None:
+    opens = some_hours(holidays=NEVER.holidays[:10])
+    assert never_open() == NEVER_OPEN
+    for changed in ({"calling_hours": opens}, {"calling_hours": None}, {"waiting": 0}, {"status": PAUSED}):
+        assert never_open(**changed) is None
+
+
+def test_campaign_in_the_contacts_own_hours_looks_at_each_zone() -> None:
+    hours = replace(NEVER, timezone="contact")
+    assert never_open(calling_hours=hours, zones={"Europe/Berlin", "fallback"}) == NEVER_OPEN
+    assert never_open(calling_hours=hours, zones=set()) is None
 
 
 def test_agent_that_is_away_keeps_everybody_waiting() -> None:
