@@ -1,12 +1,13 @@
 # One-word commands. Settings are environment variables: `make run PORT=8000`, `make token ORG=7`, `make deploy STAGE=prod`.
+# PYTHON=python3.12 makes .venv anew with another interpreter; without it .venv stays what it is.
 
 SHELL := /bin/bash
 .DEFAULT_GOAL := help
-.PHONY: help run test check format token logs demo simulate bench package deploy
+.PHONY: help run test check format token logs demo simulate bench package deploy venv
 
 VENV := .venv
 PY := $(VENV)/bin/python
-READY := $(VENV)/ready
+READY := $(VENV)/ready$(addprefix -,$(subst /,-,$(PYTHON)))
 CODE := $(wildcard app.py chalicelib infra local bench tests)
 
 help: ## this list
@@ -50,10 +51,18 @@ package: $(READY) ## build/deployment.zip and build/template.json
 deploy: $(READY) ## to AWS (STAGE=dev)
 	@$(PY) -m infra.deploy "$(STAGE)"
 
+venv: $(READY) ## .venv, with the project's packages (PYTHON=python3.13)
+
+# Newest first. A shim of pyenv's fails for a version that is installed and not selected, hence its own folders too.
+PYENV := $(or $(PYENV_ROOT),$(HOME)/.pyenv)/versions
+FOUND := $(foreach v,3.14 3.13 3.12 3.11,python$(v) $(wildcard $(PYENV)/$(v).*/bin/python))
+FITS := import ensurepip, sys; sys.exit(not (3, 11) <= sys.version_info[:2] <= (3, 14))
+
 # Remade when a requirement changes. Its recipe is silent but for one line, since `make token` prints a token and nothing else.
 $(READY): requirements.txt requirements-dev.txt
-	@command -v python3.11 >/dev/null || { echo "Python 3.11 is needed and python3.11 is not on the PATH." >&2; exit 1; }
+	@test -e $@ && exit; for each in $(or $(PYTHON),$(FOUND)); do \
+		"$$each" -c '$(FITS)' 2>/dev/null && exec "$$each" -m venv --clear $(VENV); \
+	done; echo "$(or $(PYTHON),None here) is no Python from 3.11 to 3.14 that runs and has venv; 3.13 or newer is best." >&2; exit 1
 	@echo "installing the project's packages (once per change of requirements) ..." >&2
-	@test -x $(PY) || python3.11 -m venv $(VENV)
 	@$(PY) -m pip install --quiet --quiet --disable-pip-version-check --requirement requirements-dev.txt >&2
-	@touch $@
+	@touch $(VENV)/ready $@
