@@ -45,10 +45,10 @@ simulate: $(READY) ## the dialing under faults, in virtual time (SEEDS=2000 CONT
 bench: $(READY) ## what is fast, measured against peers (ARGS="http pacing")
 	@$(PY) -m bench $(ARGS)
 
-package: $(READY) ## build/deployment.zip and build/template.json
+package: $(READY) ## build/deployment.zip and build/template.json (ARCHITECTURE=arm64)
 	@$(PY) -m infra.package
 
-deploy: $(READY) ## to AWS (STAGE=dev)
+deploy: $(READY) ## to AWS (STAGE=dev ARCHITECTURE=arm64)
 	@$(PY) -m infra.deploy "$(STAGE)"
 
 venv: $(READY) ## .venv, with the project's packages (PYTHON=python3.13)

@@ -1,7 +1,8 @@
 """Deploy a package with CloudFormation: `python -m infra.deploy STAGE` or `make deploy STAGE=…`.
 
 Region and credentials are the AWS SDK's own (`AWS_PROFILE`, `AWS_REGION`, …). Stack parameters other than the stage are
-read from the environment in capitals: `AGENT_PROVIDER=http AGENT_URL=… make deploy STAGE=prod`.
+read from the environment in capitals: `AGENT_PROVIDER=http AGENT_URL=… make deploy STAGE=prod`. `ARCHITECTURE` is
+what the functions run on.
 """
 
 import hashlib
@@ -16,6 +17,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from infra.package import Package, Say, package
+from infra.runtime import NoRuntime, cloud
 
 STAGE = re.compile(r"[a-z][a-z0-9-]{0,15}")
 PATIENCE_SECONDS = 1800
@@ -192,14 +194,17 @@ def main(stage: str) -> None:
     if session.region_name is None:
         sys.exit("Deploying needs an AWS region: set AWS_REGION or AWS_PROFILE.")
     try:
+        runtime = cloud(os.environ)
+        if runtime.ending:
+            print(runtime.ending)
         to = _in_the_cloud(session, stage)
         for parameter in secret_names(stage):
             random_secret(session, to.parameters[parameter])
-        for key, value in deploy(session, package(), to).items():
+        for key, value in deploy(session, package(runtime), to).items():
             print(f"{key}: {value}")
     except NoCredentialsError:
         sys.exit("Deploying needs AWS credentials: set AWS_PROFILE, or AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY.")
-    except (BotoCoreError, ClientError, DeployFailed) as error:
+    except (BotoCoreError, ClientError, DeployFailed, NoRuntime) as error:
         sys.exit(f"Deploying failed: {error}")
 
 

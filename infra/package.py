@@ -1,6 +1,7 @@
 """Build the deployment: `build/deployment.zip` (every function's code) and `build/template.json` (one SAM template).
 
-`python -m infra.package` or `make package`. Nothing is built again whose inputs have not changed.
+`python -m infra.package` or `make package`. Nothing is built again whose inputs have not changed. What is built is for
+one runtime: its Python is the one that builds, since bytecode is in it.
 """
 
 import compileall
@@ -21,9 +22,11 @@ from typing import Any
 
 import yaml
 
+from infra.runtime import NoRuntime, Runtime, cloud
+
 ROOT = Path(__file__).resolve().parent.parent
 BUILD = ROOT / "build"
-THIRD_PARTY = ["requirements.txt", "infra/package.py"]
+THIRD_PARTY = ["requirements.txt", "infra/package.py", "infra/runtime.py"]
 INPUTS = ["app.py", "chalicelib", ".chalice/config.json", "infra/resources.yaml", *THIRD_PARTY]
 
 LIMIT_MB = 15
@@ -76,23 +79,26 @@ class Package:
         return self.archive.stat().st_size / 1e6
 
 
-def package(say: Say = print) -> Package:
-    """The package of the working tree, built if it is not there yet. Safe to be called by several processes at once."""
-    BUILD.mkdir(exist_ok=True)
-    with _alone(BUILD / "lock"):
-        built = Package(BUILD / "template.json", BUILD / "deployment.zip")
-        stamp = BUILD / "stamp"
-        wanted = fingerprint(INPUTS)
+def package(runtime: Runtime, home: Path = BUILD, say: Say = print) -> Package:
+    """The package of the working tree in a directory, built if it is not there yet for this runtime.
+
+    Safe to be called by several processes at once.
+    """
+    home.mkdir(parents=True, exist_ok=True)
+    with _alone(home / "lock"):
+        built = Package(home / "template.json", home / "deployment.zip")
+        stamp = home / "stamp"
+        wanted = fingerprint(INPUTS, runtime)
         if not (stamp.exists() and stamp.read_text() == wanted and built.template.exists() and built.archive.exists()):
             stamp.unlink(missing_ok=True)
-            _assemble(built, _vendor(say), wanted, say)
+            _assemble(built, _vendor(home, runtime, say), runtime, wanted, say)
             stamp.write_text(wanted)
         return built
 
 
-def fingerprint(paths: Iterable[str]) -> str:
-    """A hash over the contents of files, and of all files in directories, below the project's root."""
-    digest = hashlib.sha256()
+def fingerprint(paths: Iterable[str], runtime: Runtime) -> str:
+    """A hash over a runtime and the contents of files, and of all files in directories, below the project's root."""
+    digest = hashlib.sha256(repr(runtime).encode())
     for path in (ROOT / each for each in paths):
         for file in sorted(path.rglob("*")) if path.is_dir() else [path]:
             if file.is_file() and "__pycache__" not in file.parts:
@@ -100,16 +106,16 @@ def fingerprint(paths: Iterable[str]) -> str:
     return digest.hexdigest()
 
 
-def _vendor(say: Say) -> Path:
-    """The directory of third-party packages for Lambda, pruned; kept until requirements.txt changes."""
-    vendor = BUILD / f"vendor-{fingerprint(THIRD_PARTY)[:12]}"
+def _vendor(home: Path, runtime: Runtime, say: Say) -> Path:
+    """The directory of a runtime's third-party packages, pruned; kept until requirements.txt or the runtime changes."""
+    vendor = home / f"vendor-{fingerprint(THIRD_PARTY, runtime)[:12]}"
     if not vendor.exists():
-        for old in BUILD.glob("vendor-*"):
+        for old in home.glob("vendor-*"):
             shutil.rmtree(old)
         say("packaging: fetching what the functions import (once per change of requirements.txt) ...")
-        partial = BUILD / "partial-vendor"
+        partial = home / "partial-vendor"
         shutil.rmtree(partial, ignore_errors=True)
-        _install(partial)
+        _install(partial, runtime)
         _prune(partial)
         _compile(partial, skip=SELDOM_IMPORTED)
         _compile_chalice(partial / "chalice" / "__pycache__")
@@ -117,16 +123,15 @@ def _vendor(say: Say) -> Path:
     return vendor
 
 
-def _install(target: Path) -> None:
+def _install(target: Path, runtime: Runtime) -> None:
     wanted = [
         line
         for line in (ROOT / "requirements.txt").read_text().splitlines()
         if "==" in line and re.split(r"[=\[]", line)[0] not in NOT_NEEDED
     ]
-    platforms = [f"--platform=manylinux{tag}_x86_64" for tag in ("2014", "_2_17", "_2_28", "_2_34")]
     command = [sys.executable, "-m", "pip", "install", "-qq", "--disable-pip-version-check", "--no-compile"]
-    command += ["--no-deps", "--only-binary=:all:", "--implementation=cp", "--python-version=3.11", *platforms]
-    _run([*command, f"--target={target}", *wanted], cwd=ROOT)
+    command += ["--no-deps", "--only-binary=:all:", *runtime.wheels(), f"--target={target}"]
+    _run([*command, *wanted], cwd=ROOT)
 
 
 def _prune(vendor: Path) -> None:
@@ -160,18 +165,10 @@ def _compile_chalice(cache: Path) -> None:
         )
 
 
-def _assemble(built: Package, vendor: Path, version: str, say: Say) -> None:
+def _assemble(built: Package, vendor: Path, runtime: Runtime, version: str, say: Say) -> None:
     """Let Chalice package a copy of the project whose dependencies are already there."""
     say("packaging: zipping the functions and merging the template ...")
-    stage = BUILD / "stage"
-    shutil.rmtree(stage, ignore_errors=True)
-    (stage / ".chalice").mkdir(parents=True)
-    shutil.copy(ROOT / ".chalice" / "config.json", stage / ".chalice")
-    shutil.copy(ROOT / "app.py", stage)
-    shutil.copytree(ROOT / "chalicelib", stage / "chalicelib", ignore=shutil.ignore_patterns("__pycache__"))
-    _compile(stage / "chalicelib")
-    (stage / "requirements.txt").touch()
-    (stage / "vendor").symlink_to(vendor)
+    stage = _stage(built.archive.with_name("stage"), vendor, runtime)
     chalice = [str(Path(sys.executable).with_name("chalice")), "--project-dir", str(stage), "package", "--stage", "api"]
     _run([*chalice, "--merge-template", str(ROOT / "infra" / "resources.yaml"), str(stage / "out")], cwd=stage)
     (stage / "out" / "deployment.zip").replace(built.archive)
@@ -182,6 +179,21 @@ def _assemble(built: Package, vendor: Path, version: str, say: Say) -> None:
     built.template.write_text(json.dumps(template, indent=1, ensure_ascii=False))
     shutil.rmtree(stage)
     say(f"packaging: {built.archive.relative_to(ROOT)} has {built.size_mb:.1f} MB")
+
+
+def _stage(stage: Path, vendor: Path, runtime: Runtime) -> Path:
+    """The project as Chalice wants it: the functions' own code, beside it what they import."""
+    shutil.rmtree(stage, ignore_errors=True)
+    (stage / ".chalice").mkdir(parents=True)
+    config = json.loads((ROOT / ".chalice" / "config.json").read_text())
+    config["lambda_architecture"] = runtime.architecture
+    (stage / ".chalice" / "config.json").write_text(json.dumps(config))
+    shutil.copy(ROOT / "app.py", stage)
+    shutil.copytree(ROOT / "chalicelib", stage / "chalicelib", ignore=shutil.ignore_patterns("__pycache__"))
+    _compile(stage / "chalicelib")
+    (stage / "requirements.txt").touch()
+    (stage / "vendor").symlink_to(vendor)
+    return stage
 
 
 def _run(command: list[str], cwd: Path) -> None:
@@ -206,4 +218,7 @@ def _alone(lock: Path) -> Iterator[None]:
 
 
 if __name__ == "__main__":
-    package()
+    try:
+        package(cloud(os.environ))
+    except NoRuntime as why:
+        sys.exit(f"make package: {why}")

@@ -8,7 +8,11 @@ import zipfile
 import zlib
 from pathlib import Path
 
-from infra.package import Package
+from infra.package import BUILD, Package, Say, package
+from infra.runtime import Runtime
+
+BUILT = BUILD / "laptop"
+"""Where the laptop's package is built: an archive for AWS may be for another architecture."""
 
 SIGN = '''"""Leads to the functions' code, which is unpacked once for all workers."""
 
@@ -21,8 +25,9 @@ import app
 """The `app.py` MiniStack gets; a module that replaces itself is what the importer gets."""
 
 
-def unpacked(built: Package, home: Path) -> Package:
-    """The package with its code at `home`/code, and in its archive the way there."""
+def unpacked(machine: Runtime, home: Path, say: Say) -> Package:
+    """The package for this machine with its code at `home`/code, and in its archive the way there."""
+    built = package(machine, BUILT, say)
     code = home / "code"
     _unpack(built.archive, code)
     archive = home / "code.zip"

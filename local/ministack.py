@@ -37,7 +37,8 @@ def install(say: Say) -> Path:
     VENV.parent.mkdir(exist_ok=True)
     with (VENV.parent / "ministack-venv.lock").open("w") as lock:
         fcntl.flock(lock, fcntl.LOCK_EX)
-        stamp, wanted = VENV / "installed", hashlib.sha256(REQUIREMENTS.read_bytes()).hexdigest()
+        made_of = REQUIREMENTS.read_bytes() + f"{sys.base_prefix} {sys.version}".encode()  # functions run on its Python
+        stamp, wanted = VENV / "installed", hashlib.sha256(made_of).hexdigest()
         if not stamp.exists() or stamp.read_text() != wanted:
             say("installing the AWS emulator (once) ...")
             shutil.rmtree(VENV, ignore_errors=True)

@@ -11,7 +11,6 @@ import functools
 import hashlib
 import json
 import os
-import platform
 import shutil
 import signal
 import socket
@@ -22,7 +21,7 @@ from typing import Any
 
 from botocore.exceptions import BotoCoreError, ClientError
 
-from infra import deploy, package
+from infra import deploy, package, runtime
 from local import code, dialect, front, ministack
 from local.laptop import Laptop, Refused, laptop
 
@@ -40,9 +39,8 @@ def main() -> None:
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(0))
     started = time.monotonic()
     try:
-        check_machine()
         run(laptop(), started)
-    except (Refused, deploy.DeployFailed) as why:
+    except (Refused, runtime.NoRuntime, deploy.DeployFailed) as why:
         sys.exit(f"make run: {why}")
     except (BotoCoreError, ClientError) as why:
         sys.exit(f"make run: the AWS emulator failed, {why}")
@@ -50,16 +48,9 @@ def main() -> None:
         return
 
 
-def check_machine() -> None:
-    """Raises Refused on a machine the stack does not run on."""
-    if sys.platform != "linux" or platform.machine() != "x86_64":
-        raise Refused("The stack runs on Linux and WSL2 on x86-64 only: its package is built for AWS Lambda there.")
-    if sys.version_info[:2] != (3, 11):
-        raise Refused(f"The stack needs Python 3.11, not {platform.python_version()}.")
-
-
 def run(at: Laptop, started: float) -> None:
     """Bring the stack up, serve, and take it down."""
+    machine = runtime.laptop()
     for name, port in {"PORT": at.port, "STACK_PORT": at.stack_port}.items():
         _check_free(name, port)
     if os.environ.get("FRESH") == "1":
@@ -67,7 +58,7 @@ def run(at: Laptop, started: float) -> None:
         shutil.rmtree(at.state, ignore_errors=True)
     at.home.mkdir(parents=True, exist_ok=True)
     python = ministack.install(say)
-    built = code.unpacked(package.package(say), at.home)
+    built = code.unpacked(machine, at.home, say)
     with _environ(ministack.sdk_environment(at)), ministack.running(at, python, say):
         asyncio.run(_serve(at, built, started))
 

@@ -7,14 +7,21 @@ from typing import Any
 import pytest
 
 from infra import package as packaging
+from infra import runtime as runtimes
 
 Resources = dict[str, dict[str, Any]]
 
 
 @pytest.fixture(scope="session")
-def package() -> packaging.Package:
-    """The package of the working tree."""
-    return packaging.package(print)
+def runtime() -> runtimes.Runtime:
+    """What the functions run on in the cloud."""
+    return runtimes.cloud(os.environ)
+
+
+@pytest.fixture(scope="session")
+def package(runtime: runtimes.Runtime) -> packaging.Package:
+    """The package of the working tree for the cloud."""
+    return packaging.package(runtime)
 
 
 @pytest.fixture(scope="session")

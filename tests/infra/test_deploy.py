@@ -8,6 +8,7 @@ import sys
 from pathlib import Path
 
 from infra.package import ROOT
+from infra.runtime import cloud
 
 
 def deploy(stage: str, home: Path, **environment: str) -> subprocess.CompletedProcess[str]:
@@ -36,3 +37,7 @@ def test_deploying_without_a_stage_is_one_sentence(tmp_path: Path) -> None:
     done = deploy("", tmp_path)
     assert done.returncode == 1
     assert done.stderr.endswith("make deploy STAGE=dev\n")
+
+
+def test_deploying_tells_the_end_of_its_python_first(tmp_path: Path) -> None:
+    assert deploy("dev", tmp_path, AWS_REGION="eu-central-1").stdout.strip() == cloud({}).ending

@@ -6,7 +6,11 @@ import zipfile
 
 import pytest
 
+from infra import runtime as runtimes
 from infra.package import LIMIT_MB, Package
+from infra.package import package as packaged
+from infra.runtime import Runtime
+from local.code import BUILT
 from tests import scratch
 
 IMPORTS = """
@@ -37,8 +41,9 @@ def test_package_is_small(package: Package) -> None:
     assert package.size_mb <= LIMIT_MB == 15
 
 
-def test_package_has_what_the_functions_import(package: Package) -> None:
-    with zipfile.ZipFile(package.archive) as archive, scratch.directory() as code:
+def test_package_has_what_the_functions_import() -> None:
+    here = packaged(runtimes.laptop(), BUILT)
+    with zipfile.ZipFile(here.archive) as archive, scratch.directory() as code:
         archive.extractall(code)
         command = [sys.executable, "-B", "-I", "-S", "-c", IMPORTS, str(code)]
         done = subprocess.run(command, capture_output=True, text=True, check=False)
@@ -74,3 +79,8 @@ def test_what_a_cold_start_imports_is_compiled(names: list[str]) -> None:
     for module in ("botocore/__pycache__/client", "pynamodb/__pycache__/models", "chalice/__pycache__/app"):
         assert module in compiled
     assert "chalicelib/__pycache__/settings" in compiled
+
+
+def test_bytecode_is_the_runtimes(names: list[str], runtime: Runtime) -> None:
+    tags = {name.rsplit(".", 2)[1] for name in names if name.endswith(".pyc")}
+    assert tags == {"cpython-{}{}".format(*runtime.python)}

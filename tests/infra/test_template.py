@@ -8,6 +8,8 @@ from typing import Any
 
 import pytest
 
+from infra.runtime import Runtime
+
 Resources = dict[str, dict[str, Any]]
 
 FUNCTIONS = {
@@ -76,6 +78,12 @@ def test_template_passes_the_linter_also_when_transformed(
 
 def test_every_entry_point_is_a_function(resources: Resources) -> None:
     assert set(of_type(resources, "AWS::Lambda::Function")) == FUNCTIONS
+
+
+def test_functions_run_on_the_runtime_that_was_packaged_for(resources: Resources, runtime: Runtime) -> None:
+    for name, function in of_type(resources, "AWS::Lambda::Function").items():
+        assert function["Runtime"] == "python{}.{}".format(*runtime.python), name
+        assert function["Architectures"] == [runtime.architecture], name
 
 
 def test_every_function_has_a_role_of_its_own(resources: Resources) -> None:
