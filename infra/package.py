@@ -22,6 +22,7 @@ from typing import Any
 
 import yaml
 
+from infra.libraries import unloadable
 from infra.runtime import NoRuntime, Runtime, cloud
 
 ROOT = Path(__file__).resolve().parent.parent
@@ -171,6 +172,7 @@ def _assemble(built: Package, vendor: Path, runtime: Runtime, version: str, say:
     stage = _stage(built.archive.with_name("stage"), vendor, runtime)
     chalice = [str(Path(sys.executable).with_name("chalice")), "--project-dir", str(stage), "package", "--stage", "api"]
     _run([*chalice, "--merge-template", str(ROOT / "infra" / "resources.yaml"), str(stage / "out")], cwd=stage)
+    check_libraries(stage / "out" / "deployment.zip", runtime)
     (stage / "out" / "deployment.zip").replace(built.archive)
     if built.size_mb > LIMIT_MB:
         sys.exit(f"The package is {built.size_mb:.1f} MB; at most {LIMIT_MB} are wanted.")
@@ -194,6 +196,13 @@ def _stage(stage: Path, vendor: Path, runtime: Runtime) -> Path:
     (stage / "requirements.txt").touch()
     (stage / "vendor").symlink_to(vendor)
     return stage
+
+
+def check_libraries(archive: Path, runtime: Runtime) -> None:
+    """End when an archive has a library that the runtime cannot load."""
+    if faults := unloadable(archive, runtime.machine, runtime.glibc):
+        wanted = f"{runtime.machine} with glibc {'.'.join(map(str, runtime.glibc))}"
+        sys.exit(f"The functions run on {wanted}, which cannot load\n" + "\n".join(f"  {each}" for each in faults))
 
 
 def _run(command: list[str], cwd: Path) -> None:

@@ -7,9 +7,10 @@ import zipfile
 import pytest
 
 from infra import runtime as runtimes
-from infra.package import LIMIT_MB, Package
+from infra.libraries import unloadable
+from infra.package import LIMIT_MB, Package, check_libraries
 from infra.package import package as packaged
-from infra.runtime import Runtime
+from infra.runtime import MACHINES, Runtime
 from local.code import BUILT
 from tests import scratch
 
@@ -84,3 +85,26 @@ def test_what_a_cold_start_imports_is_compiled(names: list[str]) -> None:
 def test_bytecode_is_the_runtimes(names: list[str], runtime: Runtime) -> None:
     tags = {name.rsplit(".", 2)[1] for name in names if name.endswith(".pyc")}
     assert tags == {"cpython-{}{}".format(*runtime.python)}
+
+
+def test_runtime_can_load_every_library(package: Package, runtime: Runtime) -> None:
+    assert unloadable(package.archive, runtime.machine, runtime.glibc) == []
+    check_libraries(package.archive, runtime)
+
+
+def test_library_that_needs_a_newer_glibc_is_refused(package: Package, names: list[str], runtime: Runtime) -> None:
+    refused = unloadable(package.archive, runtime.machine, (2, 2))
+    assert [each.split(" needs GLIBC_2.")[0] for each in refused] == [name for name in names if is_library(name)]
+
+
+def test_library_of_another_architecture_is_refused(package: Package, names: list[str], runtime: Runtime) -> None:
+    (other,) = MACHINES.keys() - {runtime.architecture}
+    with pytest.raises(SystemExit) as refused:
+        check_libraries(package.archive, Runtime(runtime.python, other))
+    first, *libraries = str(refused.value).splitlines()
+    assert first.startswith(f"The functions run on {MACHINES[other]} with glibc 2.")
+    assert libraries == [f"  {name} is built for {runtime.machine}" for name in names if is_library(name)]
+
+
+def is_library(name: str) -> bool:
+    return name.endswith(".so") or ".so." in name
