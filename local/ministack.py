@@ -83,7 +83,7 @@ def running(at: Laptop, python: Path, say: Say) -> Iterator[subprocess.Popen[byt
             stdout=log,
             stderr=subprocess.STDOUT,
             start_new_session=True,
-            preexec_fn=_end_with_parent,  # noqa: PLW1509 (no threads run yet)
+            preexec_fn=_end_with_parent if sys.platform == "linux" else None,  # noqa: PLW1509 (no threads run yet)
         )
     try:
         _await_health(at, process)
