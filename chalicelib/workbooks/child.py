@@ -201,8 +201,9 @@ def _frame(value: Any) -> bytes:
 
 
 def write(path: Path, memory: int, out: Any) -> None:
-    """Read a file within `memory` bytes of address space, writing frames to a binary stream."""
-    resource.setrlimit(resource.RLIMIT_AS, (memory, memory))
+    """Read a file within `memory` bytes of address space (macOS sets none), writing frames to a binary stream."""
+    if sys.platform != "darwin":
+        resource.setrlimit(resource.RLIMIT_AS, (memory, memory))
     resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
     for frame in frames(path):
         out.write(frame)
