@@ -1,12 +1,11 @@
 """What a process keeps of its environment: a Lambda for its life, a test for its own. Clients are kept by all."""
 
-from aws_lambda_powertools.utilities.parameters.constants import DEFAULT_PROVIDERS
-
 from chalicelib import settings
+from chalicelib.aws import ssm
 
 
 def clear() -> None:
     """Forget the settings and secrets."""
     settings.settings.cache_clear()
-    for provider in DEFAULT_PROVIDERS.values():
-        provider.clear_cache()
+    if ssm.provider.cache_info().currsize:
+        ssm.provider().clear_cache()

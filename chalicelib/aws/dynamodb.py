@@ -32,6 +32,7 @@ from pynamodb.expressions.update import Action
 from pynamodb.indexes import GlobalSecondaryIndex, IncludeProjection, KeysOnlyProjection
 from pynamodb.models import MetaModel, Model
 
+from chalicelib.aws import clients
 from chalicelib.errors import Conflict, Failure
 from chalicelib.settings import settings
 
@@ -122,7 +123,12 @@ class VerbatimParsers:
 @functools.cache
 def connection() -> Connection:
     """The process's one DynamoDB connection. Its user agent is short: botocore puts a long one together per request."""
-    made = Connection()
+    patience = clients.PATIENCE["dynamodb"]
+    made = Connection(
+        connect_timeout_seconds=patience.connect,
+        read_timeout_seconds=patience.read,
+        max_retry_attempts=patience.tries - 1,
+    )
     made.session.register_component("response_parser_factory", VerbatimParsers())
     made.session.set_default_client_config(Config(user_agent="autocall"))
     return made

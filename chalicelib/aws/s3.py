@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import quote
 
+from chalicelib.aws import clients
 from chalicelib.errors import NotFound
 from chalicelib.settings import settings
 
@@ -17,22 +18,17 @@ LINK_SECONDS = 3600
 
 @functools.cache
 def _s3() -> Any:
-    import boto3
-
-    return boto3.client("s3")
+    return clients.client("s3")
 
 
 @functools.cache
 def _signer() -> Any:
     """A client whose addresses are the region's own: the global one answers with redirects while a bucket is young."""
-    import boto3
-    from botocore.config import Config
-
-    client = boto3.client("s3", config=Config(signature_version="s3v4"))
+    client = clients.client("s3", signature_version="s3v4")
     if ".amazonaws." not in client.meta.endpoint_url:
         return client
     regional = {"addressing_style": "virtual", "us_east_1_regional_endpoint": "regional"}
-    return boto3.client("s3", config=Config(signature_version="s3v4", s3=regional))
+    return clients.client("s3", signature_version="s3v4", s3=regional)
 
 
 def put(key: str, content: bytes | Path, **metadata: str) -> None:

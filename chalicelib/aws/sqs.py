@@ -1,48 +1,63 @@
-"""Sending: messages as JSON, ten to a request. What they mean is known to the rooms they belong to."""
+"""Sending: messages as JSON, as many to a request as SQS takes, again while it refuses. What they mean is known to the
+rooms they belong to.
+"""
 
 from __future__ import annotations
 
 import functools
 import hashlib
-from collections.abc import Callable, Iterable
+import json
+import random
+import re
+import time
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from typing import Any, TypeVar
 
 import msgspec
 from msgspec import Struct
 
+from chalicelib.aws import clients
 from chalicelib.errors import Unavailable
 from chalicelib.ids import new_id
 from chalicelib.log import logger
 
 MessageT = TypeVar("MessageT", bound=Struct)
+Entry = dict[str, Any]
 
-BATCH = 10
-"""Messages in one SendMessageBatch, https://docs.aws.amazon.com/AWSSimpleQueueService/latest/APIReference/API_SendMessageBatch.html"""
+BATCH, BATCH_BYTES = 10, 256 * 1024
+"""Of one SendMessageBatch. SQS takes 1 MiB since August 2025, other regions' and older queues 256 KiB:
+https://docs.aws.amazon.com/AWSSimpleQueueService/latest/SQSDeveloperGuide/quotas-messages.html"""
 
 LONGEST_DELAY_SECONDS = 900
 """Of an SQS message."""
 
+PATIENCE_SECONDS = 3.0
+"""How long what SQS refuses is sent again."""
+
+REFUSED_CHARACTERS = re.compile(r"[^\t\n\r\x20-\uD7FF\uE000-\uFFFD\U00010000-\U0010FFFF]")
+"""https://docs.aws.amazon.com/AWSSimpleQueueService/latest/APIReference/API_SendMessage.html"""
+
 
 class SendFailed(Unavailable):
-    """SQS took only some of the messages."""
+    """SQS did not take all of the messages."""
 
 
 @functools.cache
 def client() -> Any:
     """The process's one SQS client."""
-    import boto3
-
-    return boto3.client("sqs")
+    return clients.client("sqs")
 
 
 def send(queue: str, messages: Iterable[Struct], *, tenant: str | None, delay_seconds: int = 0) -> None:
-    """Send messages, delivered after a delay of at most LONGEST_DELAY_SECONDS. Raises SendFailed.
+    """Send messages, delivered after a delay of at most LONGEST_DELAY_SECONDS, again while SQS refuses them.
+
+    Raises SendFailed when it does not take all within a few seconds; those it took stay sent.
 
     A queue is fair to its tenants: whoever has many messages in it does not make the others' wait. See
     https://docs.aws.amazon.com/AWSSimpleQueueService/latest/SQSDeveloperGuide/sqs-fair-queues.html
     """
     fair = {} if tenant is None else {"MessageGroupId": group_of(tenant)}
-    _send(queue, [{"MessageBody": encode(each), "DelaySeconds": delay_seconds, **fair} for each in messages])
+    _send(queue, _batches({"MessageBody": encode(each), "DelaySeconds": delay_seconds, **fair} for each in messages))
 
 
 def group_of(tenant: str) -> str:
@@ -51,19 +66,24 @@ def group_of(tenant: str) -> str:
 
 
 def send_in_order(queue: str, messages: Iterable[MessageT], *, group: Callable[[MessageT], str]) -> None:
-    """Send messages to a FIFO queue, in order per group; the same one may be sent twice. Raises SendFailed."""
-    _send(
-        queue,
-        [
-            {"MessageBody": encode(each), "MessageGroupId": group(each), "MessageDeduplicationId": new_id()}
-            for each in messages
-        ],
+    """Send messages to a FIFO queue, in order per group; the same one may be sent twice. Raises SendFailed as `send`.
+
+    A request has one message of a group: what is refused and sent again is overtaken by none that comes after it.
+    """
+    entries = (
+        {"MessageBody": encode(each), "MessageGroupId": group(each), "MessageDeduplicationId": new_id()}
+        for each in messages
     )
+    _send(queue, _batches(entries, apart="MessageGroupId"))
 
 
 def encode(message: Struct) -> str:
-    """A message's body."""
-    return msgspec.json.encode(message).decode()
+    """A message's body, with U+FFFD in place of the characters that SQS refuses."""
+    try:
+        text = msgspec.json.encode(message).decode()
+    except UnicodeEncodeError:  # half a surrogate pair, which UTF-8 cannot say
+        text = json.dumps(msgspec.to_builtins(message), ensure_ascii=False)
+    return REFUSED_CHARACTERS.sub("\N{REPLACEMENT CHARACTER}", text)
 
 
 def decode(body: str, kind: Any) -> Any:
@@ -71,10 +91,56 @@ def decode(body: str, kind: Any) -> Any:
     return msgspec.json.decode(body, type=kind)
 
 
-def _send(queue: str, entries: list[dict[str, Any]]) -> None:
-    for start in range(0, len(entries), BATCH):
-        chunk = [{"Id": str(n), **entry} for n, entry in enumerate(entries[start : start + BATCH])]
-        failed = client().send_message_batch(QueueUrl=queue, Entries=chunk).get("Failed", [])
-        if failed:
-            logger().error("messages not sent", queue=queue, codes=[each["Code"] for each in failed])
-            raise SendFailed
+def _batches(entries: Iterable[Entry], *, apart: str | None = None) -> Iterator[list[Entry]]:
+    """Entries in order, as many together as a request takes; two that agree in `apart` are not together."""
+    batch: list[Entry] = []
+    size = 0
+    for entry in entries:
+        more = len(entry["MessageBody"].encode())
+        met = apart is not None and any(entry[apart] == each[apart] for each in batch)
+        if batch and (met or len(batch) == BATCH or size + more > BATCH_BYTES):
+            yield batch
+            batch, size = [], 0
+        batch.append({"Id": str(len(batch)), **entry})
+        size += more
+    if batch:
+        yield batch
+
+
+def _send(queue: str, batches: Iterable[list[Entry]]) -> None:
+    """Send batches one after another. A message that is at fault itself keeps no other from being sent."""
+    deadline = time.monotonic() + PATIENCE_SECONDS
+    faulty = [code for batch in batches for code in _deliver(queue, batch, deadline)]
+    if faulty:
+        raise _failed(queue, faulty)
+
+
+def _deliver(queue: str, batch: Sequence[Entry], deadline: float) -> list[str]:
+    """Send a batch, again what is refused of it, and return why some are refused for good. Raises SendFailed."""
+    faulty: list[str] = []
+    pause = 0.05
+    while True:
+        refusals = {refusal["Id"]: refusal for refusal in _refusals(queue, batch)}
+        faulty += [each["Code"] for each in refusals.values() if each.get("SenderFault")]
+        batch = [entry for entry in batch if entry["Id"] in refusals and not refusals[entry["Id"]].get("SenderFault")]
+        if not batch:
+            return faulty
+        if time.monotonic() >= deadline:
+            raise _failed(queue, [refusals[entry["Id"]]["Code"] for entry in batch])
+        time.sleep(random.uniform(0, pause))  # noqa: S311 (jitter)
+        pause = min(pause * 2, 0.5)
+
+
+def _refusals(queue: str, batch: Sequence[Entry]) -> list[dict[str, Any]]:
+    """What SQS did not take, as BatchResultErrorEntry has it; all of it when there was no answer."""
+    try:
+        answer = client().send_message_batch(QueueUrl=queue, Entries=list(batch))
+    except clients.REFUSALS as error:
+        return [{"Id": entry["Id"], "Code": clients.code(error)} for entry in batch]
+    failed: list[dict[str, Any]] = answer.get("Failed", [])
+    return failed
+
+
+def _failed(queue: str, codes: list[str]) -> SendFailed:
+    logger().error("messages not sent", queue=queue, codes=codes)
+    return SendFailed(f"{len(codes)} messages not sent: {', '.join(sorted(set(codes)))}")

@@ -11,11 +11,11 @@ import time
 from typing import Any, Protocol
 from urllib.parse import quote
 
+from chalicelib.aws import clients
 from chalicelib.errors import Failure
 from chalicelib.log import logger
 from chalicelib.settings import settings
 
-CONNECT_SECONDS, READ_SECONDS = 2.0, 5.0
 PAUSES = (0.05, 0.1, 0.2, 0.4)
 """Seconds, with jitter, between the tries of a post that API Gateway throttles."""
 
@@ -101,5 +101,6 @@ def _signer() -> Any:
 def _pool() -> Any:
     import urllib3
 
-    timeout = urllib3.Timeout(connect=CONNECT_SECONDS, read=READ_SECONDS)
+    patience = clients.PATIENCE["execute-api"]
+    timeout = urllib3.Timeout(connect=patience.connect, read=patience.read)
     return urllib3.PoolManager(maxsize=64, timeout=timeout, retries=False)

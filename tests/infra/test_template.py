@@ -9,6 +9,9 @@ from typing import Any
 import pytest
 
 from infra.runtime import Runtime
+from chalicelib.aws import dynamodb, sqs
+from chalicelib.aws.clients import PATIENCE
+from chalicelib.realtime import poster, publisher
 
 Resources = dict[str, dict[str, Any]]
 
@@ -140,6 +143,28 @@ def test_roles_reach_their_own_tables_and_queues_only(resources: Resources) -> N
 
 def _listed(value: Any) -> list[Any]:
     return value if isinstance(value, list) else [value]
+
+
+LONGEST_CALLS = {
+    "a read or write of rows": PATIENCE["dynamodb"].longest,
+    "a write that collides until patience ends": dynamodb.PATIENCE_SECONDS + PATIENCE["dynamodb"].longest,
+    "a send that SQS refuses until patience ends": sqs.PATIENCE_SECONDS + PATIENCE["sqs"].longest,
+    "a file": PATIENCE["s3"].longest,
+    "a secret": PATIENCE["ssm"].longest,
+    "a post to a socket": sum(poster.PAUSES) + PATIENCE["execute-api"].longest * (len(poster.PAUSES) + 1),
+}
+"""Seconds, of what any function may do at least once."""
+
+
+@pytest.mark.parametrize("call", LONGEST_CALLS)
+def test_call_without_an_answer_leaves_its_function_time_to_say_so(resources: Resources, call: str) -> None:
+    for name, function in of_type(resources, "AWS::Lambda::Function").items():
+        assert LONGEST_CALLS[call] + 5 <= function["Timeout"], name
+
+
+def test_sockets_that_do_not_open_leave_the_publisher_time(resources: Resources) -> None:
+    hanging = sum(publisher.PAUSES) + PATIENCE["execute-api"].longest * (len(publisher.PAUSES) + 1)
+    assert hanging + 5 <= resources["Publisher"]["Properties"]["Timeout"]
 
 
 def test_chains_of_messages_are_not_taken_for_loops(resources: Resources) -> None:

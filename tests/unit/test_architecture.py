@@ -55,8 +55,8 @@ OPEN = (MODEL, STORE)
 
 LIBRARIES = {
     "pynamodb": ("store", "aws.dynamodb"),
-    "boto3": ("aws.sqs", "aws.s3", "realtime.poster"),
-    "botocore": ("aws.dynamodb", "aws.s3", "realtime.poster"),
+    "boto3": ("aws.clients", "realtime.poster"),
+    "botocore": ("aws.clients", "aws.dynamodb", "realtime.poster"),
     "chalice": ("app", "http", "routes", "webhooks", "sockets"),
     "aws_lambda_powertools": ("log", "aws.ssm"),
     "requests": ("agents.http",),
@@ -229,8 +229,9 @@ def test_every_room_has_its_floor() -> None:
         ("dialing.pacer", "def f():\n    import boto3", "imports boto3"),
         ("dialing.pacer", "from chalice import Response", "imports chalice"),
         ("imports.reading", "import openpyxl", "loads openpyxl at import"),
-        ("aws.sqs", "import boto3", "loads boto3 at import"),
-        ("aws.sqs", "CLIENT = boto3.client('sqs')", "calls client at import"),
+        ("aws.sqs", "def f():\n    import boto3", "imports boto3"),
+        ("aws.clients", "import boto3", "loads boto3 at import"),
+        ("aws.clients", "CLIENT = boto3.client('sqs')", "calls client at import"),
         ("aws.sqs", "class A:\n    url = settings().dial_queue", "calls settings at import"),
         ("aws.sqs", "def f(log=logger()): ...", "calls logger at import"),
         ("aws.sqs", "import os\nURL = os.environ['DIAL_QUEUE']", "reads the environment at import"),
@@ -246,7 +247,7 @@ def test_breach_is_caught(module: str, source: str, wrong: str) -> None:
     [
         ("dialing.pacer", "from chalicelib.contacts import store\nfrom chalicelib.contacts.model import Contact"),
         ("contacts.store", "from pynamodb.models import Model"),
-        ("aws.sqs", "def client():\n    import boto3\n    return boto3.client('sqs')"),
+        ("aws.clients", "def client():\n    import boto3\n    return boto3.client('sqs')"),
         ("imports.reading", "def read():\n    with open(place):\n        return settings().bucket"),
     ],
 )
