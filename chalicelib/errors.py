@@ -72,6 +72,14 @@ class CallUnderWay(Failure):
     """The contact is being called right now: try again when the call has ended."""
 
 
+class IdempotencyConflict(Failure):
+    """Something else was asked with this Idempotency-Key before: send a new key with a new request."""
+
+
+class RequestUnderWay(IdempotencyConflict):
+    """The request with this Idempotency-Key is still under way: ask again in a moment."""
+
+
 class TooLarge(Failure):
     """The file or body is too large."""
 

@@ -9,18 +9,20 @@ from __future__ import annotations
 import re
 import zlib
 from collections.abc import Callable, Mapping
+from datetime import datetime
 from enum import StrEnum
 from typing import Any, TypeVar, cast
 
 import msgspec
 from chalice.app import Blueprint, Response
 from chalice.app import Request as ChaliceRequest
-from msgspec import Struct
+from msgspec import Struct, structs
 
-from chalicelib import auth, bodies, errors
+from chalicelib import auth, bodies, clock, errors, idempotency, ids
 from chalicelib.auth import Identity
 from chalicelib.aws import dynamodb
 from chalicelib.errors import FieldError, InvalidParameter
+from chalicelib.idempotency.model import Answer, Asked, Hold, asked
 from chalicelib.ids import is_id
 from chalicelib.log import logger
 from chalicelib.settings import settings
@@ -34,6 +36,9 @@ PAGING = ("page", "limit", "cursor")
 MAX_BODY = 256 * 1024
 """Bytes of a JSON body: 10,000 contact ids are 390 KB, see `Routes.post`'s `max_body`."""
 
+MAX_KEY = 255
+"""Characters of an Idempotency-Key."""
+
 PROBLEMS: dict[type[errors.Failure], tuple[int, str, str]] = {
     errors.InvalidBody: (400, "invalid-body", "The body is not acceptable"),
     errors.InvalidParameter: (400, "invalid-parameter", "A parameter is not acceptable"),
@@ -46,6 +51,7 @@ PROBLEMS: dict[type[errors.Failure], tuple[int, str, str]] = {
     errors.CampaignFinished: (409, "campaign-finished", "The campaign has finished"),
     errors.ImportRunning: (409, "import-running", "The import is running"),
     errors.CallUnderWay: (409, "call-under-way", "A call is under way"),
+    errors.IdempotencyConflict: (409, "idempotency-conflict", "The Idempotency-Key is taken"),
     errors.TooLarge: (413, "too-large", "Too large"),
     errors.UnsupportedMediaType: (415, "unsupported-media-type", "Unsupported media type"),
     errors.Conflict: (429, "throttled", "Too much at once"),
@@ -63,6 +69,16 @@ class Request(Struct, frozen=True):
     query: Mapping[str, str]
     headers: Mapping[str, str]
     body: bytes
+    new_id: str = msgspec.field(default_factory=ids.new_id)
+    """The id of what the request makes: the same whenever it is made with one Idempotency-Key."""
+    at: datetime = msgspec.field(default_factory=clock.now)
+    """When the request was made; with an Idempotency-Key, when it was made first."""
+
+    def asked(self, key: str) -> Asked:
+        """The request with its Idempotency-Key, which belongs to the organization and person who ask."""
+        owner = (self.identity.organization_id, self.identity.subject)
+        target = (self.route, sorted(self.path.items()), sorted(self.query.items()))
+        return asked(owner, key, target, self.body, self.headers.get("content-type", ""))
 
     def id(self, name: str = "id") -> str:
         """A path parameter that is an id. Raises NotFound when it cannot be one."""
@@ -186,7 +202,8 @@ def perform(
         if len(body) > max_body:
             raise errors.TooLarge(f"The body is {len(body)} bytes; at most {max_body} are taken.")
         query = dict(given.query_params or {})
-        response = view(Request(identity, given.path, path_parameters, query, given.headers, body))
+        request = Request(identity, given.path, path_parameters, query, given.headers, body)
+        response = view(request) if public or given.method != "POST" else _once(view, request)
     except tuple(PROBLEMS) as failure:
         response = problem(failure, request_id)
     except Exception:  # noqa: BLE001 (the client learns nothing of it, the log everything)
@@ -194,6 +211,22 @@ def perform(
         response = _problem(500, "internal", "Internal error", "Something went wrong on our side.", request_id)
     response.headers.update(cors(given.headers.get("origin")))
     return response
+
+
+def _once(view: View, request: Request) -> Response:
+    """The answer to a POST: the first one again, when it carries the Idempotency-Key of an earlier one."""
+    key = request.headers.get("idempotency-key")
+    if key is None:
+        return view(request)
+    if not key.strip() or len(key) > MAX_KEY:
+        raise InvalidParameter(FieldError("Idempotency-Key", f"expected 1 to {MAX_KEY} characters"))
+
+    def answer(hold: Hold) -> Answer:
+        response = view(structs.replace(request, new_id=hold.new_id, at=clock.moment(hold.began_at)))
+        return Answer(response.status_code, cast("str", response.body), cast("dict[str, str]", response.headers))
+
+    given = idempotency.once(request.asked(key), answer, now=clock.now)
+    return Response(given.body, status_code=given.status, headers={**given.headers})
 
 
 def _bearer(headers: Mapping[str, str]) -> str:
@@ -224,7 +257,7 @@ def problem(failure: errors.Failure, request_id: str) -> Response:
     response = _problem(status, code, title, str(failure), request_id, more)
     if status == 401:
         response.headers["WWW-Authenticate"] = "Bearer"
-    if status in (429, 503):
+    if status in (429, 503) or isinstance(failure, errors.RequestUnderWay):
         response.headers["Retry-After"] = "1"
     return response
 

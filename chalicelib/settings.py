@@ -31,6 +31,7 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
     imports_table: str
     connections_table: str
     feed_table: str
+    idempotency_table: str
     campaign_events_queue: str
     dial_queue: str
     jobs_queue: str

@@ -345,8 +345,17 @@ def still(attribute: Any, value: Any) -> Condition:
 
 def update_if(row: Row, actions: Sequence[Action], condition: Condition) -> None:
     """Update one row under a condition. Raises Conflict when the condition does not hold."""
+    _if(lambda: row.update(actions=list(actions), condition=condition))
+
+
+def put_if(row: Row, condition: Condition) -> None:
+    """Put one row under a condition. Raises Conflict when the condition does not hold."""
+    _if(lambda: row.save(condition=condition))
+
+
+def _if(write: Callable[[], object]) -> None:
     try:
-        patiently(lambda: row.update(actions=list(actions), condition=condition))
+        patiently(write)
     except PynamoDBException as error:
         if error.cause_response_code != "ConditionalCheckFailedException":
             raise

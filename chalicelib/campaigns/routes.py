@@ -9,7 +9,7 @@ import msgspec
 from chalice.app import Response
 from msgspec import Meta, Struct, structs
 
-from chalicelib import agents, clock, http, ids
+from chalicelib import agents, clock, http
 from chalicelib.aws.dynamodb import Page
 from chalicelib.calls import store as calls
 from chalicelib.calls.model import Call, CallState, CallStatus
@@ -72,12 +72,12 @@ class RedialRequest(Struct, frozen=True, rename="camel", forbid_unknown_fields=T
 
 @routes.post(f"{BASE}/campaigns")
 def create(request: Request) -> Response:
-    now = clock.now()
+    now = request.at
     given = request.json(NewCampaign).given()
     contact_ids = given.pop("contact_ids", [])
-    campaign = _campaign(_checked(given, now), request.identity.organization_id, now)
+    campaign = _campaign(_checked(given, now), request.identity.organization_id, request.new_id, now)
     _known(campaign.organization_id, contact_ids)
-    store.add(campaign)
+    campaign = _added(campaign)
     if contact_ids:
         at = campaign.created_at
         enrolment.enrol(campaign.organization_id, campaign.campaign_id, contact_ids, at=at, now=now)
@@ -85,17 +85,26 @@ def create(request: Request) -> Response:
     return http.ok(campaign.view(), 201, location=f"/campaigns/{campaign.campaign_id}")
 
 
-def _campaign(given: dict[str, Any], organization_id: str, now: datetime) -> Campaign:
+def _campaign(given: dict[str, Any], organization_id: str, campaign_id: str, now: datetime) -> Campaign:
     own = {"calling_hours": _default_hours(), "agent": _default_agent()}
     at = clock.stamp(now)
     return Campaign(
         **own | given,
         organization_id=organization_id,
-        campaign_id=ids.new_id(),
+        campaign_id=campaign_id,
         wake_at=_start_of(given),
         created_at=at,
         updated_at=at,
     )
+
+
+def _added(campaign: Campaign) -> Campaign:
+    """The campaign in its store; as it is there when the request was made before."""
+    try:
+        store.add(campaign)
+    except Conflict:
+        return store.find(campaign.organization_id, campaign.campaign_id)
+    return campaign
 
 
 def _checked(given: dict[str, Any], now: datetime) -> dict[str, Any]:
@@ -208,17 +217,17 @@ def enrol(request: Request) -> Response:
         raise InvalidBody(FieldError("contactIds", "send exactly one of contactIds, importId and filter"))
     ids_ = wanted.contact_ids
     if ids_ is not None and len(ids_) <= AT_ONCE:
-        return http.ok(_enrol_now(organization_id, campaign_id, ids_))
+        return http.ok(_enrol_now(organization_id, campaign_id, ids_, request.at))
     campaign = store.find(organization_id, campaign_id)
     for order in _orders(organization_id, campaign_id, wanted):
-        enrolment.begin(order, now=clock.now())
+        enrolment.begin(order, now=request.at)
     return http.ok({"campaignId": campaign_id, "totalContacts": campaign.total}, 202)
 
 
-def _enrol_now(organization_id: str, campaign_id: str, contact_ids: list[str]) -> enrolment.Enrolled:
+def _enrol_now(organization_id: str, campaign_id: str, contact_ids: list[str], at: datetime) -> enrolment.Enrolled:
     """Enrol what can be an id; the rest is not found."""
-    now, known = clock.now(), list(filter(is_id, contact_ids))
-    done = enrolment.enrol(organization_id, campaign_id, known, at=clock.stamp(now), now=now)
+    known = list(filter(is_id, contact_ids))
+    done = enrolment.enrol(organization_id, campaign_id, known, at=clock.stamp(at), now=clock.now())
     odd = [contact_id for contact_id in dict.fromkeys(contact_ids) if not is_id(contact_id)]
     return msgspec.structs.replace(done, not_found=[*done.not_found, *odd])
 
@@ -278,15 +287,14 @@ def cancel(request: Request) -> Response:
 def redial(request: Request) -> Response:
     wanted = request.json(RedialRequest)
     campaign = store.find(request.identity.organization_id, request.id())
-    now = clock.now()
     order = Redial(
         organization_id=campaign.organization_id,
         campaign_id=campaign.campaign_id,
         statuses=list(dict.fromkeys(CallStatus(status) for status in wanted.call_status)),
-        before=clock.stamp(now),
+        before=clock.stamp(request.at),
     )
     if campaign.total <= AT_ONCE:
-        requeued = enrolment.redial(order, now=clock.now, until=now + PATIENCE)
+        requeued = enrolment.redial(order, now=clock.now, until=clock.now() + PATIENCE)
     else:
         requeued = sum(map(campaign.counted, order.statuses))
         messages.work(order)

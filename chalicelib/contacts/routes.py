@@ -6,7 +6,7 @@ from typing import Any
 
 from chalice.app import Response
 
-from chalicelib import clock, http, ids
+from chalicelib import clock, http
 from chalicelib.aws.dynamodb import Page, Paging
 from chalicelib.contacts import model, store
 from chalicelib.contacts.model import Contact, ContactChange, ContactStatus, NewContact
@@ -23,12 +23,12 @@ DEFAULT_LIMIT = 50
 
 @routes.post(f"{BASE}/contacts")
 def create(request: Request) -> Response:
-    at = clock.stamp(clock.now())
+    at = clock.stamp(request.at)
     contact = store.add(
         Contact(
             **_checked(request.json(NewContact).given()),
             organization_id=request.identity.organization_id,
-            contact_id=ids.new_id(),
+            contact_id=request.new_id,
             created_at=at,
             updated_at=at,
         )

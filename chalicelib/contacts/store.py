@@ -102,7 +102,7 @@ def ids(organization_id: str, status: ContactStatus, paging: Paging) -> tuple[li
 
 
 def add(contact: Contact) -> Contact:
-    """Store a new contact. Its phone may have been barred before: then it starts DO_NOT_CALL.
+    """Store a new contact, unless it is there. Its phone may have been barred before: then it starts DO_NOT_CALL.
 
     Raises PhoneTaken with the `contactId` that has the phone.
     """
@@ -113,6 +113,8 @@ def add(contact: Contact) -> Contact:
         try:
             transaction.commit()
         except Cancelled as cancelled:
+            if image := cancelled.failed.get("contact"):
+                return of_image(image)
             contact.status = _status_on(cancelled)
         else:
             return contact
@@ -133,11 +135,11 @@ def _status_on(cancelled: Cancelled) -> ContactStatus:
 def put_new(transaction: Transaction, contact: Contact, *, import_id: str | None = None) -> None:
     """Add a new contact and its phone to a transaction; counting it is the caller's.
 
-    A DO_NOT_CALL contact may take a phone that a deleted one left barred. The phone's write carries the tag `phone`.
+    A DO_NOT_CALL contact may take a phone that a deleted one left barred. The writes are tagged `contact` and `phone`.
     """
     key = _status_key(contact.organization_id, contact.status)
     row = ContactRow.of(contact, status_key=key, import_id=import_id)
-    transaction.put(row, ContactRow.contact_id.does_not_exist())
+    transaction.put(row, ContactRow.contact_id.does_not_exist(), tag="contact")
     owned = PhoneRow(contact.organization_id, contact.phone, contact_id=contact.contact_id, status=contact.status)
     transaction.put(owned, _unowned(contact), tag="phone")
 

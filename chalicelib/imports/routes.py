@@ -8,7 +8,7 @@ from typing import Annotated, Any
 import msgspec
 from chalice.app import Response
 
-from chalicelib import clock, http, ids
+from chalicelib import clock, http
 from chalicelib.aws import s3
 from chalicelib.aws.dynamodb import Page
 from chalicelib.errors import FieldError, InvalidBody, TooLarge, UnsupportedMediaType
@@ -59,7 +59,7 @@ def announce(request: Request) -> Response:
 
 
 def _begin(request: Request, file_name: str, duplicates: Duplicates) -> Import:
-    organization_id, import_id = request.identity.organization_id, ids.new_id()
+    organization_id, import_id = request.identity.organization_id, request.new_id
     new = Import(
         organization_id=organization_id,
         import_id=import_id,

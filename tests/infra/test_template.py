@@ -3,6 +3,7 @@
 import json
 import subprocess
 import sys
+from datetime import timedelta
 from pathlib import Path
 from typing import Any
 
@@ -11,6 +12,7 @@ import pytest
 from infra.runtime import Runtime
 from chalicelib.aws import dynamodb, sqs
 from chalicelib.aws.clients import PATIENCE
+from chalicelib.idempotency.model import LONGEST_REQUEST
 from chalicelib.realtime import poster, publisher
 
 Resources = dict[str, dict[str, Any]]
@@ -29,6 +31,7 @@ TABLES = {
     "ImportsTable": ("owner", "id"),
     "ConnectionsTable": ("organizationId", "connectionId"),
     "FeedTable": ("organizationId", "id"),
+    "IdempotencyTable": ("key",),
 }
 STREAMED = {"ContactsTable", "CampaignsTable", "CallsTable", "ImportsTable", "ConnectionsTable"}
 QUEUES = {
@@ -120,8 +123,8 @@ def test_roles_reach_their_own_tables_and_queues_only(resources: Resources) -> N
     assert reached == {
         "ApiRole": {
             *calling,
-            *("CountersTable", "ImportsTable", "AttemptsTable", "CampaignEventsQueue", "JobsQueue"),
-            *("ImportsQueue", "Bucket"),
+            *("CountersTable", "ImportsTable", "AttemptsTable", "IdempotencyTable"),
+            *("CampaignEventsQueue", "JobsQueue", "ImportsQueue", "Bucket"),
         },
         "ImporterRole": {
             *("ContactsTable", "PhoneNumbersTable", "CountersTable", "ImportsTable", "ImportsQueue", "Bucket"),
@@ -162,6 +165,11 @@ def test_call_without_an_answer_leaves_its_function_time_to_say_so(resources: Re
         assert LONGEST_CALLS[call] + 5 <= function["Timeout"], name
 
 
+def test_dead_request_frees_its_key_only_when_it_cannot_be_alive(resources: Resources) -> None:
+    runs = timedelta(seconds=resources["APIHandler"]["Properties"]["Timeout"])
+    assert runs < LONGEST_REQUEST <= timedelta(minutes=1)
+
+
 def test_sockets_that_do_not_open_leave_the_publisher_time(resources: Resources) -> None:
     hanging = sum(publisher.PAUSES) + PATIENCE["execute-api"].longest * (len(publisher.PAUSES) + 1)
     assert hanging + 5 <= resources["Publisher"]["Properties"]["Timeout"]
@@ -193,11 +201,11 @@ def test_table(resources: Resources, table: str) -> None:
     streamed = {"StreamViewType": "NEW_AND_OLD_IMAGES"} if table in STREAMED else None
     assert properties.get("StreamSpecification") == streamed
     expiring = {"AttributeName": "expiresAt", "Enabled": True}
-    expires = table in {"AttemptsTable", "ConnectionsTable", "FeedTable"}
+    expires = table in {"AttemptsTable", "ConnectionsTable", "FeedTable", "IdempotencyTable"}
     assert properties.get("TimeToLiveSpecification") == (expiring if expires else None)
 
 
-@pytest.mark.parametrize("table", sorted(set(TABLES) - {"ConnectionsTable", "FeedTable"}))
+@pytest.mark.parametrize("table", sorted(set(TABLES) - {"ConnectionsTable", "FeedTable", "IdempotencyTable"}))
 def test_rows_outlive_their_stack(resources: Resources, table: str) -> None:
     assert resources[table]["DeletionPolicy"] == resources[table]["UpdateReplacePolicy"] == "Retain"
 

@@ -51,6 +51,14 @@ def test_contact_costs_one_transaction_of_three_rows(warm: Cloud) -> None:
         warm.delete(f"/contacts/{contact['id']}")
 
 
+def test_key_costs_one_look_and_two_small_writes(warm: Cloud) -> None:
+    body, key = {"firstName": "Ali", "phone": "+998901234567"}, {"Idempotency-Key": "k"}
+    with budget(read=1, written=3 + 2, GetItem=1, PutItem=1, UpdateItem=1, TransactWriteItems=1):
+        assert warm.post("/contacts", body, headers=key).status == 201
+    with budget(read=1, written=0, GetItem=1):
+        assert warm.post("/contacts", body, headers=key).status == 201
+
+
 def test_page_costs_its_own_rows_and_the_total(warm: Cloud) -> None:
     warm.contacts(8)
     first = warm.get("/contacts?limit=2").body

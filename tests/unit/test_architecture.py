@@ -23,6 +23,7 @@ FLOORS = [
     ("contacts",),
     ("http",),
     ("auth",),
+    ("idempotency",),
     ("totals",),
     ("aws",),
     ("log",),
@@ -47,7 +48,7 @@ RANKS = {
 }
 """How high in its room a module is, by its name. Values and pure decisions count as models; the rest is a service."""
 
-PERFORMING = ("http", "auth", "totals", "aws", "log", "settings")
+PERFORMING = ("http", "auth", "idempotency", "totals", "aws", "log", "settings")
 """Rooms that read the environment or reach out of the process: nothing for a model."""
 
 OPEN = (MODEL, STORE)
