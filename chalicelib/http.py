@@ -6,11 +6,14 @@ through it) and returns a chalice Response. Whatever goes wrong becomes an RFC 9
 
 from __future__ import annotations
 
+import json
 import re
 import zlib
-from collections.abc import Callable, Mapping
+from bisect import bisect_right
+from collections.abc import Callable, Mapping, Sequence
 from datetime import datetime
 from enum import StrEnum
+from itertools import accumulate
 from typing import Any, TypeVar, cast
 
 import msgspec
@@ -35,6 +38,14 @@ BASE = "/auto-calling"
 PAGING = ("page", "limit", "cursor")
 MAX_BODY = 256 * 1024
 """Bytes of a JSON body: 10,000 contact ids are 390 KB, see `Routes.post`'s `max_body`."""
+
+ANSWER_BYTES = 6_000_000
+"""Of a list's rows as they are sent. Lambda takes 6,291,556 bytes with all that is around them:
+https://docs.aws.amazon.com/lambda/latest/dg/gettingstarted-limits.html"""
+
+SENT_PER_BYTE = 3
+"""Bytes at most that a byte of JSON is sent as. Lambda's runtime for Python 3.11 puts a body into JSON in ASCII: a
+letter outside it is six bytes there, an emoji twelve, and quotation marks and backslashes are escaped once more."""
 
 MAX_KEY = 255
 """Characters of an Idempotency-Key."""
@@ -295,16 +306,29 @@ def no_content() -> Response:
     return Response(body="", status_code=204)
 
 
-def listing(request: Request, paging: dynamodb.Paging, page: dynamodb.Page, total: int) -> Response:
-    """A list's answer: the page's values and its meta."""
+def listing(request: Request, paging: dynamodb.Paging, page: dynamodb.Page, total: int, *, by: str = "id") -> Response:
+    """A list's answer: the page's values, as many as an answer holds, and its meta. `by` is the member they go by."""
+    rows = list(map(msgspec.json.encode, page.data))
+    shown = rows[: _fitting(rows)]
+    after = page.next_cursor if len(shown) == len(rows) else msgspec.json.decode(shown[-1])[by]
     meta: dict[str, Any] = {"page": paging.page} if paging.page is not None else {}
     meta |= {
         "limit": paging.limit,
         "total": total,
         "totalPages": -(-total // paging.limit),
-        "nextCursor": page.next_cursor and request.cursor(page.next_cursor),
+        "nextCursor": after and request.cursor(after),
     }
-    return ok({"data": page.data, "meta": meta})
+    if len(shown) < len(rows):
+        meta["truncated"] = True
+    return ok({"data": list(map(msgspec.Raw, shown)), "meta": meta})
+
+
+def _fitting(rows: Sequence[bytes]) -> int:
+    """How many of a list's rows an answer holds: one at least, which no row is too large for."""
+    if sum(map(len, rows)) * SENT_PER_BYTE <= ANSWER_BYTES:
+        return len(rows)
+    ends = accumulate(len(json.dumps(row.decode())) for row in rows)
+    return max(1, bisect_right(list(ends), ANSWER_BYTES))
 
 
 def _json(value: Any) -> str:

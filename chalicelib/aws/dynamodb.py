@@ -420,7 +420,8 @@ def newest_first(
     bound = by < paging.cursor if paging.cursor else None
     start = None
     if paging.page is not None and paging.page > 1:
-        before = query(limit=(paging.page - 1) * paging.limit, attributes_to_get=[by.attr_name])
+        keys = kind._get_connection().get_meta_table().get_key_names(index)
+        before = query(limit=(paging.page - 1) * paging.limit, attributes_to_get=list(keys))
         skipped = sum(1 for _ in before)
         start = before.last_evaluated_key
         if start is None or skipped < (paging.page - 1) * paging.limit:

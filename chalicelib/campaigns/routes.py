@@ -255,7 +255,8 @@ def show_calls(request: Request) -> Response:
     campaign = store.find(request.identity.organization_id, request.id())
     found, cursor = calls.page(campaign.campaign_id, status, paging)
     total = campaign.total if status is None else campaign.counted(status)
-    return http.listing(request, paging, Page(_with_contacts(campaign.organization_id, found), cursor), total)
+    page = Page(_with_contacts(campaign.organization_id, found), cursor)
+    return http.listing(request, paging, page, total, by="contactId")
 
 
 @routes.get(f"{BASE}/campaigns/{{id}}/contacts/{{contactId}}")
@@ -329,7 +330,7 @@ def show_calls_of_contact(request: Request) -> Response:
     contact = contacts.find(request.identity.organization_id, request.id())
     found, cursor = calls.page_of_contact(contact.contact_id, paging)
     page = Page(_with_contacts(contact.organization_id, found), cursor)
-    return http.listing(request, paging, page, calls.count_of_contact(contact.contact_id))
+    return http.listing(request, paging, page, calls.count_of_contact(contact.contact_id), by="campaignId")
 
 
 def _with_contacts(organization_id: str, found: list[Call]) -> list[dict[str, Any]]:
