@@ -16,6 +16,7 @@ from msgspec import Raw, Struct
 from msgspec.structs import astuple
 
 from chalicelib.aws.dynamodb import Row, Transaction, connection, fields_of
+from chalicelib.ids import new_id
 
 BODY = "encodedBody"
 """Where a request's context keeps its encoded body between two of botocore's events."""
@@ -81,14 +82,17 @@ def _begin(attribute: Any) -> bytes:
 
 @functools.cache
 def _encode_once() -> None:
-    """From now on the process's client sends transactions as they are: they have DynamoDB's own form already."""
+    """From now on the process's client sends transactions as they are: they have DynamoDB's own form already.
+
+    What botocore would add to one is added here: the token by which one that is sent again after a time-out is known.
+    """
     events = connection().client.meta.events
     events.register("provide-client-params.dynamodb.TransactWriteItems", _take_aside)
     events.register("before-call.dynamodb.TransactWriteItems", _put_back)
 
 
 def _take_aside(params: dict[str, Any], context: dict[str, Any], **_: Any) -> dict[str, Any]:
-    context[BODY] = _encode(params)
+    context[BODY] = _encode(params | {"ClientRequestToken": new_id()})
     return {}
 
 

@@ -39,7 +39,7 @@ REFUSED_CHARACTERS = re.compile(r"[^\t\n\r\x20-\uD7FF\uE000-\uFFFD\U00010000-\U0
 
 
 class SendFailed(Unavailable):
-    """SQS did not take all of the messages."""
+    """What was asked for could not be passed on: try again in a moment."""
 
 
 @functools.cache
@@ -143,4 +143,4 @@ def _refusals(queue: str, batch: Sequence[Entry]) -> list[dict[str, Any]]:
 
 def _failed(queue: str, codes: list[str]) -> SendFailed:
     logger().error("messages not sent", queue=queue, codes=codes)
-    return SendFailed(f"{len(codes)} messages not sent: {', '.join(sorted(set(codes)))}")
+    return SendFailed()

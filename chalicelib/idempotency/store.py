@@ -25,7 +25,7 @@ class HoldRow(Row, keeps=Hold):
 
 def find(key: str) -> Hold | None:
     """Who holds a key, as it is right now."""
-    row = get(HoldRow, key, consistent=True)
+    row = get(HoldRow, key)
     return row.value(Hold) if row else None
 
 

@@ -256,6 +256,18 @@ def test_redial_whose_request_died_dials_nobody_a_third_time(cloud: Cloud) -> No
     assert len(cloud.call(campaign_id, busy)["attempts"]) == 2
 
 
+def test_enrolment_whose_request_died_brings_nobody_back_who_was_withdrawn_since(cloud: Cloud) -> None:
+    [stays, leaves] = cloud.contacts(2)
+    campaign_id = cloud.a_campaign()["id"]
+    path, body = f"/campaigns/{campaign_id}/contacts", {"contactIds": [stays, leaves]}
+    with dying():
+        assert cloud.post(path, body, headers=KEY).body["added"] == 2
+    assert cloud.delete(f"{path}/{leaves}").status == 204
+    age(seconds=60)
+    assert cloud.post(path, body, headers=KEY).status == 200
+    assert [call["contactId"] for call in cloud.get(path).body["data"]] == [stays]
+
+
 def test_day_old_key_is_a_new_one(cloud: Cloud) -> None:
     first = create(cloud)
     age(hours=23.9)

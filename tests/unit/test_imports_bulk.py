@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import json
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
 
 from chalicelib.aws import bulk
-from chalicelib.aws.dynamodb import Row
+from chalicelib.aws.dynamodb import Row, Transaction, connection
 from chalicelib.contacts.model import Contact, ContactStatus
 from chalicelib.contacts.store import ContactRow, PhoneRow
 from chalicelib.settings import Settings
@@ -40,6 +41,25 @@ def test_contact(contact: Contact) -> None:
     assert in_bulk(ContactRow, contact, more) == ContactRow.of(contact, **more).serialize()
     owned = PhoneRow(contact.organization_id, contact.phone, contact_id=contact.contact_id, status=contact.status)
     assert in_bulk(PhoneRow, contact, {}) == owned.serialize()
+
+
+def test_transaction_sent_again_after_a_time_out_is_known_by_its_token() -> None:
+    tokens: list[str] = []
+
+    def answer(params: dict[str, Any], **_: Any) -> tuple[Any, dict[str, Any]]:
+        tokens.append(json.loads(params["body"])["ClientRequestToken"])
+        return SimpleNamespace(status_code=200), {"ResponseMetadata": {}}
+
+    events = connection().client.meta.events
+    events.register("before-call.dynamodb", answer, unique_id="tokens")
+    try:
+        for transaction in (Transaction(), bulk.Bulk(), Transaction()):
+            transaction.delete(PhoneRow("1", "+998901234567"))
+            transaction.commit()
+    finally:
+        events.unregister("before-call.dynamodb", unique_id="tokens")
+    assert len(set(tokens)) == 3
+    assert all(1 <= len(token) <= 36 for token in tokens)
 
 
 def in_bulk(kind: type[Row], contact: Contact, more: dict[str, str]) -> Any:
