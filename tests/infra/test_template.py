@@ -9,11 +9,11 @@ from typing import Any
 
 import pytest
 
-from infra.runtime import Runtime
 from chalicelib.aws import dynamodb, sqs
 from chalicelib.aws.clients import PATIENCE
 from chalicelib.idempotency.model import LONGEST_REQUEST
 from chalicelib.realtime import poster, publisher
+from infra.runtime import Runtime
 
 Resources = dict[str, dict[str, Any]]
 
