@@ -91,8 +91,7 @@ def database() -> Iterator[DynamoDB]:
         try:
             found = kept(model.name, json.loads(params["body"]))
         except Refused as refused:
-            error = {"Error": {"Code": refused.code, "Message": refused.code}, **refused.more}
-            return SimpleNamespace(status_code=400), error | {"ResponseMetadata": {}}
+            return SimpleNamespace(status_code=400), refused.answer | {"ResponseMetadata": {}}
         return SimpleNamespace(status_code=200), found | {"ResponseMetadata": {}}
 
     events = dynamodb.connection().client.meta.events

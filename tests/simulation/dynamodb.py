@@ -1,121 +1,86 @@
-"""DynamoDB in memory, as far as this project speaks it: conditions, transactions, indexes that lag, units counted.
+"""DynamoDB in memory, as far as this project speaks it: conditions, transactions, limits, reads that are stale, indexes
+that lag, units counted.
 
 Tables and indexes are those of `infra/resources.yaml`. The stores run on it unchanged: botocore hands every request
-over before it would be sent (see `world`).
+over before it would be sent (see `world`). What it does not know it refuses loudly, with a NotImplementedError.
 """
 
 from __future__ import annotations
 
 import math
 import re
-from collections import Counter, defaultdict
-from collections.abc import Callable, Iterator
-from decimal import Decimal
-from itertools import islice
+from collections import Counter
+from collections.abc import Callable
 from typing import Any
 
-from sortedcontainers import SortedList
+from msgspec import Struct
 
 from tests.service.aws import resources, variable
+from tests.simulation import limits
+from tests.simulation.expressions import Expressions, Predicate
+from tests.simulation.limits import Invalid, Item, Refused, check_size, check_values, size
+from tests.simulation.rows import Index, Key, Rows, Table, plain
 
-Item = dict[str, dict[str, Any]]
-Key = tuple[str, ...]
+__all__ = ["DynamoDB", "Item", "Refused"]
 
-TOKEN = re.compile(r"#\w+|:\w+|<>|<=|>=|[=<>(),]|\w+")
+NAMES = {"ExpressionAttributeNames"}
+VALUES = {*NAMES, "ExpressionAttributeValues"}
+WRITE = {"TableName", "ConditionExpression", "ReturnValuesOnConditionCheckFailure", *VALUES}
+ACCOUNT = {"ReturnConsumedCapacity", "ReturnItemCollectionMetrics", "ClientRequestToken"}
+"""Members that ask for nothing this project reads."""
 
-
-class Refused(Exception):
-    """A request that DynamoDB answers with an error."""
-
-    def __init__(self, code: str, **more: Any) -> None:
-        super().__init__(code)
-        self.code = code
-        self.more = more
-
-
-class Rows(dict[Key, Item]):
-    """Items by their table's key, kept in the order of a table's or an index's own keys."""
-
-    def __init__(self, key_names: list[str]) -> None:
-        self.key_names = key_names
-        self._order = SortedList()
-
-    def __setitem__(self, key: Key, item: Item) -> None:
-        self.pop(key)
-        super().__setitem__(key, item)
-        self._order.add(self._place(key, item))
-
-    def pop(self, key: Key) -> None:  # type: ignore[override]
-        if key in self:
-            self._order.remove(self._place(key, self[key]))
-            del self[key]
-
-    def of(self, partition: str, *, after: tuple[Key, Item] | None, backwards: bool) -> Iterator[Item]:
-        """A partition's items in order, those after a place only."""
-        first, last = (partition,), (partition + "\0",)
-        if after:
-            first, last = (first, self._place(*after)) if backwards else (self._place(*after), last)
-        for *_, key in self._order.irange(first, last, inclusive=(False, False), reverse=backwards):
-            yield self[key]
-
-    def _place(self, key: Key, item: Item) -> tuple[Any, ...]:
-        return (*(_plain(item[name]) for name in self.key_names), key)
+READ = {"Key", "ConsistentRead", "ProjectionExpression", *NAMES}
+PAGE = {"KeyConditionExpression", "ScanIndexForward", "Limit", "ExclusiveStartKey", "Select", "IndexName"}
+KNOWN = {
+    "GetItem": {"TableName", *READ},
+    "BatchGetItem": {"RequestItems"},
+    "Query": {"TableName", *PAGE, *READ, *VALUES} - {"Key"},
+    "PutItem": {"Item", "ReturnValues", *WRITE},
+    "UpdateItem": {"Key", "UpdateExpression", "ReturnValues", *WRITE},
+    "DeleteItem": {"Key", "ReturnValues", *WRITE},
+    "BatchWriteItem": {"RequestItems"},
+    "TransactWriteItems": {"TransactItems"},
+}
+"""What a request may hold here."""
 
 
-class Index:
-    """A global secondary index: the items as they were some time ago."""
+class Write(Struct):
+    """A write that was read and found sound, of a row as it was at that moment."""
 
-    def __init__(self, declared: dict[str, Any]) -> None:
-        self.name: str = declared["IndexName"]
-        self.keys = [each["AttributeName"] for each in declared["KeySchema"]]
-        self.projection: dict[str, Any] = declared["Projection"]
-        self.items = Rows(self.keys)
-        self.pending: dict[Key, list[tuple[float, Item | None]]] = defaultdict(list)
+    table: Table
+    key: Key
+    old: Item | None
+    holds: bool
+    change: Callable[[], Item | None]
+    shows_old: bool
 
-    def projected(self, item: Item | None, table_keys: list[str]) -> Item | None:
-        """What the index holds of an item; None when the item is not in it."""
-        if item is None or any(key not in item for key in self.keys):
-            return None
-        if self.projection["ProjectionType"] == "ALL":
-            return item
-        names = {*self.keys, *table_keys, *self.projection.get("NonKeyAttributes", ())}
-        return {name: value for name, value in item.items() if name in names}
-
-    def catch_up(self, now: float) -> None:
-        """Apply the changes whose time has come, in order per item."""
-        for key in [key for key, changes in self.pending.items() if changes[0][0] <= now]:
-            changes = self.pending[key]
-            while changes and changes[0][0] <= now:
-                _, item = changes.pop(0)
-                if item is None:
-                    self.items.pop(key)
-                else:
-                    self.items[key] = item
-            if not changes:
-                del self.pending[key]
-
-
-class Table:
-    """A table: its items by key, and its indexes."""
-
-    def __init__(self, name: str, declared: dict[str, Any]) -> None:
-        self.name = name
-        self.keys = [each["AttributeName"] for each in declared["KeySchema"]]
-        self.items = Rows(self.keys)
-        self.indexes = {each["IndexName"]: Index(each) for each in declared.get("GlobalSecondaryIndexes", ())}
-
-    def key(self, item: Item) -> Key:
-        return tuple(next(iter(item[name].values())) for name in self.keys)
+    def shown(self) -> dict[str, Any]:
+        """What a condition that does not hold says of the row."""
+        return {"Item": self.old} if self.shows_old and self.old else {}
 
 
 class DynamoDB:
-    """Answers DynamoDB's operations. `now` and `lag` are seconds; `units` counts what AWS would bill."""
+    """Answers DynamoDB's operations; times are in seconds, and `units` counts what AWS would bill.
 
-    def __init__(self, now: Callable[[], float] = lambda: 0.0, lag: Callable[[], float] = lambda: 0.0) -> None:
+    `lag` is after how long a change shows in an index, `behind` how old the rows are that a read shows which is not
+    consistent (at most `history`), `processed` how many of a batch's entries are dealt with.
+    """
+
+    def __init__(
+        self,
+        now: Callable[[], float] = lambda: 0.0,
+        lag: Callable[[], float] = lambda: 0.0,
+        *,
+        behind: Callable[[], float] = lambda: 0.0,
+        processed: Callable[[int], int] = lambda entries: entries,
+        history: float = 0.0,
+    ) -> None:
         self.now = now
         self.lag = lag
+        self.behind = behind
+        self.processed = processed
         self.tables = {
-            f"test-{logical}": Table(f"test-{logical}", resource["Properties"])
+            f"test-{logical}": Table(f"test-{logical}", resource["Properties"], history=history)
             for logical, resource in resources().items()
             if resource.get("Type") == "AWS::DynamoDB::Table"
         }
@@ -127,7 +92,9 @@ class DynamoDB:
         return {variable(name.removeprefix("test-")): name for name in self.tables}
 
     def __call__(self, operation: str, request: dict[str, Any]) -> dict[str, Any]:
-        """The answer to a request. Raises Refused."""
+        """The answer to a request. Raises Refused, and NotImplementedError for what is not known here."""
+        if operation not in KNOWN or (unknown := request.keys() - KNOWN[operation] - ACCOUNT):
+            raise NotImplementedError(f"{operation} with {unknown if operation in KNOWN else request.keys()}")
         method = re.sub(r"(?<!^)(?=[A-Z])", "_", operation).lower()
         answer: dict[str, Any] = getattr(self, f"_{method}")(request)
         return answer
@@ -135,104 +102,244 @@ class DynamoDB:
     # reads
 
     def _get_item(self, request: dict[str, Any]) -> dict[str, Any]:
-        table = self.tables[request["TableName"]]
-        item = table.items.get(table.key(request["Key"]))
-        self._read(table.name, "", [item or {}], consistent=request.get("ConsistentRead", False), each=True)
-        return {"Item": item} if item else {}
+        table, consistent = self._table(request), request.get("ConsistentRead", False)
+        names = self._projection(request)
+        table.check_key(request["Key"])
+        item = table.item(table.key(request["Key"]), self._moment(consistent=consistent))
+        self._read(table.name, "", [item or {}], consistent=consistent, each=True)
+        return {"Item": _only(item, names)} if item else {}
 
     def _batch_get_item(self, request: dict[str, Any]) -> dict[str, Any]:
-        found: dict[str, list[Item]] = {}
-        for name, wanted in request["RequestItems"].items():
-            table = self.tables[name]
-            items = [table.items.get(key) for key in sorted(map(table.key, wanted["Keys"]))]
-            self._read(
-                name, "", [item or {} for item in items], consistent=wanted.get("ConsistentRead", False), each=True
-            )
-            found[name] = [item for item in items if item]
-        return {"Responses": found, "UnprocessedKeys": {}}
+        wanted = [(name, key) for name, each in request["RequestItems"].items() for key in each["Keys"]]
+        _check_number(wanted, limits.BATCH_READS, "BatchGetItem")
+        answer: dict[str, Any] = {"Responses": {}, "UnprocessedKeys": {}}
+        room, left = limits.BATCH_BYTES, self.processed(len(wanted))
+        for name, each in request["RequestItems"].items():
+            table, consistent = self._table({"TableName": name}), each.get("ConsistentRead", False)
+            names = self._projection(each)
+            keys = self._batch_keys(table, each["Keys"])
+            rows = [table.item(key, self._moment(consistent=consistent)) or {} for key in sorted(keys)[:left]]
+            while sum(map(size, rows)) > room:
+                rows.pop()
+            room, left = room - sum(map(size, rows)), left - len(rows)
+            self._read(name, "", rows, consistent=consistent, each=True)
+            answer["Responses"][name] = [_only(row, names) for row in rows if row]
+            if later := sorted(keys)[len(rows) :]:
+                answer["UnprocessedKeys"][name] = {**each, "Keys": [keys[key] for key in later]}
+        return answer
+
+    def _batch_keys(self, table: Table, given: list[Item]) -> dict[Key, Item]:
+        for key in given:
+            table.check_key(key)
+        keys = {table.key(key): key for key in given}
+        if len(keys) != len(given):
+            raise Invalid("Provided list of item keys contains duplicates")
+        return keys
 
     def _query(self, request: dict[str, Any]) -> dict[str, Any]:
-        table = self.tables[request["TableName"]]
-        index = table.indexes.get(request.get("IndexName", ""))
-        if index:
-            index.catch_up(self.now())
-        rows = index.items if index else table.items
-        start = request.get("ExclusiveStartKey")
+        table, consistent = self._table(request), request.get("ConsistentRead", False)
+        index = self._index(table, request, consistent=consistent)
+        keys = index.keys if index else table.keys
+        about = Expressions(request)
+        partition, holds = about.key_condition(request["KeyConditionExpression"], keys)
+        names = about.projection(request.get("ProjectionExpression"))
+        about.done()
+        limits.check_key_value(keys[0], partition, table.types[keys[0]], limits.HASH_KEY_BYTES)
+        if unheld := index and [name for name in names or () if not index.holds(name, table.keys)]:
+            raise Invalid(f"Global secondary index {request['IndexName']} does not project {unheld}")
+        rows = (
+            index.items
+            if index
+            else table.partition(next(iter(partition.values())), self._moment(consistent=consistent))
+        )
+        page, last = self._page(request, table, rows, partition, holds)
+        self._read(table.name, index.name if index else "", page, consistent=consistent)
+        answer: dict[str, Any] = {"Count": len(page), "ScannedCount": len(page)}
+        if request.get("Select") != "COUNT":
+            answer["Items"] = [_only(item, names) for item in page]
+        if last:
+            answer["LastEvaluatedKey"] = {name: last[name] for name in {*table.keys, *keys}}
+        return answer
+
+    def _page(
+        self, request: dict[str, Any], table: Table, rows: Rows, partition: dict[str, Any], holds: Predicate
+    ) -> tuple[list[Item], Item | None]:
+        """A query's page, and its last item when the query may go on: it was cut by `Limit`, or by a megabyte."""
+        limit, start = request.get("Limit"), request.get("ExclusiveStartKey")
+        if limit is not None and limit < 1:
+            raise Invalid("Value at 'limit' failed to satisfy constraint: must have value greater than or equal to 1")
+        if start is not None and start.keys() != {*table.keys, *rows.key_names}:
+            raise Invalid("The provided starting key is invalid")
         ordered = rows.of(
-            _partition(request, rows.key_names[0]),
+            plain(partition),
             after=(table.key(start), start) if start else None,
             backwards=not request.get("ScanIndexForward", True),
         )
-        found = filter(condition(request["KeyConditionExpression"], request), ordered)
-        page = list(islice(found, request.get("Limit")))
-        self._read(table.name, index.name if index else "", page, consistent=request.get("ConsistentRead", False))
-        answer: dict[str, Any] = {"Items": page, "Count": len(page), "ScannedCount": len(page)}
-        if next(found, None):
-            answer["LastEvaluatedKey"] = {name: page[-1][name] for name in {*table.keys, *rows.key_names}}
-        return answer
+        page: list[Item] = []
+        room = limits.PAGE_BYTES
+        for item in filter(holds, ordered):
+            room -= size(item)
+            if page and room < 0:
+                return page, page[-1]
+            page.append(item)
+            if len(page) == limit:
+                return page, item
+        return page, None
 
     # writes
 
     def _put_item(self, request: dict[str, Any]) -> dict[str, Any]:
-        return self._single(request, _put)
+        return self._single(self._put(request), request)
 
     def _update_item(self, request: dict[str, Any]) -> dict[str, Any]:
-        return self._single(request, _update)
+        return self._single(self._update(request), request)
 
     def _delete_item(self, request: dict[str, Any]) -> dict[str, Any]:
-        return self._single(request, _delete)
+        return self._single(self._delete(request), request)
 
-    def _single(self, request: dict[str, Any], change: Change) -> dict[str, Any]:
-        table, key, old = self._row(request)
-        if not _holds(request, old):
-            raise Refused("ConditionalCheckFailedException")
-        new = change(request, old)
-        self._write(table, key, old, new, transactional=False)
-        return {"Attributes": new} if request.get("ReturnValues") == "ALL_NEW" and new else {}
+    def _single(self, write: Write, request: dict[str, Any]) -> dict[str, Any]:
+        if request.get("ReturnValues", "NONE") not in ("NONE", "ALL_NEW"):
+            raise NotImplementedError(f"ReturnValues {request['ReturnValues']}")
+        if not write.holds:
+            raise Refused("ConditionalCheckFailedException", "The conditional request failed", **write.shown())
+        new = self._changed(write)
+        self._write(write, new, transactional=False)
+        return {"Attributes": new} if request.get("ReturnValues") == "ALL_NEW" else {}
 
     def _batch_write_item(self, request: dict[str, Any]) -> dict[str, Any]:
-        for name, writes in request["RequestItems"].items():
-            table = self.tables[name]
-            for write in writes:
-                key = table.key(write["PutRequest"]["Item"] if "PutRequest" in write else write["DeleteRequest"]["Key"])
-                new = write["PutRequest"]["Item"] if "PutRequest" in write else None
-                self._write(table, key, table.items.get(key), new, transactional=False)
-        return {"UnprocessedItems": {}}
+        given = [(name, each) for name, writes in request["RequestItems"].items() for each in writes]
+        _check_number(given, limits.BATCH_WRITES, "BatchWriteItem")
+        writes = [self._batch_write(name, each) for name, each in given]
+        _check_distinct(writes, "Provided list of item keys contains duplicates")
+        done = self.processed(len(writes))
+        for write in writes[:done]:
+            self._write(write, write.change(), transactional=False)
+        later: dict[str, list[Any]] = {}
+        for name, each in given[done:]:
+            later.setdefault(name, []).append(each)
+        return {"UnprocessedItems": later}
+
+    def _batch_write(self, name: str, given: dict[str, Any]) -> Write:
+        [(kind, write)] = given.items()
+        read = {"PutRequest": self._put, "DeleteRequest": self._delete}[kind]({"TableName": name, **write})
+        self._changed(read)
+        return read
 
     def _transact_write_items(self, request: dict[str, Any]) -> dict[str, Any]:
-        writes = [next(iter(each.items())) for each in request["TransactItems"]]
-        rows = [self._row(write) for _, write in writes]
-        touched = [(table.name, key) for table, key, _ in rows]
-        if len(set(touched)) != len(touched):
-            raise Refused("ValidationException", Message="multiple operations on one item")
-        assert len(writes) <= 100, len(writes)
-        reasons = [
-            {"Code": "None"}
-            if _holds(write, old)
-            else {"Code": "ConditionalCheckFailed", **({"Item": old} if old else {})}
-            for (_, write), (_, _, old) in zip(writes, rows, strict=True)
-        ]
+        given = [next(iter(each.items())) for each in request["TransactItems"]]
+        _check_number(given, limits.TRANSACTION_WRITES, "TransactWriteItems")
+        read = {"Put": self._put, "Update": self._update, "Delete": self._delete, "ConditionCheck": self._check}
+        writes = [read[kind](write) for kind, write in given]
+        _check_distinct(writes, "Transaction request cannot include multiple operations on one item")
+        reasons = list(map(self._reason, writes))
         if any(reason["Code"] != "None" for reason in reasons):
-            raise Refused("TransactionCanceledException", CancellationReasons=reasons)
-        for (kind, write), (table, key, old) in zip(writes, rows, strict=True):
-            new = {"Put": _put, "Update": _update, "Delete": _delete, "ConditionCheck": _same}[kind](write, old)
-            self._write(table, key, old, new, transactional=True)
+            raise Refused("TransactionCanceledException", "Transaction cancelled", CancellationReasons=reasons)
+        rows = [(write, write.change()) for write in writes]
+        if sum(size(new or write.old) for write, new in rows) > limits.TRANSACTION_BYTES:
+            raise Invalid("The aggregate size of the items in the transaction exceeds 4 MB")
+        for write, new in rows:
+            self._write(write, new, transactional=True)
         return {}
 
-    def _row(self, request: dict[str, Any]) -> tuple[Table, Key, Item | None]:
-        table = self.tables[request["TableName"]]
-        key = table.key(request.get("Key") or request["Item"])
-        return table, key, table.items.get(key)
+    def _reason(self, write: Write) -> dict[str, Any]:
+        """Why a write cancels its transaction, or that it does not."""
+        if not write.holds:
+            return {"Code": "ConditionalCheckFailed", "Message": "The conditional request failed", **write.shown()}
+        try:
+            self._changed(write)
+        except Invalid as invalid:
+            return {"Code": "ValidationError", "Message": invalid.message}
+        return {"Code": "None"}
 
-    def _write(self, table: Table, key: Key, old: Item | None, new: Item | None, *, transactional: bool) -> None:
-        if new is None:
-            table.items.pop(key)
-        else:
-            table.items[key] = new
+    def _changed(self, write: Write) -> Item | None:
+        """The row after a write. Raises Invalid for one that cannot be kept."""
+        new = write.change()
+        if new is not None and new is not write.old:
+            check_values(new.values())
+            write.table.check_index_keys(new)
+            check_size(new)
+        return new
+
+    # what a write asks for; each raises Invalid before any row is looked at
+
+    def _put(self, request: dict[str, Any]) -> Write:
+        table, item = self._table(request), request["Item"]
+        check_values(item.values())
+        table.check_own_keys(item)
+        return self._conditional(request, table, table.key(item), Expressions(request), lambda old: item)
+
+    def _update(self, request: dict[str, Any]) -> Write:
+        table, about = self._table(request), Expressions(request)
+        table.check_key(request["Key"])
+        update = about.update(request["UpdateExpression"])
+        if own := update.changes.keys() & set(table.keys):
+            raise Invalid(f"Cannot update attribute {own}. This attribute is part of the key")
+        return self._conditional(
+            request, table, table.key(request["Key"]), about, lambda old: update(old or request["Key"])
+        )
+
+    def _delete(self, request: dict[str, Any]) -> Write:
+        return self._of_key(request, lambda old: None)
+
+    def _check(self, request: dict[str, Any]) -> Write:
+        return self._of_key(request, lambda old: old)
+
+    def _of_key(self, request: dict[str, Any], change: Callable[[Item | None], Item | None]) -> Write:
+        table = self._table(request)
+        table.check_key(request["Key"])
+        return self._conditional(request, table, table.key(request["Key"]), Expressions(request), change)
+
+    def _conditional(
+        self,
+        request: dict[str, Any],
+        table: Table,
+        key: Key,
+        about: Expressions,
+        change: Callable[[Item | None], Item | None],
+    ) -> Write:
+        holds = about.condition(request.get("ConditionExpression"))
+        about.done()
+        old = table.items.get(key)
+        shows_old = request.get("ReturnValuesOnConditionCheckFailure") == "ALL_OLD"
+        return Write(table, key, old, holds(old or {}), lambda: change(old), shows_old)
+
+    # rows
+
+    def _table(self, request: dict[str, Any]) -> Table:
+        if request["TableName"] not in self.tables:
+            raise Refused("ResourceNotFoundException", "Requested resource not found")
+        return self.tables[request["TableName"]]
+
+    def _index(self, table: Table, request: dict[str, Any], *, consistent: bool) -> Index | None:
+        """The index a query asks, as it shows by now."""
+        if "IndexName" not in request:
+            return None
+        if request["IndexName"] not in table.indexes:
+            raise Invalid(f"The table does not have the specified index: {request['IndexName']}")
+        if consistent:
+            raise Invalid("Consistent reads are not supported on global secondary indexes")
+        index = table.indexes[request["IndexName"]]
+        index.catch_up(self.now())
+        return index
+
+    def _moment(self, *, consistent: bool) -> float | None:
+        """As of when a read shows rows; None for now."""
+        behind = 0.0 if consistent else self.behind()
+        return self.now() - behind if behind else None
+
+    def _projection(self, request: dict[str, Any]) -> list[str] | None:
+        about = Expressions(request)
+        names = about.projection(request.get("ProjectionExpression"))
+        about.done()
+        return names
+
+    def _write(self, write: Write, new: Item | None, *, transactional: bool) -> None:
+        table, old = write.table, write.old
+        table.write(write.key, new, self.now())
         units = math.ceil(max(size(old), size(new), 1) / 1024)
         self.units[table.name, "", "write"] += units * (2 if transactional else 1)
         for index in table.indexes.values():
-            self._write_index(table, index, key, old, new)
+            self._write_index(table, index, write.key, old, new)
         for watch in self.watchers:
             watch(table.name, old, new)
 
@@ -243,9 +350,7 @@ class DynamoDB:
         moved = before and after and any(before[name] != after[name] for name in index.keys)
         for written in [before, after] if moved else [after or before]:
             self.units[table.name, index.name, "write"] += math.ceil(max(size(written), 1) / 1024)
-        changes = index.pending[key]
-        due = self.now() + self.lag()
-        changes.append((max(due, changes[-1][0]) if changes else due, after))
+        index.later(key, after, self.now() + self.lag())
 
     def _read(self, table: str, index: str, items: list[Item], *, consistent: bool, each: bool = False) -> None:
         sizes = [max(size(item), 1) for item in items]
@@ -254,171 +359,15 @@ class DynamoDB:
         """Half units: an eventually consistent read of 4 KB is half a unit."""
 
 
-Change = Callable[[dict[str, Any], Item | None], Item | None]
+def _only(item: Item, names: list[str] | None) -> Item:
+    return item if names is None else {name: item[name] for name in names if name in item}
 
 
-def _put(request: dict[str, Any], old: Item | None) -> Item | None:
-    item: Item = request["Item"]
-    return item
+def _check_number(given: list[Any], most: int, operation: str) -> None:
+    if not given or len(given) > most:
+        raise Invalid(f"{len(given)} items requested for the {operation} call, between 1 and {most} are taken")
 
 
-def _delete(request: dict[str, Any], old: Item | None) -> Item | None:
-    return None
-
-
-def _same(request: dict[str, Any], old: Item | None) -> Item | None:
-    return old
-
-
-def _update(request: dict[str, Any], old: Item | None) -> Item | None:
-    item = dict(old or request["Key"])
-    for verb, clauses in _clauses(request["UpdateExpression"]):
-        for clause in clauses:
-            name = request["ExpressionAttributeNames"][clause[0]]
-            value = request.get("ExpressionAttributeValues", {}).get(clause[-1])
-            if verb == "REMOVE":
-                item.pop(name, None)
-            elif verb == "SET":
-                assert clause[1:2] == ["="], clause
-                assert len(clause) == 3, clause
-                item[name] = value
-            else:
-                item[name] = _sum(item.get(name), value)
-    return item
-
-
-def _sum(old: dict[str, Any] | None, more: dict[str, Any]) -> dict[str, Any]:
-    if "N" in more:
-        return {"N": str(Decimal(old["N"] if old else 0) + Decimal(more["N"]))}
-    return {"SS": sorted({*(old["SS"] if old else ()), *more["SS"]})}
-
-
-def _clauses(expression: str) -> Iterator[tuple[str, list[list[str]]]]:
-    """`SET #0 = :0, #1 = :1 REMOVE #2` → its verbs with their clauses."""
-    for part in re.split(r"\s*\b(?=SET |REMOVE |ADD |DELETE )", expression):
-        verb, _, rest = part.partition(" ")
-        if verb:
-            yield verb, [TOKEN.findall(clause) for clause in rest.split(",")]
-
-
-def _holds(request: dict[str, Any], item: Item | None) -> bool:
-    expression = request.get("ConditionExpression")
-    return expression is None or condition(expression, request)(item or {})
-
-
-def condition(expression: str, request: dict[str, Any]) -> Callable[[Item], bool]:
-    """A condition expression as a predicate."""
-    return _Parser(TOKEN.findall(expression), request).whole()
-
-
-class _Parser:
-    """Recursive descent over a condition's tokens: OR of ANDs of NOTs of comparisons, functions and parentheses."""
-
-    def __init__(self, tokens: list[str], request: dict[str, Any]) -> None:
-        self.tokens = tokens
-        self.names = request.get("ExpressionAttributeNames", {})
-        self.values = request.get("ExpressionAttributeValues", {})
-
-    def whole(self) -> Callable[[Item], bool]:
-        parsed = self._any()
-        assert not self.tokens, self.tokens
-        return parsed
-
-    def _any(self) -> Callable[[Item], bool]:
-        parts = [self._all()]
-        while self._take("OR"):
-            parts.append(self._all())
-        return lambda item: any(part(item) for part in parts)
-
-    def _all(self) -> Callable[[Item], bool]:
-        parts = [self._one()]
-        while self._take("AND"):
-            parts.append(self._one())
-        return lambda item: all(part(item) for part in parts)
-
-    def _one(self) -> Callable[[Item], bool]:
-        if self._take("NOT"):
-            negated = self._one()
-            return lambda item: not negated(item)
-        if self._take("("):
-            inner = self._any()
-            assert self._take(")")
-            return inner
-        if self.tokens[0] in ("attribute_exists", "attribute_not_exists"):
-            exists = self.tokens.pop(0) == "attribute_exists"
-            assert self._take("(")
-            name = self.names[self.tokens.pop(0)]
-            assert self._take(")")
-            return lambda item: (name in item) is exists
-        return self._comparison()
-
-    def _comparison(self) -> Callable[[Item], bool]:
-        name = self.names[self.tokens.pop(0)]
-        operator = self.tokens.pop(0)
-        if operator == "IN":
-            wanted = [self.values[token] for token in self._until(")") if token.startswith(":")]
-            return lambda item: item.get(name) in wanted
-        if operator == "BETWEEN":
-            low = self.values[self.tokens.pop(0)]
-            assert self._take("AND")
-            high = self.values[self.tokens.pop(0)]
-            return lambda item: name in item and _plain(low) <= _plain(item[name]) <= _plain(high)
-        value = self.values[self.tokens.pop(0)]
-        compare = _COMPARE[operator]
-        return lambda item: (
-            name in item and item[name].keys() == value.keys() and compare(_plain(item[name]), _plain(value))
-        )
-
-    def _until(self, end: str) -> list[str]:
-        position = self.tokens.index(end)
-        taken, self.tokens = self.tokens[:position], self.tokens[position + 1 :]
-        return taken
-
-    def _take(self, token: str) -> bool:
-        if self.tokens and self.tokens[0] == token:
-            self.tokens.pop(0)
-            return True
-        return False
-
-
-_COMPARE: dict[str, Callable[[Any, Any], bool]] = {
-    "=": lambda a, b: a == b,
-    "<>": lambda a, b: a != b,
-    "<": lambda a, b: a < b,
-    "<=": lambda a, b: a <= b,
-    ">": lambda a, b: a > b,
-    ">=": lambda a, b: a >= b,
-}
-
-
-def _plain(value: dict[str, Any]) -> Any:
-    [(kind, plain)] = value.items()
-    return Decimal(plain) if kind == "N" else plain
-
-
-def _partition(request: dict[str, Any], key: str) -> str:
-    """The partition a key condition names."""
-    names, values = request["ExpressionAttributeNames"], request["ExpressionAttributeValues"]
-    for name, value in re.findall(r"(#\w+) = (:\w+)", request["KeyConditionExpression"]):
-        if names[name] == key:
-            return str(_plain(values[value]))
-    raise Refused("ValidationException", Message=f"no equality on {key}")
-
-
-def size(item: Item | None) -> int:
-    """An item's size in bytes: names and values in UTF-8, numbers as half their digits and one.
-
-    Rules: https://docs.aws.amazon.com/amazondynamodb/latest/developerguide/CapacityUnitCalculations.html
-    """
-    return sum(len(name.encode()) + _value_size(value) for name, value in (item or {}).items())
-
-
-def _value_size(value: dict[str, Any]) -> int:
-    [(kind, plain)] = value.items()
-    if kind == "S":
-        return len(plain.encode())
-    if kind == "N":
-        return len(plain.lstrip("-").replace(".", "")) // 2 + 2
-    if kind == "SS":
-        return sum(len(each.encode()) for each in plain)
-    return 1
+def _check_distinct(writes: list[Write], message: str) -> None:
+    if len({(write.table.name, write.key) for write in writes}) != len(writes):
+        raise Invalid(message)

@@ -260,8 +260,7 @@ class World:
         try:
             parsed = self.boundary(lambda: self._serve(service, model.name, request))
         except Refused as refused:
-            error = {"Error": {"Code": refused.code, "Message": refused.code}, **refused.more}
-            return SimpleNamespace(status_code=400), error | {"ResponseMetadata": {}}
+            return SimpleNamespace(status_code=400), refused.answer | {"ResponseMetadata": {}}
         return SimpleNamespace(status_code=200), parsed | {"ResponseMetadata": {}}
 
     def _serve(self, service: str, operation: str, request: dict[str, Any]) -> dict[str, Any]:
