@@ -39,8 +39,8 @@ logs: $(READY) ## what the local stack's functions logged (ARGS=Pacer)
 demo: $(READY) ## the guide's workflow, played against a running stack
 	@$(PY) -m local.demo
 
-simulate: $(READY) ## the dialing under faults, in virtual time (SEEDS=2000 CONTACTS=30)
-	@$(PY) -m tests.simulation --seeds $(or $(SEEDS),500) --contacts $(or $(CONTACTS),30)
+simulate: $(READY) ## the dialing under faults, in virtual time (SEEDS=2000 CONTACTS=30 PROFILE=harsh)
+	@$(PY) -m tests.simulation --seeds $(or $(SEEDS),500) --contacts $(or $(CONTACTS),30) --profile $(or $(PROFILE),wild)
 
 bench: $(READY) ## what is fast, measured against peers (ARGS="http pacing")
 	@$(PY) -m bench $(ARGS)

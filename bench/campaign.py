@@ -14,7 +14,8 @@ from chalicelib.campaigns.model import Campaign, CampaignStatus
 from chalicelib.campaigns.settings import AgentChoice
 from tests.simulation.agent import PhoneLine
 from tests.simulation.environment import variables
-from tests.simulation.world import ORGANIZATION, Faults, World
+from tests.simulation.faults import Faults
+from tests.simulation.world import ORGANIZATION, World
 
 CONTACT_BYTES = 1000
 

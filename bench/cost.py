@@ -11,7 +11,7 @@ from collections import Counter
 from msgspec import Struct
 
 from bench import campaign
-from tests.simulation.world import Faults
+from tests.simulation.faults import Faults
 
 PEOPLE = (100, 10_000)
 CAP = 100

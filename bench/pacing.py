@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from bench import campaign
-from tests.simulation.world import Faults
+from tests.simulation.faults import Faults
 
 PEOPLE = 5_000
 CAP = 100

@@ -1,4 +1,4 @@
-"""Run many seeds: `python -m tests.simulation --seeds 2000 --contacts 30`. Exits 1 and names the seeds that fail."""
+"""Run many seeds: `python -m tests.simulation --seeds 2000 --profile harsh`. Exits 1 and names the seeds that fail."""
 
 from __future__ import annotations
 
@@ -10,15 +10,16 @@ from concurrent.futures import ProcessPoolExecutor
 from functools import partial
 
 from tests.simulation.environment import variables
+from tests.simulation.faults import PROFILES
 
 
-def tell(people: int, seed: int) -> tuple[int, str]:
+def tell(people: int, profile: str, seed: int) -> tuple[int, str]:
     """A seed and what broke; nothing when all held."""
     from tests.simulation.invariants import Broken
     from tests.simulation.story import Story
 
     try:
-        Story(seed, people).tell()
+        Story(seed, people, PROFILES[profile]).tell()
     except (Exception, Broken) as error:  # noqa: BLE001 (every failure is this run's result)
         return seed, f"{type(error).__name__}: {error}"
     return seed, ""
@@ -30,13 +31,14 @@ def main() -> None:
     options.add_argument("--seeds", type=int, default=100)
     options.add_argument("--first", type=int, default=0)
     options.add_argument("--contacts", type=int, default=30)
+    options.add_argument("--profile", choices=PROFILES, default="wild", help="how the world misbehaves")
     options.add_argument("--until-failure", action="store_true", help="stop at the first seed that fails")
     given = options.parse_args()
     os.environ.update(variables())
     began, failed = time.monotonic(), []
     seeds = range(given.first, given.first + given.seeds)
     with ProcessPoolExecutor() as pool:
-        for number, (seed, broken) in enumerate(pool.map(partial(tell, given.contacts), seeds), 1):
+        for number, (seed, broken) in enumerate(pool.map(partial(tell, given.contacts, given.profile), seeds), 1):
             if broken:
                 failed.append(seed)
                 print(f"seed {seed}: {broken[:2000]}", flush=True)  # noqa: T201

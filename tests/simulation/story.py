@@ -21,8 +21,9 @@ from chalicelib.contacts.model import ContactStatus
 from chalicelib.dialing.messages import Dial
 from chalicelib.errors import Failure
 from chalicelib.settings import settings
+from tests.simulation.faults import CALM, WILD, Faults
 from tests.simulation.invariants import Broken
-from tests.simulation.world import CALM, ORGANIZATION, WILD, World
+from tests.simulation.world import ORGANIZATION, World
 
 ACTION_HOURS = 2
 PATIENCE_HOURS = 240
@@ -35,8 +36,8 @@ EVERY_DAY = ["MON", "TUE", "WED", "THU", "FRI", "SAT", "SUN"]
 class Story:
     """One seed's world, people, campaigns and operators."""
 
-    def __init__(self, seed: int, people: int) -> None:
-        self.world = World(seed, WILD)
+    def __init__(self, seed: int, people: int, faults: Faults = WILD) -> None:
+        self.world = World(seed, faults)
         self.random = random.Random(f"story {seed}")
         self.people = people
         self.world.ordered = self._interfere

@@ -23,8 +23,9 @@ from chalicelib.campaigns.settings import AgentChoice
 from chalicelib.errors import Failure
 from chalicelib.settings import settings
 from tests.simulation.agent import PhoneLine
+from tests.simulation.faults import CALM
 from tests.simulation.invariants import Broken
-from tests.simulation.world import CALM, ORGANIZATION, Process, World
+from tests.simulation.world import ORGANIZATION, Process, World
 
 HANDLERS = ("operator", "pacer", "dialer", "worker", "clock", "webhook")
 Point = tuple[str, int, int, str]

@@ -31,8 +31,10 @@ from chalicelib.contacts.model import Contact
 from chalicelib.dialing import dialer, pacer
 from chalicelib.dialing.policy import QUEUE_LEASE_SECONDS
 from chalicelib.settings import settings
+from tests.simulation import queues
 from tests.simulation.agent import PhoneLine
 from tests.simulation.dynamodb import DynamoDB, Refused
+from tests.simulation.faults import STALE_SECONDS, Faults
 from tests.simulation.invariants import Broken, Invariants
 
 ORGANIZATION = "1"
@@ -42,41 +44,6 @@ START = datetime(2026, 11, 23, 6, 0, tzinfo=UTC)
 class Killed(greenlet.GreenletExit):
     """The process died."""
 
-
-class Faults(Struct, kw_only=True):
-    """How the world misbehaves: probabilities per event, times in seconds."""
-
-    kill: float = 0.0
-    duplicate: float = 0.0
-    lose: float = 0.0
-    conflict: float = 0.0
-    latency: tuple[float, float] = (0.005, 0.05)
-    slow: float = 0.0
-    late: float = 0.0
-    """How often a dial message is held back, within its lease or until that has ended and the pacer is at work."""
-
-    delay: tuple[float, float] = (0.01, 0.2)
-    index_lag: float = 0.0
-    interference: float = 0.0
-    """How often an operator acts just while a call is on its way to the agent."""
-
-    agent: float = 0.0
-    """How often the agent is anything but prompt and honest."""
-
-
-WILD = Faults(
-    kill=0.01,
-    duplicate=0.1,
-    lose=0.02,
-    conflict=0.02,
-    slow=0.05,
-    late=0.1,
-    delay=(0.01, 3.0),
-    index_lag=5.0,
-    interference=0.1,
-    agent=0.4,
-)
-CALM = Faults()
 
 RECEIVES = 5
 """How often a queue delivers a message at most."""
@@ -128,7 +95,17 @@ class World:
         self.current: Process | None = None
         self.agenda: list[tuple[float, int, Callable[[], None]]] = []
         self.counter = 0
-        self.database = DynamoDB(lambda: self.seconds, lambda: self.random.uniform(0, self.faults.index_lag))
+        self.database = DynamoDB(
+            lambda: self.seconds,
+            lambda: self.random.uniform(0, self.faults.index_lag),
+            behind=lambda: (
+                self.random.uniform(0, STALE_SECONDS) if self.current and self.chance(self.faults.stale) else 0.0
+            ),
+            processed=lambda entries: (
+                self.random.randint(1, entries) if self.current and self.chance(self.faults.unprocessed) else entries
+            ),
+            history=STALE_SECONDS if faults.stale else 0.0,
+        )
         self.line = PhoneLine(self)
         self.invariants = Invariants(self)
         self.groups: dict[str, list[Message]] = defaultdict(list)
@@ -269,27 +246,60 @@ class World:
             return {}
         if service == "sqs":
             return self._send(request)
-        if operation == "TransactWriteItems" and self.current and self.chance(self.faults.conflict):
-            reasons = [{"Code": "None"} for _ in request["TransactItems"]]
-            reasons[self.random.randrange(len(reasons))] = {"Code": "TransactionConflict"}
-            raise Refused("TransactionCanceledException", CancellationReasons=reasons)
+        if self.current:
+            self._perhaps_refuse(operation, request)
         answer = self.database(operation, request)
         self.invariants.check()
         return answer
 
+    def _perhaps_refuse(self, operation: str, request: dict[str, Any]) -> None:
+        """DynamoDB is busy: with another transaction, or with everything."""
+        if operation == "TransactWriteItems":
+            for fault, code in (
+                (self.faults.conflict, "TransactionConflict"),
+                (self.faults.throttle, "ThrottlingError"),
+            ):
+                if self.chance(fault):
+                    reasons = [{"Code": "None"} for _ in request["TransactItems"]]
+                    reasons[self.random.randrange(len(reasons))] = {"Code": code}
+                    raise Refused("TransactionCanceledException", CancellationReasons=reasons)
+        elif self.chance(self.faults.throttle):
+            raise Refused(self.random.choice(["ProvisionedThroughputExceededException", "ThrottlingException"]))
+
     def _send(self, request: dict[str, Any]) -> dict[str, Any]:
-        for entry in request["Entries"]:
-            message = Message(entry["MessageBody"], entry.get("MessageGroupId"))
-            if request["QueueUrl"] == settings().campaign_events_queue:
-                self._post_event(message)
-            elif request["QueueUrl"] == settings().dial_queue:
-                self.ordered(message.body)
-                for _ in range(self._copies()):
-                    self._post_dial_later(Message(message.body))
-            else:
-                for _ in range(max(self._copies(), 1)):
-                    self.at(self._delay(), partial(self._work, Message(message.body)))
-        return {"Successful": [{"Id": entry["Id"]} for entry in request["Entries"]], "Failed": []}
+        queue, entries = request["QueueUrl"], request["Entries"]
+        queues.check_batch(entries)
+        if self.current and self.chance(self.faults.refuse):
+            raise Refused("ServiceUnavailable")
+        failed = {entry["Id"]: failure for entry in entries if (failure := self._failure(queue, entry))}
+        for entry in entries:
+            if entry["Id"] not in failed:
+                self._take(queue, entry)
+        return {
+            "Successful": [{"Id": entry["Id"]} for entry in entries if entry["Id"] not in failed],
+            "Failed": list(failed.values()),
+        }
+
+    def _failure(self, queue: str, entry: dict[str, Any]) -> dict[str, Any] | None:
+        """Why SQS does not take a message."""
+        if code := queues.fault(queue, entry):
+            return {"Id": entry["Id"], "Code": code, "SenderFault": True}
+        if self.current and self.chance(self.faults.refuse):
+            return {"Id": entry["Id"], "Code": "InternalError", "SenderFault": False}
+        return None
+
+    def _take(self, queue: str, entry: dict[str, Any]) -> None:
+        message = Message(entry["MessageBody"], entry.get("MessageGroupId"))
+        delay = entry.get("DelaySeconds", 0)
+        if queue == settings().campaign_events_queue:
+            self._post_event(message)
+        elif queue == settings().dial_queue:
+            self.ordered(message.body)
+            for _ in range(self._copies()):
+                self._post_dial_later(Message(message.body))
+        else:
+            for _ in range(max(self._copies(), 1)):
+                self.at(delay + self._delay(), partial(self._work, Message(message.body)))
 
     def _post_dial_later(self, message: Message) -> None:
         if not self.chance(self.faults.late):
