@@ -116,6 +116,9 @@ class World:
         self.ordered: Callable[[str], None] = lambda body: None
         """Told of each dial message that is sent."""
 
+        self.before_call: Callable[[Process, int], None] = lambda process, number: None
+        """Told when a process is about to make a call, counted from 0; it may let others go first (`give_way`)."""
+
         self.tally: Counter[str] = Counter()
 
     # time
@@ -193,6 +196,17 @@ class World:
         self.at(seconds, lambda: self._switch(process, None))
         self.main.switch()
 
+    def give_way(self, name: str, run: Callable[[], Any]) -> None:
+        """Let another process run from its beginning to its end while the present one waits."""
+        process = self.current
+        assert process is not None
+
+        def go_on(_: object) -> None:
+            self.at(0, lambda: self._switch(process, None))
+
+        self.at(0, lambda: self.start(name, run, go_on, go_on))
+        self.main.switch()
+
     def boundary(self, perform: Callable[[], Any]) -> Any:
         """A call to the outside: time passes, the process may die before or after it."""
         process = self.current
@@ -201,6 +215,7 @@ class World:
         number, process.calls = process.calls, process.calls + 1
         low, high = self.faults.latency
         self._pass(self.random.uniform(1, 5) if self.chance(self.faults.slow) else self.random.uniform(low, high))
+        self.before_call(process, number)
         self._perhaps_die(process, number, "before")
         try:
             return perform()

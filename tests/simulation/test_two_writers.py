@@ -1,0 +1,94 @@
+"""Every pair of writers, the second at its work between any two calls of the first: see `writers`."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+import pytest
+from msgspec import Struct
+
+from chalicelib.calls import store as calls
+from chalicelib.calls.model import CallState
+from tests.simulation.invariants import Broken
+from tests.simulation.writers import CAN_WRITE, WRITERS, Scene
+
+
+class Meeting(Struct, frozen=True):
+    """The second writer comes in just before a call (counted from 0) of the first."""
+
+    point: str
+    first: str
+    second: str
+    call: int
+
+
+def meetings(first: str) -> Iterator[Meeting]:
+    """Who may come in between any two calls of a writer, wherever it has something to do."""
+    for point, writers in CAN_WRITE.items():
+        if first in writers:
+            alone = Scene(point)
+            with alone.world.installed():
+                number = alone.set().run(first, None, None)
+            for second in sorted(writers):
+                for call in range(1, number):
+                    yield Meeting(point, first, second, call)
+
+
+@pytest.mark.parametrize("first", WRITERS)
+def test_second_writer_between_two_calls_of_the_first(first: str, capsys: pytest.CaptureFixture[str]) -> None:
+    there_are = list(meetings(first))
+    broken = [f"{meeting}: {said}" for meeting in there_are if (said := played(meeting))]
+    with capsys.disabled():
+        print(f"\ntwo writers, {first} first: {len(there_are)} meetings")  # noqa: T201
+    assert there_are
+    assert not broken, "\n".join(broken)
+
+
+def played(meeting: Meeting) -> str:
+    """What broke in a meeting; nothing when all held."""
+    scene = Scene(meeting.point)
+    try:
+        with scene.world.installed():
+            scene.set().run(meeting.first, meeting.second, meeting.call)
+            assert meeting.second in scene.answers, "the second writer never came in"
+            scene.settle()
+            check(scene)
+    except Broken as broken:
+        return str(broken)
+    return ""
+
+
+def check(scene: Scene) -> None:
+    """What holds when all is over. Raises Broken."""
+    ended = scene.world.invariants.counters.get(scene.campaign_id)
+    if ended is None and (scene.rows() or scene.world.invariants.buried):
+        raise Broken("the deleted campaign left rows")
+    if ended and (ended.total and not scene._over()):
+        raise Broken(f"never ended: {ended}")
+    if any(row["state"]["S"] != CallState.DONE for row in scene.rows()):
+        raise Broken("a call never reached a final state")
+    if any("attemptId" in gate for gate in scene.world.database.tables["test-PhoneNumbersTable"].items.values()):
+        raise Broken("an attempt stayed on a phone")
+    _check_nobody_is_called_who_must_not_be(scene)
+    _check_report(scene)
+
+
+def _check_nobody_is_called_who_must_not_be(scene: Scene) -> None:
+    barring = ["bar_contact", "delete_contact", "delete_campaign"]
+    if "enrol" not in scene.answers:
+        barring.append("withdraw")
+    for writer in barring:
+        for answered in scene.done(writer):
+            if scene.dialed_after(answered):
+                raise Broken(f"dialed after {writer} was answered")
+
+
+def _check_report(scene: Scene) -> None:
+    """What the agent reported of the first call is in the call's history, unless the call was removed meanwhile."""
+    if not scene.line.dials or "withdraw" in scene.answers:
+        return
+    order = scene.line.dials[0][1]
+    for call in map(calls.of_image, scene.rows()):
+        booked = [each.outcome for each in call.attempts if each.attempt_id == order.call_id]
+        if call.contact_id == order.contact_id and booked != ["reported"]:
+            raise Broken(f"the agent's report is not booked: {booked}")

@@ -1,0 +1,326 @@
+"""Two who write at once: a campaign of one person at some point of the call, and everybody who may change something there.
+
+The first runs until just before one of its calls to AWS; then the second runs from beginning to end; then the first
+goes on. Whatever was sent meanwhile is delivered afterwards, and the campaign is called to its end.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from functools import partial
+from typing import Any
+
+from msgspec import Struct
+
+from chalicelib import clock, ids
+from chalicelib.agents.contract import Accepted, CallOrder
+from chalicelib.aws import sqs
+from chalicelib.calls import store as calls
+from chalicelib.calls.model import CallState, CallStatus, Result, Retry
+from chalicelib.campaigns import control, enrolment
+from chalicelib.campaigns import store as campaigns
+from chalicelib.campaigns.messages import Redial, Wake, tell_pacer
+from chalicelib.campaigns.model import Campaign, CampaignStatus
+from chalicelib.campaigns.settings import AgentChoice
+from chalicelib.contacts import store as contacts
+from chalicelib.contacts.model import ContactStatus
+from chalicelib.dialing import dialer, pacer
+from chalicelib.dialing.messages import Released
+from chalicelib.errors import Failure
+from chalicelib.settings import settings
+from tests.simulation.agent import PhoneLine
+from tests.simulation.dynamodb import Item
+from tests.simulation.faults import CALM
+from tests.simulation.invariants import Broken
+from tests.simulation.world import ORGANIZATION, Process, World
+
+PHONE, OTHER_PHONE, NEW_PHONE = (f"+99890123450{n}" for n in range(3))
+TIMEOUT_SECONDS = 120
+HANDLERS = ("pacer", "dialer", "webhook", "redial")
+"""Writers whose message comes again when they fail; the others are people, who are to get an answer."""
+
+REDIALED = (CallStatus.BUSY, CallStatus.FAILED)
+
+
+class Answered(Struct):
+    """When a writer was done, which attempts had passed the gate by then, and what refused it, if something did."""
+
+    seconds: float
+    gone: set[str]
+    refusal: str = ""
+
+
+class Line(PhoneLine):
+    """Takes the first call and lets it be reported later; talks at once in all others."""
+
+    def __init__(self, world: World, report: Callable[[], None]) -> None:
+        super().__init__(world)
+        self.report = report
+        self.seconds = (5.0, 5.0)
+        self.dials: list[tuple[float, CallOrder]] = []
+
+    def _kind(self) -> str:
+        return "silent" if len(self.dials) == 1 else "prompt"
+
+    def _ring(self, order: CallOrder) -> Any:
+        self.dials.append((self.world.seconds, order))
+        return super()._ring(order)
+
+    def place(self, order: CallOrder) -> Result | Accepted:
+        if self.dials:
+            return super().place(order)
+        super().place(order)
+        self.report()
+        return Accepted()
+
+    def _result(self) -> Result:
+        return Result(call_status=CallStatus.SUCCESS, outcome="said at once")
+
+
+class Scene:
+    """A person's call at a point: `waiting`, `queued`, `calling`, or `presumed` to have failed, while nobody moves."""
+
+    def __init__(self, point: str) -> None:
+        self.point = point
+        self.world = World(0, CALM)
+        self.world.line = self.line = Line(self.world, self._report)
+        self.world._take = self._take  # type: ignore[method-assign]
+        self.world.database.watchers.append(self._written)
+        self.holding = True
+        self.held: list[tuple[str, dict[str, Any]]] = []
+        self.answers: dict[str, list[Answered]] = {}
+        self.completed = False
+
+    def _take(self, queue: str, entry: dict[str, Any]) -> None:
+        """Messages wait until both writers are done."""
+        if self.holding:
+            self.held.append((queue, entry))
+        else:
+            World._take(self.world, queue, entry)
+
+    def _written(self, table: str, old: Item | None, new: Item | None) -> None:
+        if table == settings().campaigns_table and new:
+            self.completed |= new.get("status", {}).get("S") == CampaignStatus.COMPLETED
+        if table == settings().calls_table and old and new and old["state"]["S"] == CallState.DONE:
+            status = old["callStatus"]["S"]
+            if new["state"]["S"] == CallState.WAITING and status not in REDIALED:
+                raise Broken(f"a redial took a call that is {status}")
+
+    def set(self) -> Scene:
+        """Go to the point."""
+        self.contact_id, self.other_id = (self.world.add_contact(phone) for phone in (PHONE, OTHER_PHONE))
+        campaign = self._campaign()
+        self.campaign_id = campaign.campaign_id
+        campaigns.add(campaign)
+        enrolment.enrol(ORGANIZATION, self.campaign_id, [self.contact_id], now=self.world.now())
+        control.start(ORGANIZATION, self.campaign_id, now=self.world.now())
+        if self.point == "waiting":
+            return self
+        self.pacer()
+        self.order = self._sent(settings().dial_queue)[0]
+        self.attempt_id = calls.find(self.campaign_id, self.contact_id).attempt_id or ""
+        if self.point == "queued":
+            return self
+        self.dialer()
+        if self.point == "calling":
+            return self
+        self.world.seconds += TIMEOUT_SECONDS + 60
+        self.pacer()
+        return self
+
+    def _campaign(self) -> Campaign:
+        at = clock.stamp(self.world.now())
+        return Campaign(
+            organization_id=ORGANIZATION,
+            campaign_id=ids.new_id(),
+            name="Two writers",
+            max_concurrent_calls=1,
+            retry=Retry(max_attempts=2, delay_minutes=[1], on=[CallStatus.BUSY]),
+            call_timeout_seconds=TIMEOUT_SECONDS,
+            agent=AgentChoice("simulated"),
+            created_at=at,
+            updated_at=at,
+        )
+
+    def _sent(self, queue: str) -> list[str]:
+        return [entry["MessageBody"] for to, entry in self.held if to == queue]
+
+    # the writers
+
+    def pacer(self) -> None:
+        """Books what its mailbox holds at this point, or claims who is next."""
+        events: list[Any] = [Wake(organization_id=ORGANIZATION, campaign_id=self.campaign_id)]
+        if self.world.current and self.point == "queued":
+            events = [self._released()]
+        if self.world.current and self.point in ("calling", "presumed"):
+            events = [dialer.ended(calls.attempt(self.attempt_id), self.result())]
+        records = [{"messageId": str(n), "body": sqs.encode(event)} for n, event in enumerate(events)]
+        if pacer.handle(records, now=self.world.now):
+            raise RuntimeError("the pacer wants its messages again")
+
+    def _released(self) -> Released:
+        call = calls.find(self.campaign_id, self.contact_id)
+        return Released(
+            organization_id=ORGANIZATION,
+            campaign_id=self.campaign_id,
+            contact_id=self.contact_id,
+            attempt_id=self.attempt_id,
+            lease=call.lease,
+            state=CallState.QUEUED,
+            reason="the phone is in another call",
+            delay_seconds=60,
+        )
+
+    def result(self) -> Result:
+        """What the agent reports of the first call."""
+        late = self.point == "presumed"
+        return Result(call_status=CallStatus.PROMISE_TO_PAY if late else CallStatus.BUSY, outcome="reported")
+
+    def dialer(self) -> None:
+        dialer.handle([self.order], agent=lambda _: self.line, now=self.world.now)
+
+    def webhook(self) -> None:
+        tell_pacer([dialer.ended(calls.attempt(self.attempt_id), self.result())])
+
+    def withdraw(self) -> None:
+        enrolment.withdraw(ORGANIZATION, self.campaign_id, self.contact_id, now=self.world.now())
+
+    def redial(self) -> None:
+        order = Redial(
+            organization_id=ORGANIZATION,
+            campaign_id=self.campaign_id,
+            statuses=list(REDIALED),
+            before=clock.stamp(self.world.now()),
+        )
+        enrolment.redial(order, now=self.world.now, until=clock.later(60, than=self.world.now()))
+
+    def enrol(self) -> None:
+        enrolment.enrol(ORGANIZATION, self.campaign_id, [self.contact_id, self.other_id], now=self.world.now())
+
+    def bar_contact(self) -> None:
+        self._edit({"status": ContactStatus.DO_NOT_CALL})
+
+    def move_contact(self) -> None:
+        self._edit({"phone": NEW_PHONE})
+
+    def _edit(self, changes: dict[str, Any]) -> None:
+        contacts.change(ORGANIZATION, self.contact_id, changes, at=clock.stamp(self.world.now()))
+
+    def delete_contact(self) -> None:
+        contacts.remove(ORGANIZATION, self.contact_id)
+
+    def stop(self) -> None:
+        control.stop(ORGANIZATION, self.campaign_id, now=self.world.now())
+
+    def delete_campaign(self) -> None:
+        campaigns.remove(campaigns.find(ORGANIZATION, self.campaign_id, consistent=True), at=self.world.now())
+
+    # the play
+
+    def run(self, first: str, second: str | None, before: int | None) -> int:
+        """Run the first, and the second before one of its calls; how many calls the first made."""
+        world, made = self.world, []
+
+        def before_call(process: Process, number: int) -> None:
+            if process.name == f"first {first}":
+                made.append(number)
+                if number == before:
+                    assert second is not None
+                    world.give_way(f"second {second}", partial(self._write, second))
+
+        world.before_call = before_call
+        world.at(1, lambda: world.start(f"first {first}", partial(self._write, first)))
+        world.run(60)
+        return len(made)
+
+    def _write(self, writer: str) -> None:
+        """One writer's doing; a person's is to be answered, a handler's message comes again."""
+        refusal = ""
+        try:
+            getattr(self, writer)()
+        except Failure as failure:
+            refusal = type(failure).__name__
+        except Exception as failure:
+            if writer not in HANDLERS:
+                raise Broken(f"{writer} is answered by {failure!r}") from failure
+            refusal = type(failure).__name__
+        answered = Answered(self.world.seconds, set(self.world.invariants.permissions), refusal)
+        self.answers.setdefault(writer, []).append(answered)
+
+    def settle(self) -> None:
+        """Deliver what was sent, report what the first call came to, and call the campaign to its end."""
+        world = self.world
+        self.holding = False
+        for queue, entry in self.held:
+            World._take(world, queue, entry)
+        if self.line.dials:
+            self._report()
+        world.at(1, world.tick_every_minute)
+        world.run(600)
+        world.at(1, lambda: world.start("operator", self._start_again))
+        world.run(2 * 3600, until=lambda: self._over())
+        world.run(60)
+
+    def _report(self) -> None:
+        """The agent reports the first call, once messages are delivered."""
+        if not self.holding:
+            self.attempt_id = self.line.dials[0][1].call_id
+            self.world.at(10, lambda: self.world.start("webhook", self.webhook))
+
+    def _start_again(self) -> None:
+        """A person presses start where somebody stopped, or where a campaign that had ended has work again."""
+        if self.done("stop") or self.completed:
+            try:
+                control.start(ORGANIZATION, self.campaign_id, now=self.world.now())
+            except Failure:
+                return
+
+    def _over(self) -> bool:
+        campaign = self.world.invariants.counters.get(self.campaign_id)
+        if campaign is None:
+            return not self.rows() and not self.world.invariants.buried
+        return campaign.status is CampaignStatus.COMPLETED and not campaign.in_flight and not campaign.waiting
+
+    # what can be seen
+
+    def rows(self) -> list[Item]:
+        """The campaign's calls."""
+        return list(self.world.database.tables[settings().calls_table].items.values())
+
+    def done(self, writer: str) -> list[Answered]:
+        """A writer's doings that were not refused."""
+        return [each for each in self.answers.get(writer, ()) if not each.refusal]
+
+    def dialed_after(self, moment: Answered) -> list[str]:
+        """Attempts to reach the person that began after a moment and had not passed the gate by then."""
+        return [
+            order.call_id
+            for seconds, order in self.line.dials
+            if order.contact_id == self.contact_id and seconds > moment.seconds and order.call_id not in moment.gone
+        ]
+
+
+WRITERS: dict[str, Callable[[Scene], None]] = {
+    writer.__name__: writer
+    for writer in (
+        Scene.pacer,
+        Scene.dialer,
+        Scene.webhook,
+        Scene.withdraw,
+        Scene.redial,
+        Scene.enrol,
+        Scene.bar_contact,
+        Scene.move_contact,
+        Scene.delete_contact,
+        Scene.stop,
+        Scene.delete_campaign,
+    )
+}
+
+CAN_WRITE = {
+    "waiting": WRITERS.keys() - {"dialer", "webhook", "redial"},
+    "queued": WRITERS.keys() - {"webhook", "redial"},
+    "calling": WRITERS.keys() - {"redial"},
+    "presumed": WRITERS.keys() - {"dialer", "stop"},
+}
+"""Point → who has something to do there."""
