@@ -1,4 +1,4 @@
-"""Two who write at once: a campaign of one person at some point of the call, and everybody who may change something there.
+"""Two who write at once: a campaign of one person at some point of the call, and everybody who may change it there.
 
 The first runs until just before one of its calls to AWS; then the second runs from beginning to end; then the first
 goes on. Whatever was sent meanwhile is delivered afterwards, and the campaign is called to its end.
@@ -13,7 +13,7 @@ from typing import Any
 from msgspec import Struct
 
 from chalicelib import clock, ids
-from chalicelib.agents.contract import Accepted, CallOrder
+from chalicelib.agents.contract import Accepted, CallOrder, Declined
 from chalicelib.aws import sqs
 from chalicelib.calls import store as calls
 from chalicelib.calls.model import CallState, CallStatus, Result, Retry
@@ -66,7 +66,7 @@ class Line(PhoneLine):
         self.dials.append((self.world.seconds, order))
         return super()._ring(order)
 
-    def place(self, order: CallOrder) -> Result | Accepted:
+    def place(self, order: CallOrder) -> Result | Accepted | Declined:
         if self.dials:
             return super().place(order)
         super().place(order)
@@ -112,7 +112,8 @@ class Scene:
         campaign = self._campaign()
         self.campaign_id = campaign.campaign_id
         campaigns.add(campaign)
-        enrolment.enrol(ORGANIZATION, self.campaign_id, [self.contact_id], now=self.world.now())
+        now = self.world.now()
+        enrolment.enrol(ORGANIZATION, self.campaign_id, [self.contact_id], at=clock.stamp(now), now=now)
         control.start(ORGANIZATION, self.campaign_id, now=self.world.now())
         if self.point == "waiting":
             return self
@@ -153,7 +154,7 @@ class Scene:
         if self.world.current and self.point == "queued":
             events = [self._released()]
         if self.world.current and self.point in ("calling", "presumed"):
-            events = [dialer.ended(calls.attempt(self.attempt_id), self.result())]
+            events = [dialer.ended(calls.attempt(self.attempt_id), self.result(), now=self.world.now())]
         records = [{"messageId": str(n), "body": sqs.encode(event)} for n, event in enumerate(events)]
         if pacer.handle(records, now=self.world.now):
             raise RuntimeError("the pacer wants its messages again")
@@ -180,7 +181,7 @@ class Scene:
         dialer.handle([self.order], agent=lambda _: self.line, now=self.world.now)
 
     def webhook(self) -> None:
-        tell_pacer([dialer.ended(calls.attempt(self.attempt_id), self.result())])
+        tell_pacer([dialer.ended(calls.attempt(self.attempt_id), self.result(), now=self.world.now())])
 
     def withdraw(self) -> None:
         enrolment.withdraw(ORGANIZATION, self.campaign_id, self.contact_id, now=self.world.now())
@@ -195,7 +196,8 @@ class Scene:
         enrolment.redial(order, now=self.world.now, until=clock.later(60, than=self.world.now()))
 
     def enrol(self) -> None:
-        enrolment.enrol(ORGANIZATION, self.campaign_id, [self.contact_id, self.other_id], now=self.world.now())
+        now, people = self.world.now(), [self.contact_id, self.other_id]
+        enrolment.enrol(ORGANIZATION, self.campaign_id, people, at=clock.stamp(now), now=now)
 
     def bar_contact(self) -> None:
         self._edit({"status": ContactStatus.DO_NOT_CALL})
@@ -213,7 +215,7 @@ class Scene:
         control.stop(ORGANIZATION, self.campaign_id, now=self.world.now())
 
     def delete_campaign(self) -> None:
-        campaigns.remove(campaigns.find(ORGANIZATION, self.campaign_id, consistent=True), at=self.world.now())
+        campaigns.remove(campaigns.find(ORGANIZATION, self.campaign_id), at=self.world.now())
 
     # the play
 
