@@ -27,6 +27,9 @@ from tests.simulation.world import ORGANIZATION, World
 
 ACTION_HOURS = 2
 PATIENCE_HOURS = 240
+LAST_LOOK = 3600
+"""Seconds into the calm after which operators start again what an enrolment that was still under way has paused."""
+
 RUNS_PER_PERSON = 200
 """Handler runs a whole story may take: hundreds of seeds took 57 at most."""
 
@@ -191,6 +194,7 @@ class Story:
         self.world.line.down = False
         for campaign_id in self.campaign_ids:
             self.world.start("operator", partial(self._start, campaign_id))
+            self.world.at(LAST_LOOK, partial(self.world.start, "operator", partial(self._start, campaign_id)))
 
     def _ended(self) -> bool:
         if self.world.tally.total() > RUNS_PER_PERSON * self.people:
