@@ -149,7 +149,7 @@ class Call(Struct, kw_only=True):
     """What the agent answered of the call under way without saying how it ended."""
     called_back: bool = False
     spent: int = 0
-    """Attempts made before a redial, which gave the retry policy a fresh start."""
+    """Attempts in the list made before a redial, which gave the retry policy a fresh start; less those not kept."""
     leaving: bool = False
     """Taken out of the campaign during its call or after it: whatever comes of that is final, and nobody redials it."""
     zone: str = ANY_ZONE

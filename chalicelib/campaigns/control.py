@@ -17,7 +17,7 @@ RACES = 5
 def start(organization_id: str, campaign_id: str, *, now: datetime) -> Campaign:
     """Let a campaign run; one that runs stays as it is. Raises NotFound, CampaignEmpty, CampaignFinished."""
     campaign = _settled(organization_id, campaign_id, lambda campaign: _start(campaign, now))
-    messages.tell_pacer([Wake(organization_id=organization_id, campaign_id=campaign_id)])
+    messages.wake(organization_id, campaign_id)
     return campaign
 
 

@@ -16,7 +16,7 @@ from chalicelib.aws.dynamodb import TRANSACTION_LIMIT, Cancelled, Paging, Transa
 from chalicelib.calls import store as calls
 from chalicelib.calls.model import ANY_ZONE, Call, CallState
 from chalicelib.campaigns import hours, messages, store
-from chalicelib.campaigns.messages import Enrol, GivenUp, Redial, Wake
+from chalicelib.campaigns.messages import Enrol, GivenUp, Redial
 from chalicelib.campaigns.model import WAITING, WITHDRAWALS, Campaign, CampaignStatus, counter_of
 from chalicelib.contacts import store as contacts
 from chalicelib.contacts.model import Contact, ContactStatus
@@ -63,7 +63,7 @@ def enrol(organization_id: str, campaign_id: str, contact_ids: Sequence[str], *,
     )
     campaign = store.find(organization_id, campaign_id)
     if added and campaign.status is CampaignStatus.RUNNING:
-        messages.tell_pacer([Wake(organization_id=organization_id, campaign_id=campaign_id)])
+        messages.wake(organization_id, campaign_id)
     missing = [contact_id for contact_id in wanted if contact_id not in known]
     return Enrolled(added, len(present) - added, missing, campaign.total)
 
@@ -150,7 +150,7 @@ def withdraw(organization_id: str, campaign_id: str, contact_id: str, *, now: da
             transaction.commit()
         except Cancelled:
             continue
-        return messages.tell_pacer([Wake(organization_id=organization_id, campaign_id=campaign_id)])
+        return messages.wake(organization_id, campaign_id)
     raise Conflict
 
 
@@ -188,7 +188,7 @@ def redial(order: Redial, *, now: Callable[[], datetime], until: datetime) -> in
         if now() >= until:
             messages.work(replace(order, cursor=cursor))
             break
-    messages.tell_pacer([Wake(organization_id=order.organization_id, campaign_id=order.campaign_id)])
+    messages.wake(order.organization_id, order.campaign_id)
     return waiting
 
 
@@ -274,7 +274,7 @@ def _end(order: Enrol, now: datetime) -> None:
             store.end_enrolment(campaign, order.order_id, at=now)
         except Conflict:
             continue
-        return messages.tell_pacer([Wake(organization_id=order.organization_id, campaign_id=order.campaign_id)])
+        return messages.wake(order.organization_id, order.campaign_id)
     raise Conflict
 
 

@@ -11,6 +11,7 @@ from msgspec import Struct
 
 from chalicelib.aws import sqs
 from chalicelib.calls.model import CallStatus
+from chalicelib.log import logger
 from chalicelib.settings import settings
 
 
@@ -94,6 +95,14 @@ Job = Enrol | Remove | Redial | Audit | WriteResults
 def tell_pacer(events: Iterable[CampaignEvent]) -> None:
     """Post campaign events, in order per campaign."""
     sqs.send_in_order(settings().campaign_events_queue, events, group=lambda event: event.campaign_id)
+
+
+def wake(organization_id: str, campaign_id: str) -> None:
+    """Have a campaign look at once. Its `wakeAt` says so too: where no queue takes this, the clock does it."""
+    try:
+        tell_pacer([Wake(organization_id=organization_id, campaign_id=campaign_id)])
+    except sqs.SendFailed:
+        logger().warning("a wake is left to the clock", campaignId=campaign_id)
 
 
 def work(job: Job, *, delay_seconds: int = 0) -> None:

@@ -167,9 +167,12 @@ def change(request: Request) -> Response:
     for _ in range(RACES):
         campaign = store.find(request.identity.organization_id, request.id())
         try:
-            return http.ok(store.change(campaign, _changes(campaign, wanted, now), at=now).view())
+            changed = store.change(campaign, _changes(campaign, wanted, now), at=now)
         except Conflict:
             continue
+        if changed.status is CampaignStatus.RUNNING:
+            messages.wake(changed.organization_id, changed.campaign_id)
+        return http.ok(changed.view())
     raise Conflict
 
 

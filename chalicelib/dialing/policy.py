@@ -193,7 +193,7 @@ def _with(call: Call, last: Attempt) -> Call:
     gone = 0
     while len(msgspec.json.encode(kept[gone:])) > HISTORY_BYTES:
         gone += 1
-    return replace(call, attempts=kept[gone:], spent=max(call.spent - gone, 0))
+    return replace(call, attempts=kept[gone:], spent=call.spent - gone)
 
 
 def _attempt(call: Call, result: Result, now: datetime, *, presumed: bool = False) -> Attempt:

@@ -322,14 +322,24 @@ def test_history_of_a_call_stays_within_a_row(cloud: Cloud) -> None:
         summary="ж" * 4_000,
         recording_url="https://r.test/" + "ж" * 1_900,
     )
-    for _ in range(5):
-        for _ in range(10):
-            dialer.handle(orders(cloud), agent=lambda _: ScriptedAgent(told))
+    agent = ScriptedAgent(told)
+    for cycle in range(1, 4):
+        for _ in range(12):
+            dialer.handle(orders(cloud), agent=lambda _: agent)
             cloud.pace_all()
+        assert len(agent.orders) == 10 * cycle
         assert cloud.call(campaign_id, contact_id)["callStatus"] == "REFUSED"
         cloud.post(f"/campaigns/{campaign_id}/redial", {"callStatus": ["REFUSED"]})
         cloud.post(f"/campaigns/{campaign_id}/start")
         cloud.pace_all()
     attempts = cloud.call(campaign_id, contact_id)["attempts"]
-    assert 10 < len(attempts) < 50
+    assert 5 < len(attempts) < 30
     assert attempts[-1]["summary"] == "ж" * 4_000
+
+
+def test_start_that_no_queue_takes_is_left_to_the_clock(cloud: Cloud) -> None:
+    campaign_id = cloud.a_campaign(cloud.contacts(2))["id"]
+    with queues_that_refuse("campaign_events_queue"):
+        assert cloud.post(f"/campaigns/{campaign_id}/start").status == 200
+    cloud.tick(clock.now())
+    assert len(orders(cloud)) == 2
