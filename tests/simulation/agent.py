@@ -11,8 +11,8 @@ from chalicelib.agents.contract import Accepted, CallOrder, Declined, NotPlaced,
 from chalicelib.agents.health import Verdict
 from chalicelib.calls import store
 from chalicelib.calls.model import OUTCOMES, CallStatus, Result
-from chalicelib.campaigns.messages import tell_pacer
 from chalicelib.dialing import dialer
+from chalicelib.dialing.telling import tell
 
 if TYPE_CHECKING:
     from tests.simulation.world import World
@@ -39,7 +39,15 @@ class PhoneLine:
         self.world = world
         self._conversations: list[Conversation] = []
         self.down = False
+        self.refuses = False
+        """Whether it declines every call."""
+
+        self.deaf = False
+        """Whether it takes calls and its reports do not arrive."""
+
         self.seconds = (1.0, 60.0)
+        self.prompt: dict[int, tuple[str, Result]] = {}
+        """What it answered at once and of which attempt, by the dialer that asked."""
 
     def live(self) -> list[Conversation]:
         """The conversations under way."""
@@ -49,13 +57,17 @@ class PhoneLine:
     def place(self, order: CallOrder) -> Result | Accepted | Declined:
         if self.down:
             return self.world.boundary(lambda: self._refuse(Verdict.AWAY))  # type: ignore[no-any-return]
-        kind = self._kind()
+        if self.refuses:
+            return self.world.boundary(self._decline)  # type: ignore[no-any-return]
+        kind = "webhook" if self.deaf else self._kind()
         if kind in ("away", "full"):
             return self.world.boundary(lambda: self._refuse(Verdict(kind)))  # type: ignore[no-any-return]
         conversation = self.world.boundary(lambda: self._ring(order))
         result = self._result()
         if kind == "prompt":
             self.world.sleep(conversation.ends - self.world.seconds)
+            if self.world.current:
+                self.prompt[self.world.current.number] = order.call_id, result
             return result
         if kind == "broken":
             self._report_later(order.call_id, result, conversation)
@@ -68,6 +80,9 @@ class PhoneLine:
         if not self.world.chance(self.world.faults.agent):
             return "prompt"
         return self.world.random.choice(["away", "full", "webhook", "webhook", "webhook", "silent", "broken"])
+
+    def _decline(self) -> Declined:
+        return Declined(Result(call_status=CallStatus.FAILED, outcome="the agent refused the call (400)"), "400")
 
     def _refuse(self, verdict: Verdict) -> Result:
         raise NotPlaced("no", verdict)
@@ -97,8 +112,15 @@ class PhoneLine:
             self.world.at(conversation.ends - self.world.seconds + wait, lambda: self._report(call_id, result))
 
     def _report(self, call_id: str, result: Result) -> None:
+        if self.deaf:
+            return
         self.world.start(
             "webhook",
-            lambda: tell_pacer([dialer.ended(store.attempt(call_id), result, now=self.world.now())]),
+            lambda: self._webhook(call_id, result),
+            done=lambda _: self.world.invariants.heard(call_id, result),
             failed=lambda error: self.world.at(30, lambda: self._report(call_id, result)),
         )
+
+    def _webhook(self, call_id: str, result: Result) -> None:
+        now = self.world.now()
+        tell(dialer.ended(store.attempt(call_id), result, now=now), now=now)

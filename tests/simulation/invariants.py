@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter, defaultdict
+from collections.abc import Iterator
 from datetime import datetime
 from typing import TYPE_CHECKING
 
@@ -10,12 +11,14 @@ from msgspec import Struct
 
 from chalicelib.agents.contract import CallOrder
 from chalicelib.calls import store as calls
-from chalicelib.calls.model import Call, CallState, CallStatus
+from chalicelib.calls.model import Attempt, Call, CallState, CallStatus, Result
 from chalicelib.campaigns import hours
 from chalicelib.campaigns import store as campaigns
 from chalicelib.campaigns.audit import COUNTERS
 from chalicelib.campaigns.model import Campaign, CampaignStatus, counter_of
 from chalicelib.contacts import store as contacts
+from chalicelib.contacts.model import Contact
+from chalicelib.dialing.policy import GIVEN_UP
 from chalicelib.settings import settings
 
 if TYPE_CHECKING:
@@ -28,6 +31,9 @@ class Broken(BaseException):
 
 
 NOT_RUNNING = "the campaign was not running"
+
+CAP_SECONDS = 30
+"""How long a call may be on its way to the agent after the campaign was read last: no cap lowered since stops it."""
 
 
 class Permission(Struct):
@@ -48,11 +54,22 @@ class Invariants:
         self.counters: dict[str, Campaign] = {}
         self.buried: dict[str, Campaign] = {}
         self.highest_cap: dict[str, int] = {}
+        self.caps: dict[str, list[tuple[float, int]]] = defaultdict(list)
+        self.withdrawn: set[tuple[str, str]] = set()
+        self.reported: dict[str, Result] = {}
+        """What the agent told of attempts and was heard: a webhook was answered, a dialer lived to pass it on."""
+
+        self.given_up: set[str] = set()
+        """Attempts nobody waits for although their conversations go on."""
+
         self.checks = 0
         world.database.watchers.append(self.written)
 
     def written(self, table: str, old: Item | None, new: Item | None) -> None:
         """A row was written."""
+        if table == settings().attempts_table and new and new["attemptId"]["S"].startswith("withdrawn#"):
+            _, campaign_id, contact_id = new["attemptId"]["S"].split("#")
+            self.withdrawn.add((campaign_id, contact_id))
         if table == settings().calls_table:
             self._call_written(calls.of_image(old) if old else None, calls.of_image(new) if new else None)
         elif table == settings().campaigns_table and (row := new or old):
@@ -68,6 +85,10 @@ class Invariants:
         for call, change in ((old, -1), (new, 1)):
             if call:
                 self.recount[call.campaign_id][counter_of(call)] += change
+        if new and not new.leaving and (old is None or old.leaving):
+            self.withdrawn.discard((new.campaign_id, new.contact_id))
+        if old and new and old.state is CallState.CALLING and new.attempts and new.attempts[-1].outcome == GIVEN_UP:
+            self.given_up.add(new.attempts[-1].attempt_id)
         if new and new.state is CallState.CALLING and (old is None or old.state is not CallState.CALLING):
             assert new.attempt_id is not None
             self.permissions[new.attempt_id] = self._permission(new)
@@ -78,6 +99,8 @@ class Invariants:
         campaign = self.counters.get(call.campaign_id)
         if campaign is None or campaign.status is not CampaignStatus.RUNNING:
             return Permission(call.campaign_id, NOT_RUNNING)
+        if (call.campaign_id, call.contact_id) in self.withdrawn:
+            return Permission(call.campaign_id, "the contact was taken out")
         now = self.world.now()
         assert call.phone is not None
         if not self._open(campaign, call, now):
@@ -101,6 +124,7 @@ class Invariants:
         self.counters[campaign_id] = new
         if new.status is CampaignStatus.RUNNING and (known is None or known.status is not new.status):
             self._started(campaign_id)
+        self.caps[campaign_id].append((self.world.seconds, new.max_concurrent_calls))
         self.highest_cap[campaign_id] = max(self.highest_cap.get(campaign_id, 0), new.max_concurrent_calls)
         if new.in_flight > self.highest_cap[campaign_id]:
             raise Broken(f"{new.in_flight} in flight, the cap is {new.max_concurrent_calls}")
@@ -136,9 +160,48 @@ class Invariants:
         permission = self.permissions.get(order.call_id)
         if permission is None or permission.forbidden:
             raise Broken(f"dialed although {permission.forbidden if permission else 'never claimed'}")
-        live = self.world.line.live()
+        live = [each for each in self.world.line.live() if each.call_id not in self.given_up]
         if any(each.phone == order.phone_number for each in live):
             raise Broken("a phone has two calls")
-        cap = self.highest_cap.get(order.campaign_id, 0)
+        cap = self._cap(order.campaign_id)
         if sum(each.campaign_id == order.campaign_id for each in live) >= cap:
             raise Broken("more calls than the cap")
+
+    def _cap(self, campaign_id: str) -> int:
+        """The highest cap that a dialer can have read which dials now."""
+        earlier = [cap for seconds, cap in self.caps[campaign_id] if seconds < self.world.seconds - CAP_SECONDS]
+        lately = [cap for seconds, cap in self.caps[campaign_id] if seconds >= self.world.seconds - CAP_SECONDS]
+        return max([*earlier[-1:], *lately], default=0)
+
+    def heard(self, attempt_id: str, result: Result) -> None:
+        """What the agent told of an attempt has been taken."""
+        self.reported.setdefault(attempt_id, result)
+
+    def check_reports(self) -> None:
+        """What the agent reported and was heard is what is booked, in the calls and with the contacts."""
+        latest: dict[tuple[str, str], list[Attempt]] = defaultdict(list)
+        for call in self._calls():
+            for attempt in call.attempts:
+                told = self.reported.get(attempt.attempt_id)
+                if told and (attempt.presumed or attempt.call_status is not told.call_status):
+                    raise Broken(f"reported {told.call_status}, booked {attempt}")
+                latest[call.organization_id, call.contact_id].append(attempt)
+        for key, attempts in latest.items():
+            row = self.world.database.tables[settings().contacts_table].items.get(key)
+            if row:
+                self._check_contact(contacts.of_image(row), attempts)
+
+    def _check_contact(self, contact: Contact, attempts: list[Attempt]) -> None:
+        """A contact shows the attempt that ended last; one of a deleted campaign may be later than all there are."""
+        last = max(attempt.ended_at for attempt in attempts)
+        outcomes = {attempt.outcome for attempt in attempts if attempt.ended_at == last}
+        if (contact.last_called_at or "") < last:
+            raise Broken(f"the contact does not show its last attempt: {contact}")
+        if contact.last_called_at == last and contact.last_conversation_outcome not in outcomes:
+            raise Broken(f"the contact shows {contact.last_conversation_outcome}, not one of {outcomes}")
+
+    def _calls(self) -> Iterator[Call]:
+        """The calls of the campaigns there are."""
+        for row in self.world.database.tables[settings().calls_table].items.values():
+            if row["campaignId"]["S"] in self.counters:
+                yield calls.of_image(row)

@@ -7,6 +7,8 @@ https://docs.aws.amazon.com/AWSSimpleQueueService/latest/SQSDeveloperGuide/quota
 from __future__ import annotations
 
 import re
+from collections import Counter
+from collections.abc import Sequence
 from typing import Any
 
 from tests.simulation.limits import Refused
@@ -50,3 +52,40 @@ def fault(queue: str, entry: Entry) -> str | None:
 
 def _bytes(entry: Entry) -> int:
     return len(entry["MessageBody"].encode())
+
+
+class Tenants:
+    """Whose message a fair queue delivers next.
+
+    A tenant is noisy with more than a tenth of the messages in flight and thirty of its own there or waiting, or with
+    more than a tenth of the consumers' time; while others wait, it does too:
+    https://docs.aws.amazon.com/AWSSimpleQueueService/latest/SQSDeveloperGuide/sqs-fair-queues.html
+    """
+
+    SHARE, MESSAGES = 0.1, 30
+
+    def __init__(self) -> None:
+        self._in_flight: Counter[str | None] = Counter()
+        self._seconds: Counter[str | None] = Counter()
+
+    def begin(self, group: str | None) -> None:
+        """A consumer has taken a message."""
+        self._in_flight[group] += 1
+
+    def end(self, group: str | None, seconds: float) -> None:
+        """A consumer is done with a message, or has failed at it."""
+        self._in_flight[group] -= 1
+        self._seconds[group] += round(seconds)
+
+    def turn(self, waiting: Sequence[str | None]) -> list[int]:
+        """The places of those messages that may be next; without a group every message is its own tenant's."""
+        backlog = Counter(waiting)
+        quiet = [n for n, group in enumerate(waiting) if not self._is_noisy(group, backlog)]
+        return quiet or list(range(len(waiting)))
+
+    def _is_noisy(self, group: str | None, backlog: Counter[str | None]) -> bool:
+        if group is None:
+            return False
+        crowd = self._in_flight[group] > self.SHARE * self._in_flight.total()
+        many = self._in_flight[group] + backlog[group] >= self.MESSAGES
+        return (crowd and many) or self._seconds[group] > self.SHARE * max(self._seconds.total(), 1)

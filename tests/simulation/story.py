@@ -5,12 +5,13 @@ from __future__ import annotations
 import random
 from collections.abc import Callable
 from functools import partial
+from typing import Any
 
 from msgspec.structs import replace
 
 from chalicelib import clock, ids
 from chalicelib.aws import sqs
-from chalicelib.calls.model import CallState, CallStatus, Retry
+from chalicelib.calls.model import OUTCOMES, CallState, CallStatus, Retry
 from chalicelib.campaigns import control, enrolment
 from chalicelib.campaigns import store as campaigns
 from chalicelib.campaigns.messages import Redial, work
@@ -138,6 +139,10 @@ class Story:
                 lambda: self._redial(campaign_id),
                 lambda: self._enrol(campaign_id),
                 lambda: self._outage(),
+                lambda: self._change(campaign_id),
+                lambda: self._change(campaign_id),
+                lambda: self._give_up(campaign_id, contact_id),
+                lambda: self._trouble(),
             ]
         )
 
@@ -171,10 +176,35 @@ class Story:
         order = Redial(
             organization_id=ORGANIZATION,
             campaign_id=campaign_id,
-            statuses=[CallStatus.NO_ANSWER, CallStatus.SKIPPED],
+            statuses=self.random.sample([*OUTCOMES, CallStatus.SKIPPED], self.random.randint(1, 4)),
             before=clock.stamp(self.world.now()),
         )
         self._try(lambda: work(order))
+
+    def _change(self, campaign_id: str) -> None:
+        """An operator changes how many at a time, how often, or when."""
+        changes: dict[str, Any] = self.random.choice(
+            [
+                {"max_concurrent_calls": self.random.choice([1, 2, 5])},
+                {"retry": Retry(max_attempts=self.random.choice([1, 2]), delay_minutes=[1])},
+                {"calling_hours": self._hours()},
+            ]
+        )
+        self._try(lambda: self._patch(campaign_id, changes))
+
+    def _patch(self, campaign_id: str, changes: dict[str, Any]) -> None:
+        campaign = campaigns.find(ORGANIZATION, campaign_id)
+        woken = {"wake_at": clock.minute(self.world.now())} if campaign.status is CampaignStatus.RUNNING else {}
+        campaigns.change(campaign, changes | woken, at=self.world.now())
+
+    def _give_up(self, campaign_id: str, contact_id: str) -> None:
+        self._try(lambda: enrolment.give_up(ORGANIZATION, campaign_id, contact_id))
+
+    def _trouble(self) -> None:
+        """The agent refuses everybody for a while, or its reports do not arrive."""
+        line, kind = self.world.line, self.random.choice(["refuses", "deaf"])
+        setattr(line, kind, True)
+        self.world.at(self.random.uniform(30, 900), lambda: setattr(line, kind, False))
 
     def _outage(self) -> None:
         self.world.line.down = True
@@ -191,7 +221,8 @@ class Story:
 
     def _calm_down(self) -> None:
         self.world.faults = CALM
-        self.world.line.down = False
+        line = self.world.line
+        line.down = line.refuses = line.deaf = False
         for campaign_id in self.campaign_ids:
             self.world.start("operator", partial(self._start, campaign_id))
             self.world.at(LAST_LOOK, partial(self.world.start, "operator", partial(self._start, campaign_id)))
@@ -211,6 +242,7 @@ class Story:
         for item in self.world.database.tables[settings().calls_table].items.values():
             if item["state"]["S"] != CallState.DONE:
                 raise Broken(f"a call never reached a final state: {item}")
+        self.world.invariants.check_reports()
         for item in self.world.database.tables[settings().phone_numbers_table].items.values():
             if "attemptId" in item:
                 raise Broken(f"an attempt stayed on a phone: {item}")

@@ -113,6 +113,7 @@ class World:
         self.dial_messages: list[Message] = []
         self.late: list[Message] = []
         self.dialing = 0
+        self.tenants = queues.Tenants()
         self.ordered: Callable[[str], None] = lambda body: None
         """Told of each dial message that is sent."""
 
@@ -311,7 +312,7 @@ class World:
         elif queue == settings().dial_queue:
             self.ordered(message.body)
             for _ in range(self._copies()):
-                self._post_dial_later(Message(message.body))
+                self._post_dial_later(Message(message.body, message.group))
         else:
             for _ in range(max(self._copies(), 1)):
                 self.at(delay + self._delay(), partial(self._work, Message(message.body)))
@@ -394,24 +395,31 @@ class World:
 
     def _dial(self) -> None:
         while self.dial_messages and self.dialing < self.dialers:
-            message = self.dial_messages.pop(
-                self.random.randrange(len(self.dial_messages)) if self.faults.delay[1] > 1 else 0
-            )
+            turn = self.tenants.turn([message.group for message in self.dial_messages])
+            message = self.dial_messages.pop(self.random.choice(turn) if self.faults.delay[1] > 1 else turn[0])
             message.receives += 1
             self.dialing += 1
+            self.tenants.begin(message.group)
             self.start(
                 "dialer",
                 partial(dialer.handle, [message.body], agent=lambda _: self.line, now=self.now),
-                lambda result: self._dialed(),
-                partial(self._undialed, message),
+                partial(self._heard, message, self.seconds, self.tally["dialer"] + 1),
+                partial(self._undialed, message, self.seconds),
             )
 
-    def _dialed(self) -> None:
+    def _heard(self, message: Message, since: float, number: int, _: object) -> None:
+        """A dialer that came to its end has passed on what the agent answered it."""
+        if answer := self.line.prompt.get(number):
+            self.invariants.heard(*answer)
+        self._dialed(message, since)
+
+    def _dialed(self, message: Message, since: float) -> None:
         self.dialing -= 1
+        self.tenants.end(message.group, self.seconds - since)
         self.at(0.0, self._dial)
 
-    def _undialed(self, message: Message, error: BaseException) -> None:
-        self._dialed()
+    def _undialed(self, message: Message, since: float, error: BaseException) -> None:
+        self._dialed(message, since)
         if not self._gives_up(message, killed=isinstance(error, Killed)):
             self.at(900, lambda: self._post_dial(message))
 
