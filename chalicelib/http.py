@@ -43,9 +43,9 @@ ANSWER_BYTES = 6_000_000
 """Of a list's rows as they are sent. Lambda takes 6,291,556 bytes with all that is around them:
 https://docs.aws.amazon.com/lambda/latest/dg/gettingstarted-limits.html"""
 
-SENT_PER_BYTE = 3
-"""Bytes at most that a byte of JSON is sent as. Lambda's runtime for Python 3.11 puts a body into JSON in ASCII: a
-letter outside it is six bytes there, an emoji twelve, and quotation marks and backslashes are escaped once more."""
+SENT_PER_BYTE = 6
+"""Bytes at most that a byte of JSON is sent as. Lambda's runtime puts a body into JSON in ASCII (from Python 3.12 on in
+UTF-8, which is less): a letter outside it and DEL are six bytes there, quotation marks and backslashes two."""
 
 MAX_KEY = 255
 """Characters of an Idempotency-Key."""

@@ -7,13 +7,13 @@ from typing import Any
 
 import msgspec
 import pytest
-from botocore.exceptions import ClientError
 
 import app
 from chalicelib.agents.http import sign
 from chalicelib.aws import sqs
 from chalicelib.realtime.messages import SumUp
 from chalicelib.settings import settings
+from tests import pauses
 from tests.service.aws import WEBHOOK_SECRET, client
 from tests.service.cloud import Cloud, Reply, sqs_event
 from tests.service.live import Live
@@ -66,5 +66,5 @@ def test_changes_that_cannot_be_passed_on_are_delivered_again(cloud: Cloud, live
     cloud.a_contact()
     [batch] = [batch for batch in live.changes() if "ContactsTable" in batch[0]["eventSourceARN"]]
     client("sqs").delete_queue(QueueUrl=settings().live_events_queue)
-    with pytest.raises(ClientError, match="queue does not exist"):
+    with pauses.skipped(), pytest.raises(sqs.SendFailed):
         app.publish({"Records": batch}, None)
