@@ -96,13 +96,19 @@ class Health(Struct, frozen=True, rename="camel", omit_defaults=True):
     ends: str = ""
     """How the last calls ended, oldest first, from the first bad end on: one of MARKS each."""
 
-    waits: bool = False
-    """Whether it answers with results, holding a dialer during the call."""
+    waits: bool | None = None
+    """Whether it answers with results, holding a dialer during the call; None until it has answered."""
 
     @property
     def troubled(self) -> bool:
         """Whether the pacer wants to hear of every call the agent takes."""
-        return self.window is not None or self.failures > 0 or self.refused or self.full_since is not None
+        return (
+            self.waits is None
+            or self.window is not None
+            or self.failures > 0
+            or self.refused
+            or self.full_since is not None
+        )
 
 
 WELL = Health()

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from datetime import datetime, timedelta
 
+from msgspec.structs import replace
+
 from chalicelib import clock
 from chalicelib.agents.health import WELL
 from chalicelib.calls.model import ANY_ZONE
@@ -28,7 +30,7 @@ def started(campaign: Campaign, now: datetime) -> dict[str, object]:
         "status": CampaignStatus.RUNNING,
         "status_reason": None,
         "scheduled_at": None,
-        "health": WELL,
+        "health": replace(WELL, waits=campaign.health.waits),
         "started_at": campaign.started_at or clock.stamp(now),
         "resumed_at": clock.stamp(now),
         "wake_at": clock.minute(now),

@@ -18,7 +18,7 @@ from msgspec.structs import replace
 
 from chalicelib import agents, clock, ids
 from chalicelib.agents import health
-from chalicelib.agents.health import Said, Verdict
+from chalicelib.agents.health import Health, Said, Verdict
 from chalicelib.aws import sqs
 from chalicelib.aws.dynamodb import TRANSACTION_LIMIT, Cancelled, Transaction, chunks
 from chalicelib.calls import store
@@ -187,8 +187,7 @@ def _agent_changes(
         in_flight=campaign.in_flight,
         now=now,
     )
-    if any(isinstance(event, Ended) and event.waited for event in heard):
-        after = replace(after, waits=True)
+    after = replace(after, waits=_waits(after, heard))
     changes: dict[str, Any] = {} if after == campaign.health else {"health": after}
     if campaign.status is RUNNING:
         reason = health.pause_reason(after, now)
@@ -196,6 +195,14 @@ def _agent_changes(
         reason = reason or health.trouble(after) or schedule.never_open(campaign, settings().fallback_timezone, now)
         changes |= {"status_reason": reason} if reason != campaign.status_reason else {}
     return changes
+
+
+def _waits(known: Health, events: Iterable[Event]) -> bool | None:
+    """Whether the agent answers with results. One that has done so once may do it again."""
+    if known.waits or any(isinstance(event, Ended) and event.waited for event in events):
+        return True
+    accepted = any(isinstance(event, Heard) and event.said.verdict is Verdict.TAKEN for event in events)
+    return False if accepted else known.waits
 
 
 def _ran_out(booking: Booking) -> bool:
@@ -278,9 +285,10 @@ def _cap(campaign: Campaign) -> int:
 
 
 def _waits_seconds(campaign: Campaign) -> float | None:
-    """How long a call holds its dialer at most; None where the agent reports results later."""
+    """How long a call holds its dialer at most, as far as is known; None where the agent reports results later."""
     always = agents.waits_seconds(campaign.agent.provider)
-    return settings().agent_timeout_seconds if always is None and campaign.health.waits else always
+    may_wait = always is None and campaign.health.waits is not False
+    return settings().agent_timeout_seconds if may_wait else always
 
 
 def _waits_now(call: Call, now: datetime) -> bool:

@@ -197,6 +197,7 @@ def test_stuck_call_is_given_up_and_corrected_by_its_late_result(cloud: Cloud) -
 def test_lowered_cap_holds_for_calls_that_are_queued(cloud: Cloud) -> None:
     campaign_id = cloud.a_running_campaign(cloud.contacts(20), maxConcurrentCalls=20, agent={"provider": "http"})
     queued = orders(cloud)
+    assert len(queued) == 20
     assert cloud.patch(f"/campaigns/{campaign_id}", {"maxConcurrentCalls": 1}).status == 200
     agent = ScriptedAgent(Accepted())
     agent.dial(queued)
@@ -207,17 +208,18 @@ def test_lowered_cap_holds_for_calls_that_are_queued(cloud: Cloud) -> None:
     assert len(orders(cloud)) == 1
 
 
+@pytest.mark.parametrize(("answer", "then"), [(SUCCESS, 3), (Accepted(), 7)])
 def test_agent_that_holds_its_dialers_is_given_no_more_calls_than_there_are(
-    cloud: Cloud, monkeypatch: pytest.MonkeyPatch
+    cloud: Cloud, monkeypatch: pytest.MonkeyPatch, answer: Answer, then: int
 ) -> None:
     monkeypatch.setenv("DIALER_MAX_CONCURRENCY", "3")
     settings.cache_clear()
     cloud.a_running_campaign(cloud.contacts(20), maxConcurrentCalls=10, agent={"provider": "http"})
-    agent, queued = ScriptedAgent(SUCCESS), orders(cloud)
-    assert len(queued) == 10
+    agent, queued = ScriptedAgent(answer), orders(cloud)
+    assert len(queued) == 3
     agent.dial(queued)
     cloud.pace_all()
-    assert len(orders(cloud)) == 3
+    assert len(orders(cloud)) == then
     settings.cache_clear()
 
 

@@ -119,9 +119,11 @@ def test_call_costs_the_same_in_a_long_list_as_in_a_short_one(warm: Cloud) -> No
 
 
 def test_webhook_costs_one_look_and_one_message(warm: Cloud) -> None:
-    warm.a_running_campaign(warm.contacts(1))
-    [order] = warm.take(settings().dial_queue)
+    warm.a_running_campaign(warm.contacts(2), agent={"provider": "http"})
+    first, order = warm.take(settings().dial_queue)
     agent = ScriptedAgent(Accepted())
+    agent.dial([first])
+    warm.pace_all()
     with budget(read=3, written=1 + 2, GetItem=3, UpdateItem=1, TransactWriteItems=1):
         agent.dial([order])
     body, at = msgspec.json.encode({"callId": agent.orders[0].call_id, "success": True}), str(int(time.time()))

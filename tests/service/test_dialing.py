@@ -49,7 +49,9 @@ def test_no_more_calls_are_queued_than_slots(cloud: Cloud) -> None:
     assert cloud.campaign(campaign_id)["inFlightCalls"] == 3
 
 
-def test_a_hundred_slots_are_filled_at_once(cloud: Cloud) -> None:
+def test_a_hundred_slots_are_filled_at_once(cloud: Cloud, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("DIALER_MAX_CONCURRENCY", "200")
+    settings.cache_clear()
     cloud.a_running_campaign(cloud.contacts(130), maxConcurrentCalls=120, agent={"provider": "http"})
     assert len(orders(cloud)) == 120
 

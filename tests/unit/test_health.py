@@ -7,6 +7,7 @@ from datetime import datetime, timedelta
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from msgspec.structs import replace
 
 from chalicelib.agents import health
 from chalicelib.agents.health import AWAY, REFUSED, WELL, Health, Said, Verdict, away, pause_reason, probed, slots
@@ -16,7 +17,11 @@ TAKEN, FULL, GONE, UNKNOWN, DENIED = Verdict.TAKEN, Verdict.FULL, Verdict.AWAY, 
 CAP = 40
 
 
-def heard(*verdicts: Verdict, of: Health = WELL, cap: int = CAP, in_flight: int = CAP, now: datetime = NOW) -> Health:
+KNOWN = replace(WELL, waits=False)
+"""An agent that is well and has answered before."""
+
+
+def heard(*verdicts: Verdict, of: Health = KNOWN, cap: int = CAP, in_flight: int = CAP, now: datetime = NOW) -> Health:
     return health.after(of, map(Said, verdicts), cap=cap, in_flight=in_flight, now=now)
 
 
@@ -36,8 +41,8 @@ OUT = heard(*[GONE] * 20)
 def test_agent_that_is_well_may_take_all_slots() -> None:
     assert free(WELL) == CAP
     assert free(WELL, in_flight=CAP - 3) == 3
-    assert not WELL.troubled
-    assert heard(*[TAKEN] * 50) == WELL
+    assert not KNOWN.troubled
+    assert heard(*[TAKEN] * 50) == KNOWN
 
 
 def test_full_agent_gets_half_of_what_it_had() -> None:
@@ -67,7 +72,7 @@ def test_ten_calls_taken_widen_the_window_by_one_until_it_is_gone() -> None:
     wider = heard(*[TAKEN] * 10, of=heard(FULL))
     assert wider.window == 21
     assert heard(*[TAKEN] * 9, of=wider).window == 21
-    assert heard(*[TAKEN] * 200, of=wider) == WELL
+    assert heard(*[TAKEN] * 200, of=wider) == KNOWN
 
 
 def test_refusal_in_between_starts_the_ten_anew() -> None:
@@ -101,7 +106,7 @@ def test_only_claims_of_an_agent_that_is_away_are_probes() -> None:
 
 
 def test_one_success_ends_the_outage() -> None:
-    assert heard(TAKEN, of=probed(OUT, 1, minutes(2))) == WELL
+    assert heard(TAKEN, of=probed(OUT, 1, minutes(2))) == KNOWN
 
 
 def test_fifteen_minutes_without_a_success_pause_the_campaign() -> None:
