@@ -4,14 +4,14 @@ from __future__ import annotations
 
 import functools
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 
 from chalicelib.contacts.phone import normalize
 
 Normalize = Callable[[str], str]
 
 KINDS = (
-    *("fixed_line", "mobile", "toll_free", "premium_rate", "shared_cost", "personal_number", "voip", "pager", "uan"),
+    *("mobile", "fixed_line", "toll_free", "premium_rate", "shared_cost", "personal_number", "voip", "pager", "uan"),
     "voicemail",
 )
 """Kinds of number that libphonenumber knows patterns of; a number is valid when one of them matches."""
@@ -28,16 +28,17 @@ def normalizer(region: str) -> Normalize:
 
     def fast(text: str) -> str:
         found = valid.fullmatch(text.translate(_SPARE))
-        return f"+{code}{found[1]}" if found else normalize(text, region)
+        return f"+{code}{found[found.lastindex or 1]}" if found else normalize(text, region)
 
     return fast
 
 
 @functools.cache
 def _own(region: str) -> tuple[int, re.Pattern[str]] | None:
-    """A region's calling code, and the pattern of its numbers with or without it.
+    """A region's calling code, and the pattern of its numbers with or without it; the number is its last group.
 
-    None where the pattern does not tell: a calling code of several regions, or national prefixes to be taken off.
+    None where the pattern does not tell: a calling code of several regions, or national prefixes to be taken off. A
+    number that begins with the code is read as one without it wherever it can be, as the library does.
     """
     import phonenumbers
 
@@ -47,8 +48,15 @@ def _own(region: str) -> tuple[int, re.Pattern[str]] | None:
     code = phonenumbers.country_code_for_region(region)
     if len(phonenumbers.COUNTRY_CODE_TO_REGION_CODE[code]) > 1:
         return None
-    general, *known = (getattr(about, kind) for kind in ("general_desc", *KINDS))
-    kinds = "|".join(kind.national_number_pattern for kind in known if kind and kind.national_number_pattern)
-    lengths = "|".join(rf"[0-9]{{{length}}}" for length in general.possible_length)
-    national = f"(?=(?:{lengths})$)(?={general.national_number_pattern}$)(?:{kinds})"
-    return code, re.compile(rf"(?:\+?{code}(?=\d{{5}}))?({national})", re.ASCII)
+    kinds = [kind for kind in (getattr(about, name) for name in KINDS) if kind and kind.national_number_pattern]
+    assert about.general_desc is not None  # noqa: S101 (every region has one)
+    lengths = about.general_desc.possible_length
+    national = "|".join(_pattern(kind.national_number_pattern, kind.possible_length or lengths) for kind in kinds)
+    general = about.general_desc.national_number_pattern
+    abroad = about.international_prefix or "(?!)"
+    plain = f"(?!{abroad})({national})|(?!{abroad})(?!(?:{general})$){code}({national})"
+    return code, re.compile(rf"\+{code}({national})|{plain}", re.ASCII)
+
+
+def _pattern(digits: str, lengths: Iterable[int]) -> str:
+    return f"(?=(?:{'|'.join(f'[0-9]{{{length}}}' for length in lengths)})$)(?:{digits})$"
