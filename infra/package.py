@@ -49,6 +49,7 @@ PRUNED = [
     "*.dist-info/**/*",
     "bin/**/*",
     "boto3/examples/**/*",
+    "olefile/olefile2.py",  # for Python 2
     "phonenumbers/geodata/**/*",
     "phonenumbers/carrierdata/**/*",
     "**/tests/**/*",

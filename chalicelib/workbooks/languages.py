@@ -26,11 +26,12 @@ def of(accept_language: str) -> Language:
 
 
 def reason(message: str, language: Language) -> str:
-    """Why a row was rejected, in a language."""
+    """Why a row was rejected, a file was not read, or what people are warned of, in a language."""
     for pattern, uz, ru in _REASONS:
         found = re.fullmatch(pattern, message)
         if found and language is not Language.EN:
-            return (uz if language is Language.UZ else ru).format(*found.groups())
+            parts = [reason(part, language) for part in found.groups()]
+            return (uz if language is Language.UZ else ru).format(*parts)
     return message
 
 
@@ -68,9 +69,163 @@ _REASONS = [
     ),
     (r"expected one of (.+)", "quyidagilardan biri kutilgan: {}", "ожидалось одно из: {}"),
     (r"at most (\d+) characters", "ko'pi bilan {} ta belgi", "не более {} символов"),
+    (
+        "letters were lost: .*",
+        "harflar yo'qolgan: faylni .xlsx yoki CSV UTF-8 qilib saqlang",
+        "буквы потеряны: сохраните файл как .xlsx или CSV UTF-8",
+    ),
     (r"at most (\d+) KB", "ko'pi bilan {} KB", "не более {} КБ"),
+    (
+        r"the rows do not agree .* (\S+) were read as 3 April",
+        "qatorlardan kun yoki oy oldin kelishi aniq emas: {} kabi sanalar 3-aprel deb o'qildi",
+        "по строкам не ясно, день или месяц стоит первым: даты вида {} прочитаны как 3 апреля",
+    ),
+    (
+        r"the rows do not agree .* (\S+) were read as 4 March",
+        "qatorlardan kun yoki oy oldin kelishi aniq emas: {} kabi sanalar 4-mart deb o'qildi",
+        "по строкам не ясно, день или месяц стоит первым: даты вида {} прочитаны как 4 марта",
+    ),
+    (
+        r"Every row was rejected, most for the column (\w+): (.+)",
+        "Hamma qatorlar rad etildi, ko'pchiligi {} ustuni sababli: {}",
+        "Отклонены все строки, большинство из-за столбца {}: {}",
+    ),
+    ("The file is empty\\.", "Fayl bo'sh.", "Файл пуст."),
+    (
+        r"The file is damaged or was not sent completely\.",
+        "Fayl shikastlangan yoki to'liq yuborilmagan.",
+        "Файл повреждён или отправлен не полностью.",
+    ),
+    (
+        "The file is damaged: its reader gave up.*",
+        "Fayl shikastlangan: uni o'qib bo'lmadi. Excel yoki LibreOffice'da ochib, .xlsx qilib saqlang.",
+        "Файл повреждён: прочитать его не удалось. Откройте его в Excel или LibreOffice и сохраните как .xlsx.",
+    ),
+    (
+        r"The workbook is protected by a password\.",
+        "Fayl parol bilan himoyalangan.",
+        "Файл защищён паролем.",
+    ),
+    (
+        r"The file is neither a workbook nor text\.",
+        "Fayl jadval ham, matn ham emas.",
+        "Файл — не таблица и не текст.",
+    ),
+    (
+        "The file is a web page or XML.*",
+        "Fayl veb-sahifa yoki XML, jadval emas: uni Excel'da ochib, .xlsx qilib saqlang.",
+        "Файл — веб-страница или XML, а не таблица: откройте его в Excel и сохраните как .xlsx.",
+    ),
+    (
+        "The file is in an old Excel format.*",
+        "Fayl Excel'ning eski formatida: uni Excel yoki LibreOffice'da ochib, .xlsx qilib saqlang.",
+        "Файл в старом формате Excel: откройте его в Excel или LibreOffice и сохраните как .xlsx.",
+    ),
+    (
+        "The file is a binary workbook.*",
+        "Fayl ikkilik jadval (.xlsb): uni Excel'da ochib, .xlsx qilib saqlang.",
+        "Файл — двоичная книга (.xlsb): откройте его в Excel и сохраните как .xlsx.",
+    ),
+    (
+        "The file was written by Apple Numbers.*",
+        "Fayl Apple Numbers'da yozilgan: uni u yerda Excel (.xlsx) qilib eksport qiling.",
+        "Файл создан в Apple Numbers: экспортируйте его там в Excel (.xlsx).",
+    ),
+    (
+        "The file is a PDF.*",
+        "Fayl PDF: ro'yxatni jadval (.xlsx) yoki .csv ko'rinishida so'rang.",
+        "Файл — PDF: попросите список таблицей (.xlsx) или в .csv.",
+    ),
+    (
+        "The file is a picture.*",
+        "Fayl rasm: ro'yxatni jadval (.xlsx) yoki .csv ko'rinishida so'rang.",
+        "Файл — изображение: попросите список таблицей (.xlsx) или в .csv.",
+    ),
+    (
+        "The file is a document or a presentation.*",
+        "Fayl hujjat yoki taqdimot: ro'yxatni Excel'ga ko'chirib, .xlsx qilib saqlang.",
+        "Файл — документ или презентация: перенесите список в Excel и сохраните как .xlsx.",
+    ),
+    (
+        "The file is an archive.*",
+        "Fayl arxiv: uni oching va ichidagi jadvalni yuboring.",
+        "Файл — архив: распакуйте его и отправьте таблицу из него.",
+    ),
+    (
+        "It is not clear which encoding.*",
+        "Fayldagi harflar qaysi kodlashda ekani aniq emas: uni .xlsx yoki CSV UTF-8 qilib saqlang.",
+        "Не ясно, в какой кодировке буквы файла: сохраните его как .xlsx или CSV UTF-8.",
+    ),
+    (
+        r"No header with a phone column in the first (\d+) rows .* Номер телефона\. (.+)",
+        (
+            "Hech bir varaqning dastlabki {} qatorida telefon ustunining sarlavhasi yo'q: phone, Telefon, Tel. raqami,"
+            " Телефон yoki Номер телефона kabi sarlavha kutilgan. {}"
+        ),
+        (
+            "В первых {} строках ни одного листа нет заголовка столбца с телефоном: ожидался, например, phone, Telefon,"
+            " Tel. raqami, Телефон или Номер телефона. {}"
+        ),
+    ),
+    (
+        r"The list has a phone column, but no column of names.* or ФИО\. (.+)",
+        (
+            "Ro'yxatda telefon ustuni bor, lekin ismlar ustuni yo'q: firstName, Name, Ism, F.I.Sh., Имя yoki ФИО kabi"
+            " sarlavha kutilgan. {}"
+        ),
+        (
+            "В списке есть столбец с телефоном, но нет столбца с именами: ожидался, например, firstName, Name, Ism,"
+            " F.I.Sh., Имя или ФИО. {}"
+        ),
+    ),
+    (
+        r"Columns of a text file are separated by .*",
+        "Matnli faylda ustunlar vergul, nuqtali vergul, tabulyatsiya yoki | bilan ajratiladi.",
+        "В текстовом файле столбцы разделяются запятой, точкой с запятой, табуляцией или |.",
+    ),
+    (
+        r"Row (\d+): a quotation mark is not closed\.",
+        "{}-qator: qo'shtirnoq yopilmagan.",
+        "Строка {}: не закрыта кавычка.",
+    ),
+    (
+        r"Unpacked, the workbook has ([\d,]+) MB in ([\d,]+) parts; at most ([\d,]+) MB in ([\d,]+) parts .*",
+        "Ochilganda jadval {1} qismda {0} MB; ko'pi bilan {3} qismda {2} MB o'qiladi.",
+        "В распакованном виде книга занимает {0} МБ в {1} частях; читается не более {2} МБ в {3} частях.",
+    ),
+    (
+        r"The workbook could not be read in (\d+) seconds\. .*",
+        "Jadvalni {} soniyada o'qib bo'lmadi. Uni kichikroq qismlarga bo'ling.",
+        "Таблица не прочитана за {} секунд. Разделите её на несколько.",
+    ),
+    (
+        r"The workbook takes more than (\d+) MB to read\. .*",
+        (
+            "Jadvalni o'qish uchun {} MB dan ko'p kerak. Ro'yxatdan uzoqdagi bo'sh qator va ustunlarni o'chiring yoki"
+            " uni kichikroq qismlarga bo'ling."
+        ),
+        (
+            "Для чтения таблицы нужно больше {} МБ. Удалите пустые строки и столбцы вдали от списка или разделите её на"
+            " несколько."
+        ),
+    ),
+    (
+        r"The file was not uploaded within 24 hours\.",
+        "Fayl 24 soat ichida yuklanmadi.",
+        "Файл не загружен в течение 24 часов.",
+    ),
+    (
+        r"The import made no progress for 30 minutes\.",
+        "Import 30 daqiqa davomida oldinga siljimadi.",
+        "Импорт не продвигался 30 минут.",
+    ),
+    (
+        r"There is no such thing in this organization\.",
+        "Yuklangan fayl topilmadi.",
+        "Загруженный файл не найден.",
+    ),
 ]
-"""What the readers of cells and phones say, as patterns, in Uzbek and Russian."""
+"""What readers of files, cells and phones say, as patterns, in Uzbek and Russian. A part may be a reason itself."""
 
 COLUMN_NOTES: dict[str, tuple[str, str, str]] = {
     "firstName": (

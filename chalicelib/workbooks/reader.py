@@ -16,6 +16,7 @@ from msgspec import Struct
 
 from chalicelib.errors import Failure
 from chalicelib.log import logger
+from chalicelib.workbooks import refusals
 
 Cells = list[Any]
 Row = tuple[int, Cells]
@@ -63,7 +64,7 @@ def rows(path: Path, limits: Limits = Limits()) -> Generator[Row, None, None]:  
 
 
 def _decoded(stream: IO[bytes]) -> Iterator[Row]:
-    decoder = msgspec.msgpack.Decoder(list[list[Any]] | str)
+    decoder = msgspec.msgpack.Decoder(list[list[Any]] | dict[str, str] | str)
     while len(size := stream.read(4)) == 4:
         body = stream.read(int.from_bytes(size, "big"))
         if len(body) < int.from_bytes(size, "big"):
@@ -71,6 +72,9 @@ def _decoded(stream: IO[bytes]) -> Iterator[Row]:
         frame = decoder.decode(body)
         if isinstance(frame, str):
             raise Unreadable(frame)
+        if isinstance(frame, dict):
+            logger().warning("calamine gave up on a workbook, another reader goes on", **frame)
+            continue
         for number, *cells in frame:
             yield number, cells
 
@@ -78,10 +82,5 @@ def _decoded(stream: IO[bytes]) -> Iterator[Row]:
 def _why(ended: int, limits: Limits, *, late: bool) -> str:
     logger().warning("a workbook's reader died", exitCode=ended, late=late)
     if late:
-        return f"The workbook could not be read in {limits.seconds:.0f} seconds. Split it into smaller ones."
-    if ended in OUT_OF_MEMORY:
-        return (
-            f"The workbook takes more than {limits.memory >> 20} MB to read. Delete the empty rows and columns far"
-            " from the list, or split it into smaller ones."
-        )
-    return "The file is damaged: its reader gave up."
+        return refusals.too_slow(limits.seconds)
+    return refusals.too_much(limits.memory >> 20) if ended in OUT_OF_MEMORY else refusals.GAVE_UP
