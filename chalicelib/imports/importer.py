@@ -23,8 +23,9 @@ from chalicelib.aws import s3, sqs
 from chalicelib.errors import NotFound
 from chalicelib.imports import messages, reading, store, undoing, writing
 from chalicelib.imports.messages import ContinueImport, ImportOrder, UndoImport, WatchImport
-from chalicelib.imports.model import ABANDONED, Import, ImportStatus, idle, overdue
+from chalicelib.imports.model import ABANDONED, Import, ImportStatus, all_rejected, idle, overdue
 from chalicelib.log import logger
+from chalicelib.workbooks import languages
 from chalicelib.workbooks.reader import Unreadable
 
 SLICE = timedelta(minutes=4)
@@ -135,6 +136,9 @@ def _advance(of: Import, place: Path, until: datetime, now: Now) -> None:
         of = reading.read(of, place, now=now)
     elif not (place / "plan").exists():
         s3.fetch(of.plan, place / "plan")
+    if reason := all_rejected(of):
+        _fail(of, reason, now)
+        return
     if not writing.write(of, place / "plan", until, now=now):
         messages.go_on(ContinueImport(organization_id=of.organization_id, import_id=of.import_id))
         return
@@ -165,7 +169,7 @@ def _watch(of: Import) -> WatchImport:
 
 def _fail(of: Import, reason: str, now: Now) -> None:
     try:
-        _end(of, ImportStatus.FAILED, now, failure_reason=reason)
+        _end(of, ImportStatus.FAILED, now, failure_reason=languages.reason(reason, of.language))
     except store.Over:
         return
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from datetime import datetime, timedelta
 from enum import StrEnum
 from typing import Any
@@ -20,6 +21,7 @@ CONTENT_TYPES = {
     ".xls": "application/vnd.ms-excel",
     ".ods": "application/vnd.oasis.opendocument.spreadsheet",
     ".csv": "text/csv",
+    ".vcf": "text/vcard",
 }
 """The files that are imported, by the ends of their names."""
 
@@ -36,7 +38,7 @@ ABANDONED = timedelta(minutes=7)
 
 
 class ImportStatus(StrEnum):
-    """Where an import stands. FAILED: the file as a whole cannot be read, or never came."""
+    """Where an import stands. FAILED: the file as a whole cannot be read, has no row that can, or never came."""
 
     PENDING = "PENDING"
     RUNNING = "RUNNING"
@@ -57,6 +59,13 @@ class RowError(Struct, frozen=True):
     row: int
     field: str
     value: str
+    message: str
+
+
+class Warned(Struct, frozen=True):
+    """What somebody should look at though no row was rejected for it."""
+
+    field: str
     message: str
 
 
@@ -125,6 +134,7 @@ class Import(Struct, kw_only=True):
     skipped: int = 0
     failed: int = 0
     errors: list[RowError] = msgspec.field(default_factory=list)
+    warnings: list[Warned] = msgspec.field(default_factory=list)
     plan: str | None = None
     undo: Undo | None = None
     failure_reason: str | None = None
@@ -163,11 +173,24 @@ class Import(Struct, kw_only=True):
             "createdAt": self.created_at,
             "finishedAt": self.finished_at,
         }
+        if self.warnings:
+            view["warnings"] = self.warnings
         if self.undo:
             view["undo"] = self.undo.view()
         if not with_errors:
             del view["errors"]
         return view
+
+
+def all_rejected(of: Import) -> str | None:
+    """Why an import that was read has nobody to write: what is wrong with most of its rows; None when it has.
+
+    Of many rows those decide that the import lists.
+    """
+    if not of.errors or of.failed < of.total_rows:
+        return None
+    (name, message), _ = Counter((error.field, error.message) for error in of.errors).most_common(1)[0]
+    return f"Every row was rejected, most for the column {name}: {message}"
 
 
 def overdue(of: Import, *, arrived: datetime | None, now: datetime) -> str | None:

@@ -11,6 +11,7 @@ from chalicelib.errors import FieldError
 from chalicelib.imports.model import RowError
 from chalicelib.workbooks import columns
 from chalicelib.workbooks.columns import Column
+from chalicelib.workbooks.dates import Dates
 from chalicelib.workbooks.reader import Cells, Row
 
 VALUE_KEPT = 200
@@ -34,16 +35,20 @@ class Rejected(Struct, frozen=True):
     cells: Cells
 
 
-def people(rows: Iterable[Row], normalize: Callable[[str], str]) -> Iterator[Person | Rejected]:
+def people(
+    rows: Iterable[Row], normalize: Callable[[str], str], dates: Dates | None = None
+) -> Iterator[Person | Rejected]:
     """Each row below the header as a person, or why not; empty rows are left out. `rows` begin with the header."""
     rows = iter(rows)
     _, header = next(rows)
-    read = columns.of(header)
+    read = columns.of(header, dates or Dates())
     for number, cells in rows:
         try:
-            person = _person(number, cells, read, normalize)
+            person = _person(number, read.arranged(cells), read.columns, normalize)
         except FieldError as error:
-            yield Rejected(RowError(number, error.field, _shown(error, read, cells), str(error)), cells)
+            yield Rejected(
+                RowError(number, error.field, _shown(error, read.columns, read.arranged(cells)), str(error)), cells
+            )
         else:
             if person:
                 yield person
@@ -52,27 +57,50 @@ def people(rows: Iterable[Row], normalize: Callable[[str], str]) -> Iterator[Per
 def _person(number: int, cells: Cells, read: list[Column], normalize: Callable[[str], str]) -> Person | None:
     """A row's person; None for a row without values. Raises FieldError.
 
-    Of several columns of one field the first with a value counts, the others become keys of `customData`.
+    Of several columns of one field the first with a value counts, of several phones the first that is one; the others
+    become keys of `customData`.
     """
     fields: dict[str, Any] = {}
     more: dict[str, Any] = {}
+    phones: list[tuple[str, Any]] = []
     for (field, key, reader), cell in zip(read, cells, strict=False):
         if cell == "" or (isinstance(cell, str) and cell.isspace()):
             continue
-        if field and field not in fields:
-            fields[field] = reader(cell)
+        if field == "phone":
+            phones.append((key, cell))
+        elif field and field not in fields:
+            found = reader(cell)
+            if found is not None:
+                fields[field] = found
         else:
             more[key] = columns.value(cell)
-    if not fields and not more:
+    if not (fields or more or phones):
         return None
+    phone = _phone(phones, more, normalize)
+    if not fields.get("first_name"):
+        raise FieldError(columns.API_NAMES["first_name"], "required")
     if more:
         fields["custom_data"] = more | fields.get("custom_data", {})
     if "custom_data" in fields:
         columns.check_size(fields["custom_data"])
-    for name in ("phone", "first_name"):
-        if not fields.get(name):
-            raise FieldError(columns.API_NAMES.get(name, name), "required")
-    return Person(number, normalize(fields.pop("phone")), fields)
+    return Person(number, phone, fields)
+
+
+def _phone(cells: list[tuple[str, Any]], more: dict[str, Any], normalize: Callable[[str], str]) -> str:
+    """The first phone of a row's cells, in E.164; the others go to `more` by their keys. Raises FieldError."""
+    phone, refused = None, FieldError("phone", "required")
+    for n, (key, cell) in enumerate(cells):
+        alone = False
+        if phone is None:
+            try:
+                phone, alone = columns.dialed(cell, normalize)
+            except FieldError as error:
+                refused = refused if n else error
+        if not alone:
+            more[key] = columns.value(cell)
+    if phone is None:
+        raise refused
+    return phone
 
 
 def _shown(error: FieldError, read: list[Column], cells: Cells) -> str:

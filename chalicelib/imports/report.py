@@ -18,7 +18,7 @@ class Report:
     """
 
     def __init__(self, header: Cells, language: Language) -> None:
-        self._language = language
+        self.language = language
         self._header = [columns.text(cell) for cell in header]
         self._phones = {n for n, field in enumerate(headers.fields(self._header)) if field == "phone"}
         self._book: writer.Workbook | None = None
@@ -34,7 +34,7 @@ class Report:
         width = len(self._header)
         cells = [self._cell(n, cell) for n, cell in enumerate(rejected.cells)]
         cells += [None] * (width - len(cells))
-        self._sheet.append([*cells[:width], reason(rejected.error.message, self._language), *cells[width:]])
+        self._sheet.append([*cells[:width], reason(rejected.error.message, self.language), *cells[width:]])
 
     def _cell(self, n: int, cell: Any) -> Any:
         if cell == "":

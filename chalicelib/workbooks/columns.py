@@ -2,12 +2,10 @@
 
 from __future__ import annotations
 
-import functools
 import re
 from collections.abc import Callable, Iterable, Iterator
-from datetime import date, timedelta
 from itertools import chain, count
-from typing import Any
+from typing import Any, NamedTuple
 
 import msgspec
 
@@ -16,13 +14,13 @@ from chalicelib.contacts.model import (
     CUSTOM_DATA_LIMIT,
     TIMEZONE_EXPECTED,
     ContactStatus,
-    is_date,
     levels,
     timezones,
 )
 from chalicelib.contacts.phone import EXPECTED as PHONE_EXPECTED
 from chalicelib.errors import FieldError
-from chalicelib.workbooks import headers
+from chalicelib.workbooks import dates, headers
+from chalicelib.workbooks.dates import Dates
 
 API_NAMES = {
     "first_name": "firstName",
@@ -32,22 +30,15 @@ API_NAMES = {
 }
 """Fields whose name in the API differs."""
 
-DAY_ZERO = date(1899, 12, 30)
-FIRST_SERIAL = 3654
-"""1910-01-01 as Excel counts days; smaller numbers are as likely a year."""
-
-DATES_KEPT = 10_000
-"""Dates of birth repeat: so many are remembered."""
-
 DIGITS_LOST = "digits were lost: format the column as text and type the number again"
-DATE_EXPECTED = "expected a date such as 1985-03-15 or 15.03.1985"
+LETTERS_LOST = "letters were lost: save the file as .xlsx or as CSV UTF-8"
 OBJECT_EXPECTED = 'expected a JSON object such as {"totalDebt": 5000}'
 OBJECT_LIMIT = "at most 16 KB"
 
 _SCIENTIFIC = re.compile(r"([0-9])[.,]?([0-9]*)[eE]\+?([0-9]{1,2})")
-_TIME = r"(?:[ T]\d{1,2}:\d\d(?::\d\d(?:\.0+)?)?)?\s*(?:(?:г(?:ода?)?|й(?:ил)?|y(?:il)?)\.?)?"
-_DAY_FIRST = re.compile(r"'?(?P<day>\d{1,2})[./-](?P<month>\d{1,2})[./-](?P<year>\d{4})" + _TIME)
-_YEAR_FIRST = re.compile(r"'?(?P<year>\d{4})[./-](?P<month>\d{1,2})[./-](?P<day>\d{1,2})" + _TIME)
+_DECIMALS = re.compile(r"(\+?(?:[\d\s]|[.,'](?=\d{3}\b)){9,})[.,]0+")
+_THOUSANDS = re.compile(r"\d{1,3}([,.'’])\d{3}(?:\1\d{3})+")
+_SEPARATORS = re.compile(r"\s*(?::::|[,;\n])\s*")
 
 _STATUS_NAMES = {
     ContactStatus.ACTIVE: "active|faol|фаол|активный|активная|активен|активна",
@@ -68,8 +59,27 @@ Reader = Callable[[Any], Any]
 Column = tuple[str | None, str, Reader]
 """The contact's field that a column holds, or None; the key of `customData` that it becomes otherwise; its reader."""
 
+
+class Columns(NamedTuple):
+    """A list's columns as they are to be asked, also those beyond its header; their places where these differ."""
+
+    columns: list[Column]
+    places: list[int] | None
+
+    def arranged(self, cells: list[Any]) -> list[Any]:
+        """The cells of a row as its columns are."""
+        if self.places is None:
+            return cells
+        width = len(self.places)
+        padded = cells + [""] * (width - len(cells))
+        return [padded[place] for place in self.places] + cells[width:]
+
+
 EXACT = 1e15
 """From here on Excel has not kept all digits of a number, but 15."""
+
+LOST = "\ufffd"
+"""What stands for bytes that are no letter."""
 
 KEY_LIMIT = 250
 """Characters of a header that its key keeps."""
@@ -93,29 +103,35 @@ def phone(cell: Any) -> str:
     """A phone cell, also one that Excel made a number; one whose digits it lost is refused."""
     if isinstance(cell, float) and not cell.is_integer():
         raise FieldError("phone", PHONE_EXPECTED)
-    written = text(cell)
+    written = text(cell).lstrip("'")
     rounded = _SCIENTIFIC.fullmatch(written)
     if rounded:
         digits = rounded[1] + rounded[2]
         if len(digits) != int(rounded[3]) + 1:
             raise FieldError("phone", DIGITS_LOST)
         return digits
-    return written.removesuffix(".0").lstrip("'")
+    if not written.isdigit() and not written[1:].isdigit():
+        if decimals := _DECIMALS.fullmatch(written):
+            written = decimals[1]
+        if _THOUSANDS.fullmatch(written):
+            written = re.sub(r"\D", "", written)
+    return written
 
 
-@functools.lru_cache(maxsize=DATES_KEPT)
-def date_of_birth(cell: Any) -> str:
-    """A date cell, year-month-day, day.month.year, or the number of days that Excel keeps a date as."""
-    if isinstance(cell, int | float) and FIRST_SERIAL <= cell < 100_000:
-        return (DAY_ZERO + timedelta(days=int(cell))).isoformat()
-    written = text(cell)
-    if len(written) == len("1985-03-15") and is_date(written):
-        return written
-    found = _DAY_FIRST.fullmatch(written) or _YEAR_FIRST.fullmatch(written)
-    iso = f"{found['year']}-{int(found['month']):02}-{int(found['day']):02}" if found else ""
-    if not is_date(iso):
-        raise FieldError("dateOfBirth", DATE_EXPECTED)
-    return iso
+def dialed(cell: Any, normalize: Callable[[str], str]) -> tuple[str, bool]:
+    """The phone (E.164) of a cell, and whether that is all it says: of several whole phones the first is dialed.
+
+    Raises FieldError.
+    """
+    written = phone(cell)
+    try:
+        return normalize(written), True
+    except FieldError:
+        listed = [part for part in _SEPARATORS.split(written) if part]
+        if len(listed) < 2:
+            raise
+        first, *_ = [normalize(part) for part in listed]
+        return first, False
 
 
 def custom_data(cell: Any) -> dict[str, Any]:
@@ -163,6 +179,19 @@ def limited(field: str, limit: int) -> Reader:
     return read
 
 
+def name(field: str) -> Reader:
+    """A reader of names; one some of whose letters were in no encoding of the file is refused."""
+    within = limited(field, 100)
+
+    def read(cell: Any) -> str:
+        written: str = within(cell)
+        if LOST in written:
+            raise FieldError(API_NAMES[field], LETTERS_LOST)
+        return written
+
+    return read
+
+
 def value(cell: Any) -> Any:
     """A cell of a column of one's own, as JSON: numbers stay numbers."""
     return cell.strip().removesuffix("T00:00:00") if isinstance(cell, str) else _number(cell)
@@ -175,10 +204,9 @@ def check_size(data: dict[str, Any]) -> None:
 
 
 READERS: dict[str, Reader] = {
-    "first_name": limited("first_name", 100),
-    "last_name": limited("last_name", 100),
+    "first_name": name("first_name"),
+    "last_name": name("last_name"),
     "phone": phone,
-    "date_of_birth": date_of_birth,
     "custom_data": custom_data,
     "notes": limited("notes", 10_000),
     "timezone": timezone,
@@ -186,12 +214,27 @@ READERS: dict[str, Reader] = {
 }
 
 
-def of(header: list[Any]) -> list[Column]:
+def of(header: list[Any], days: Dates) -> Columns:
     """The columns of a list, also those beyond its header. Keys of two columns differ."""
     titles = [text(cell) for cell in header] + [""] * (headers.LONGEST_ROW - len(header))
     keys = _keys(title[:KEY_LIMIT] or f"Column {_letter(n)}" for n, title in enumerate(titles, 1))
+    readers = READERS | {"date_of_birth": days.read}
     found = zip(headers.fields(titles), keys, strict=True)
-    return [(field, key, READERS[field] if field else value) for field, key in found]
+    columns = [(field, key, readers[field] if field else value) for field, key in found]
+    places = headers.order(titles[: len(header)])
+    if places == sorted(places):
+        return Columns(columns, None)
+    return Columns([columns[place] for place in places] + columns[len(places) :], places)
+
+
+def dates_are_english(header: list[Any]) -> bool:
+    """Whether the header of a list's dates of birth is English."""
+    titles = [text(cell) for cell in header]
+    return any(
+        dates.is_english(headers.plain(title))
+        for title, field in zip(titles, headers.fields(titles), strict=True)
+        if field == "date_of_birth"
+    )
 
 
 def _letter(n: int) -> str:
