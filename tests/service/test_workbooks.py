@@ -467,6 +467,62 @@ def test_import_lists_the_first_hundred_errors_and_reports_all(cloud: Cloud) -> 
     assert len(rows_of(download(done["errorReportUrl"]))) == 151
 
 
+# reasons a person can act on
+
+
+def test_import_of_which_every_row_is_rejected_fails_with_the_likely_reason(cloud: Cloud) -> None:
+    rows: Sheet = [("Ali", "", "12"), ("Vali", "", "13"), ("", "", phone(1))]
+    failed = imported(cloud, workbook(*rows), language="ru")
+    assert counts(failed) == ("FAILED", 3, 3, 0, 0, 0, 3)
+    assert failed["failureReason"] == (
+        "Отклонены все строки, большинство из-за столбца phone:"
+        " такого номера телефона нет; ожидался, например, +998901234567"
+    )
+    assert len(rows_of(download(failed["errorReportUrl"]))) == 4
+    assert total(cloud) == 0
+
+
+def test_one_good_row_is_an_import(cloud: Cloud) -> None:
+    assert counts(imported(cloud, workbook(("Ali", "", "12"), *people(1)))) == ("COMPLETED", 2, 2, 1, 0, 0, 1)
+
+
+@pytest.mark.parametrize(
+    ("language", "reason"),
+    [
+        ("uz", "Fayl PDF: ro'yxatni jadval (.xlsx) yoki .csv ko'rinishida so'rang."),
+        ("ru", "Файл — PDF: попросите список таблицей (.xlsx) или в .csv."),
+        ("en", "The file is a PDF: ask for the list as a workbook (.xlsx) or as .csv."),
+    ],
+)
+def test_reason_of_a_failure_is_told_in_the_operators_language(cloud: Cloud, language: str, reason: str) -> None:
+    failed = imported(cloud, b"%PDF-1.7", language=language)
+    assert (failed["status"], failed["failureReason"]) == ("FAILED", reason)
+
+
+def test_dates_are_read_in_the_order_their_column_shows(cloud: Cloud) -> None:
+    list_ = f"Name,Phone,Birthday\nEve,{phone(0)},3/4/1985\nBob,{phone(1)},3/15/1985\n"
+    done = imported(cloud, list_.encode(), "people.csv", language="ru")
+    assert counts(done) == ("COMPLETED", 2, 2, 2, 0, 0, 0)
+    assert [contact(cloud, n)["dateOfBirth"] for n in (0, 1)] == ["1985-03-04", "1985-03-15"]
+    assert "warnings" not in done
+
+
+def test_doubtful_dates_are_read_as_the_language_has_them_and_warned_of(cloud: Cloud) -> None:
+    list_ = f"Name,Phone,Birthday\nEve,{phone(0)},3/4/1985\n".encode()
+    american = imported(cloud, list_, "people.csv", language="en")
+    assert contact(cloud, 0)["dateOfBirth"] == "1985-03-04"
+    assert [(each["field"], "4 March" in each["message"]) for each in american["warnings"]] == [("dateOfBirth", True)]
+    russian = imported(cloud, list_, "people.csv", language="ru")
+    assert contact(cloud, 0)["dateOfBirth"] == "1985-04-03"
+    assert russian["warnings"][0]["message"].endswith("прочитаны как 3 апреля")
+
+
+def test_address_book_is_imported(cloud: Cloud) -> None:
+    card = f"BEGIN:VCARD\nVERSION:3.0\nN:Valiyev;Ali;;;\nTEL;TYPE=CELL:{phone(0)}\nEND:VCARD\n"
+    assert counts(imported(cloud, card.encode(), "contacts.vcf")) == ("COMPLETED", 1, 1, 1, 0, 0, 0)
+    assert (contact(cloud, 0)["firstName"], contact(cloud, 0)["lastName"]) == ("Ali", "Valiyev")
+
+
 # undo
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 from pathlib import Path
 from typing import Any
 
@@ -21,6 +22,7 @@ def headers_of(name: str) -> str:
     return name.split("-")[1].partition(".")[0]
 
 
+@functools.cache
 def rows_of(name: str) -> dict[int, Person | Rejected]:
     """What became of the rows, by their place below the header."""
     rows = reader.rows(CORPUS / name)
@@ -31,6 +33,11 @@ def rows_of(name: str) -> dict[int, Person | Rejected]:
 
 def test_corpus_has_every_format() -> None:
     assert {Path(name).suffix for name in FILES} == {".xlsx", ".xls", ".ods", ".csv"}
+
+
+def test_corpus_is_large_and_of_many_programs() -> None:
+    assert len(FILES) >= 120
+    assert len({name.partition("-")[0] for name in FILES}) >= 8
 
 
 @pytest.mark.parametrize("name", FILES)

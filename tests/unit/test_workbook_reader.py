@@ -15,7 +15,7 @@ import pytest
 from chalicelib.imports.model import RowError
 from chalicelib.imports.people import Rejected
 from chalicelib.imports.report import Report
-from chalicelib.workbooks import child, reader
+from chalicelib.workbooks import containers, reader, refusals
 from chalicelib.workbooks.languages import Language
 from chalicelib.workbooks.reader import Limits, Unreadable
 from tests.service.files import workbook
@@ -113,7 +113,9 @@ def test_truncated_archive(tmp_path: Path, part: float) -> None:
     )
 
 
-@pytest.mark.parametrize("start", [child.OLE, child.ZIP, b"", b"\x09\x08"], ids=["xls", "zip", "noise", "old xls"])
+@pytest.mark.parametrize(
+    "start", [containers.OLE, containers.ZIP, b"", b"\x09\x08"], ids=["xls", "zip", "noise", "old xls"]
+)
 def test_garbage(tmp_path: Path, start: bytes) -> None:
     assert why(a_file(tmp_path, start + os.urandom(20_000)))
 
@@ -136,13 +138,13 @@ def test_reader_that_is_left_midway_is_gone(tmp_path: Path) -> None:
 
 
 def test_list_without_a_phone_column(tmp_path: Path) -> None:
-    assert why(a_file(tmp_path, b"name;city\nAli;Buxoro\n")) == child.NO_PHONE
-    assert why(a_file(tmp_path, workbook(("Ali", "", "1"), header=("a", "b", "c")))) == child.NO_PHONE
+    assert why(a_file(tmp_path, b"name;city\nAli;Buxoro\n")) == refusals.NO_PHONE
+    assert why(a_file(tmp_path, workbook(("Ali", "", "1"), header=("a", "b", "c")))) == refusals.NO_PHONE
 
 
 @pytest.mark.parametrize("content", [b"phone;city\n901234567;Buxoro\n", b"phone\n901234567\n"])
 def test_list_without_a_column_of_names_is_refused_as_a_whole(tmp_path: Path, content: bytes) -> None:
-    assert why(a_file(tmp_path, content)) == child.NO_NAME
+    assert why(a_file(tmp_path, content)) == refusals.NO_NAME
 
 
 @pytest.mark.parametrize(
@@ -184,7 +186,7 @@ def test_header_below_the_twentieth_row_is_not_looked_for(tmp_path: Path) -> Non
     above: list[tuple[str, ...]] = [("",)] * 19
     found = reader.rows(a_file(tmp_path, workbook(*above[1:], ("name", "phone"), header=("List",))))
     assert next(found) == (20, ["name", "phone"])
-    assert why(a_file(tmp_path, workbook(*above, ("name", "phone"), header=("List",)))) == child.NO_PHONE
+    assert why(a_file(tmp_path, workbook(*above, ("name", "phone"), header=("List",)))) == refusals.NO_PHONE
 
 
 def test_first_sheet_with_a_header_is_the_list(tmp_path: Path) -> None:
