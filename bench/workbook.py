@@ -41,7 +41,10 @@ ANSWERS: dict[str, bytes] = {
 }
 """What DynamoDB says of an empty table."""
 
-TABLES = ("contacts", "phone_numbers", "counters", "campaigns", "calls", "attempts", "imports", "connections", "feed")
+TABLES = (
+    *("contacts", "phone_numbers", "counters", "campaigns", "calls", "attempts", "imports", "connections", "feed"),
+    "idempotency",
+)
 QUEUES = ("campaign_events", "dial", "jobs", "imports", "live_events")
 
 
