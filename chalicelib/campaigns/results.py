@@ -11,6 +11,7 @@ import tempfile
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator
 from datetime import datetime, timedelta
+from itertools import accumulate
 from pathlib import Path
 from typing import Any
 
@@ -44,8 +45,8 @@ COLUMNS = {
 """The columns that every result has, and their widths; those of `customData` follow."""
 
 PAGE = 500
-KEYS_KEPT = 200
-"""Columns of `customData`; a campaign has seldom more than ten."""
+KEYS_KEPT, KEYS_BYTES = 200, 100_000
+"""Columns of `customData`, and the bytes of their names in a message; a campaign has seldom more than ten."""
 
 FRESH = timedelta(minutes=1)
 """A workbook this young is given although the campaign changed since: while it runs, it always has."""
@@ -140,8 +141,15 @@ def _gather(order: WriteResults, part: Path, now: Now, until: datetime) -> tuple
             file.write(records.packed(msgspec.json.encode(rows)))
             cursor = found[-1].contact_id
             if now() >= until:
-                return list(keys)[:KEYS_KEPT], cursor
-    return list(keys)[:KEYS_KEPT], None
+                return _columns(keys), cursor
+    return _columns(keys), None
+
+
+def _columns(keys: Iterable[str]) -> list[str]:
+    """As many of the keys, in order, as become columns."""
+    known = list(keys)[:KEYS_KEPT]
+    sizes = accumulate(len(key.encode()) for key in known)
+    return [key for key, size in zip(known, sizes, strict=True) if size <= KEYS_BYTES]
 
 
 def result(call: Call, contact: Contact | None) -> Result:

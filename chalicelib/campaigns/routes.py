@@ -39,7 +39,7 @@ DEFAULT_LIMIT, DEFAULT_CALLS_LIMIT = 20, 50
 AT_ONCE = 1_000
 """Contacts enrolled, or looked at for a redial, while the request waits; more go to the worker."""
 
-PATIENCE = timedelta(seconds=20)
+PATIENCE = timedelta(seconds=10)
 """What a request may take; the rest of its work goes to the worker."""
 
 EndedStatus = Literal[
