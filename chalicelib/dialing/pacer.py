@@ -8,7 +8,7 @@ read, so a round that dies anywhere can simply be run again.
 from __future__ import annotations
 
 from collections import Counter, defaultdict
-from collections.abc import Callable, Collection, Iterable, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
 from datetime import datetime
 from typing import Any
 
@@ -44,6 +44,9 @@ SWEEP = 200
 STEPS = 60
 """Transactions of one round; a round that needs more is delivered again."""
 
+WRITES_KEPT = 100
+"""Calls whose updates are told before the campaign's end; a row of them has 10 KB."""
+
 EMPTY_AT_START = "The start time came while the campaign had no contacts."
 
 RUNNING, PAUSED = CampaignStatus.RUNNING, CampaignStatus.PAUSED
@@ -73,6 +76,19 @@ class Look(Struct, frozen=True):
     more: bool = False
 
 
+class Round(Struct):
+    """What is remembered from one step of a round to the next."""
+
+    counted: bool = False
+    """Whether what was heard of the agent counts in the campaign's health already."""
+
+    stale: set[str] = msgspec.field(default_factory=set)
+    """Candidates that turned out not to be waiting."""
+
+    written: list[str] = msgspec.field(default_factory=list)
+    """The calls that were booked, by `Call.write`."""
+
+
 def handle(records: Iterable[dict[str, Any]], *, now: Now = clock.now) -> list[str]:
     """Handle a batch of SQS records of any campaigns. Returns the message ids to be delivered again."""
     mailboxes: dict[tuple[str, str], list[tuple[str, Event]]] = defaultdict(list)
@@ -99,27 +115,28 @@ def pace(organization_id: str, campaign_id: str, events: Sequence[Event], *, now
     if organization_id.endswith(campaigns.DELETED):
         owner = organization_id.removesuffix(campaigns.DELETED)
         return work(Remove(organization_id=owner, campaign_id=campaign_id))
-    stale: set[str] = set()
-    counted = False
+    this = Round()
     for _ in range(STEPS):
         try:
             campaign = campaigns.find(organization_id, campaign_id)
         except NotFound:
             return None
-        all_events = [*events, *_kept_news(campaign)]
         try:
-            more = _step(_start_if_due(campaign, now()), all_events, [] if counted else all_events, stale, now())
+            more = _step(_start_if_due(campaign, now()), [*events, *_kept_news(campaign)], this, now())
         except Conflict:
             continue
         if not more:
             return None
-        counted = True
     raise Conflict
 
 
-def _kept_news(campaign: Campaign) -> list[Event]:
+def _kept_news(campaign: Campaign) -> Iterator[Event]:
     """What no queue took; see `telling`."""
-    return [sqs.decode(news, Event) for news in store.news_of(campaign.news)] if campaign.news else []
+    for news in store.news_of(campaign.news) if campaign.news else ():
+        try:
+            yield sqs.decode(news, Event)
+        except msgspec.DecodeError:
+            logger().exception("news of an attempt not read", campaignId=campaign.campaign_id)
 
 
 def _said(campaign: Campaign, events: Iterable[Event]) -> list[Said]:
@@ -129,11 +146,10 @@ def _said(campaign: Campaign, events: Iterable[Event]) -> list[Said]:
     return [each for each in said if not each.at or each.at >= since]
 
 
-def _step(campaign: Campaign, events: Sequence[Event], heard: Sequence[Event], stale: set[str], now: datetime) -> bool:
+def _step(campaign: Campaign, events: Sequence[Event], this: Round, now: datetime) -> bool:
     """Write one transaction's worth of what there is to do. Returns whether there may be more.
 
-    `heard` is what was not counted for the agent's health before. Raises Conflict when something moved in between;
-    candidates that turn out not to be waiting become `stale`.
+    Raises Conflict when something moved in between.
     """
     woken = any(isinstance(event, Wake) for event in events)
     bookings = _decide(campaign, events, sweep=woken, now=now)
@@ -141,16 +157,18 @@ def _step(campaign: Campaign, events: Sequence[Event], heard: Sequence[Event], s
     more, bookings = len(bookings) > len(fitting), fitting
     for booking in bookings:
         _tell_contact(booking)
-    changes = _agent_changes(campaign, heard, bookings, now)
-    look = _look(replace(campaign, **changes), bookings, stale, now)
+    changes = _agent_changes(campaign, () if this.counted else events, bookings, now)
+    look = _look(replace(campaign, **changes), bookings, this.stale, now)
     try:
         campaign = _write(campaign, bookings, look, changes, now, news=() if more else campaign.news)
     except Cancelled as cancelled:
-        stale |= {claim.candidate.contact_id for claim in look.claims} & cancelled.failed.keys()
+        this.stale |= {claim.candidate.contact_id for claim in look.claims} & cancelled.failed.keys()
         raise
+    this.counted = True
+    this.written += [each.new.next_write for each in bookings]
     _dial(campaign, look.claims, now)
     if _is_over(campaign, now):
-        if campaigns.complete(campaign, [each.new.next_write for each in bookings], at=now):
+        if campaigns.complete(campaign, this.written[-WRITES_KEPT:], at=now):
             work(Audit(organization_id=campaign.organization_id, campaign_id=campaign.campaign_id))
         return False
     return more or look.more
