@@ -3,7 +3,7 @@
 
 SHELL := /bin/bash
 .DEFAULT_GOAL := help
-.PHONY: help run test check format token logs demo simulate bench package deploy venv
+.PHONY: help run test check format token logs demo simulate mutants bench package deploy venv
 
 VENV := .venv
 PY := $(VENV)/bin/python
@@ -41,6 +41,9 @@ demo: $(READY) ## the guide's workflow, played against a running stack
 
 simulate: $(READY) ## the dialing under faults, in virtual time (SEEDS=2000 CONTACTS=30 PROFILE=harsh)
 	@$(PY) -m tests.simulation --seeds $(or $(SEEDS),500) --contacts $(or $(CONTACTS),30) --profile $(or $(PROFILE),wild)
+
+mutants: $(READY) ## the guards that no test misses when they are taken out (ARGS="calls/store.py --seeds 50")
+	@$(PY) -m tests.mutants $(ARGS)
 
 bench: $(READY) ## what is fast, measured against peers (ARGS="http pacing")
 	@$(PY) -m bench $(ARGS)

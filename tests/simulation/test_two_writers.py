@@ -2,15 +2,21 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections import Counter
+from collections.abc import Iterable, Iterator
 
 import pytest
 from msgspec import Struct
 
 from chalicelib.calls import store as calls
 from chalicelib.calls.model import CallState
+from chalicelib.campaigns.model import CampaignStatus
+from chalicelib.contacts.model import ContactStatus
+from chalicelib.settings import settings
+from chalicelib.totals.store import Kind, total
 from tests.simulation.invariants import Broken
-from tests.simulation.writers import CAN_WRITE, WRITERS, Scene
+from tests.simulation.world import ORGANIZATION
+from tests.simulation.writers import CAN_WRITE, PHONE, SEVERAL, WRITERS, Scene
 
 
 class Meeting(Struct, frozen=True):
@@ -22,25 +28,34 @@ class Meeting(Struct, frozen=True):
     call: int
 
 
-def meetings(first: str) -> Iterator[Meeting]:
-    """Who may come in between any two calls of a writer, wherever it has something to do."""
-    for point, writers in CAN_WRITE.items():
-        if first in writers:
-            alone = Scene(point)
-            with alone.world.installed():
-                number = alone.set().run(first, None, None)
-            for second in sorted(writers):
-                for call in range(1, number):
-                    yield Meeting(point, first, second, call)
+def meetings(point: str, first: str, seconds: Iterable[str]) -> Iterator[Meeting]:
+    """Others come in between any two calls of a writer."""
+    alone = Scene(point)
+    with alone.world.installed():
+        calls_made = alone.set().run(first, None, None)
+    for second in seconds:
+        for call in range(1, calls_made):
+            yield Meeting(point, first, second, call)
 
 
 @pytest.mark.parametrize("first", WRITERS)
 def test_second_writer_between_two_calls_of_the_first(first: str, capsys: pytest.CaptureFixture[str]) -> None:
-    there_are = list(meetings(first))
-    broken = [f"{meeting}: {said}" for meeting in there_are if (said := played(meeting))]
+    there_are = [
+        meeting
+        for point, writers in CAN_WRITE.items()
+        if first in writers
+        for meeting in meetings(point, first, sorted(writers))
+    ]
     with capsys.disabled():
         print(f"\ntwo writers, {first} first: {len(there_are)} meetings")  # noqa: T201
     assert there_are
+    broken = [f"{meeting}: {said}" for meeting in there_are if (said := played(meeting))]
+    assert not broken, "\n".join(broken)
+
+
+@pytest.mark.parametrize(("point", "first", "others"), SEVERAL)
+def test_several_writers_between_two_calls_of_the_first(point: str, first: str, others: str) -> None:
+    broken = [f"{meeting}: {said}" for meeting in meetings(point, first, [others]) if (said := played(meeting))]
     assert not broken, "\n".join(broken)
 
 
@@ -67,10 +82,29 @@ def check(scene: Scene) -> None:
         raise Broken(f"never ended: {ended}")
     if any(row["state"]["S"] != CallState.DONE for row in scene.rows()):
         raise Broken("a call never reached a final state")
-    if any("attemptId" in gate for gate in scene.world.database.tables["test-PhoneNumbersTable"].items.values()):
+    if any("attemptId" in gate for gate in scene.world.database.tables[settings().phone_numbers_table].items.values()):
         raise Broken("an attempt stayed on a phone")
     _check_nobody_is_called_who_must_not_be(scene)
     _check_report(scene)
+    _check_totals(scene)
+    if any("phone" not in row for row in scene.world.database.tables[settings().contacts_table].items.values()):
+        raise Broken("a contact that was deleted came back")
+    gate = scene.world.database.tables[settings().phone_numbers_table].items.get((ORGANIZATION, PHONE), {})
+    if scene.done("bar_contact") and "move_contact" not in scene.answers and gate.get("status") != {"S": "DO_NOT_CALL"}:
+        raise Broken("a phone is not barred any more")
+
+
+def _check_totals(scene: Scene) -> None:
+    """The organization's totals are what a recount gives."""
+    for kind, table, statuses in (
+        (Kind.CONTACTS, settings().contacts_table, ContactStatus),
+        (Kind.CAMPAIGNS, settings().campaigns_table, CampaignStatus),
+    ):
+        rows = scene.world.database.tables[table].items.values()
+        found = Counter(row["status"]["S"] for row in rows if row["organizationId"]["S"] == ORGANIZATION)
+        for status in statuses:
+            if found[status] != total(kind, ORGANIZATION, status):
+                raise Broken(f"{total(kind, ORGANIZATION, status)} {kind} are counted {status}, {found[status]} are")
 
 
 def _check_nobody_is_called_who_must_not_be(scene: Scene) -> None:

@@ -1,4 +1,4 @@
-"""Two who write at once: a campaign of one person at some point of the call, and everybody who may change it there.
+"""Two who write at once: a campaign of one person at some point of the call, and all who may change something there.
 
 The first runs until just before one of its calls to AWS; then the second runs from beginning to end; then the first
 goes on. Whatever was sent meanwhile is delivered afterwards, and the campaign is called to its end.
@@ -16,7 +16,7 @@ from chalicelib import clock, ids
 from chalicelib.agents.contract import Accepted, CallOrder, Declined
 from chalicelib.aws import sqs
 from chalicelib.calls import store as calls
-from chalicelib.calls.model import CallState, CallStatus, Result, Retry
+from chalicelib.calls.model import Call, CallState, CallStatus, Result, Retry
 from chalicelib.campaigns import control, enrolment
 from chalicelib.campaigns import store as campaigns
 from chalicelib.campaigns.messages import Redial, Wake, tell_pacer
@@ -25,16 +25,16 @@ from chalicelib.campaigns.settings import AgentChoice
 from chalicelib.contacts import store as contacts
 from chalicelib.contacts.model import ContactStatus
 from chalicelib.dialing import dialer, pacer
-from chalicelib.dialing.messages import Released
+from chalicelib.dialing.messages import Ended, Released
 from chalicelib.errors import Failure
 from chalicelib.settings import settings
 from tests.simulation.agent import PhoneLine
 from tests.simulation.dynamodb import Item
-from tests.simulation.faults import CALM
+from tests.simulation.faults import STALE_SECONDS, Faults
 from tests.simulation.invariants import Broken
 from tests.simulation.world import ORGANIZATION, Process, World
 
-PHONE, OTHER_PHONE, NEW_PHONE = (f"+99890123450{n}" for n in range(3))
+PHONE, NEW_PHONE, *OTHERS = (f"+99890123450{n}" for n in range(5))
 TIMEOUT_SECONDS = 120
 HANDLERS = ("pacer", "dialer", "webhook", "redial")
 """Writers whose message comes again when they fail; the others are people, who are to get an answer."""
@@ -78,11 +78,16 @@ class Line(PhoneLine):
 
 
 class Scene:
-    """A person's call at a point: `waiting`, `queued`, `calling`, or `presumed` to have failed, while nobody moves."""
+    """A person's call at a point, while nobody moves and reads that are not consistent show rows of a while ago.
+
+    It is `waiting`, also in a campaign that was `stopped` or is `crowded` with more people than slots, `queued`,
+    `calling`, `ending` (calling, and what the agent will report is final), or `presumed` to have failed.
+    """
 
     def __init__(self, point: str) -> None:
         self.point = point
-        self.world = World(0, CALM)
+        self.world = World(0, Faults(stale=1.0))
+        self.world.database.behind = lambda: STALE_SECONDS if self.world.current else 0.0
         self.world.line = self.line = Line(self.world, self._report)
         self.world._take = self._take  # type: ignore[method-assign]
         self.world.database.watchers.append(self._written)
@@ -90,6 +95,7 @@ class Scene:
         self.held: list[tuple[str, dict[str, Any]]] = []
         self.answers: dict[str, list[Answered]] = {}
         self.completed = False
+        """Whether the campaign ever was."""
 
     def _take(self, queue: str, entry: dict[str, Any]) -> None:
         """Messages wait until both writers are done."""
@@ -101,41 +107,53 @@ class Scene:
     def _written(self, table: str, old: Item | None, new: Item | None) -> None:
         if table == settings().campaigns_table and new:
             self.completed |= new.get("status", {}).get("S") == CampaignStatus.COMPLETED
-        if table == settings().calls_table and old and new and old["state"]["S"] == CallState.DONE:
-            status = old["callStatus"]["S"]
-            if new["state"]["S"] == CallState.WAITING and status not in REDIALED:
-                raise Broken(f"a redial took a call that is {status}")
+            self._check_cap(old or {}, new)
+        if table == settings().calls_table and old and new:
+            self._check_call(calls.of_image(old), calls.of_image(new))
+
+    def _check_cap(self, old: Item, new: Item) -> None:
+        before, after = (int(each.get("inFlight", {"N": "0"})["N"]) for each in (old, new))
+        if before < after > int(new["maxConcurrentCalls"]["N"]):
+            raise Broken(f"{after} calls are claimed where {new['maxConcurrentCalls']} may be")
+
+    def _check_call(self, old: Call, new: Call) -> None:
+        if old.state is CallState.DONE and new.state is CallState.WAITING and old.call_status not in REDIALED:
+            raise Broken(f"a redial took a call that is {old.call_status}")
+        if new.lease < old.lease:
+            raise Broken("what is said of an earlier claim undid a later one")
 
     def set(self) -> Scene:
         """Go to the point."""
-        self.contact_id, self.other_id = (self.world.add_contact(phone) for phone in (PHONE, OTHER_PHONE))
-        campaign = self._campaign()
+        self.contact_id, *self.others = (self.world.add_contact(phone) for phone in (PHONE, *OTHERS))
+        crowd = self.others[:2] if self.point == "crowded" else []
+        campaign = self._campaign(cap=2 if crowd else 1)
         self.campaign_id = campaign.campaign_id
         campaigns.add(campaign)
-        now = self.world.now()
-        enrolment.enrol(ORGANIZATION, self.campaign_id, [self.contact_id], at=clock.stamp(now), now=now)
-        control.start(ORGANIZATION, self.campaign_id, now=self.world.now())
-        if self.point == "waiting":
+        self._enrol([self.contact_id, *crowd])
+        self._start()
+        if self.point == "stopped":
+            self.stop()
+        if self.point in ("waiting", "crowded", "stopped"):
             return self
-        self.pacer()
+        self._pace(self._wake())
         self.order = self._sent(settings().dial_queue)[0]
         self.attempt_id = calls.find(self.campaign_id, self.contact_id).attempt_id or ""
         if self.point == "queued":
             return self
         self.dialer()
-        if self.point == "calling":
+        if self.point in ("calling", "ending"):
             return self
         self.world.seconds += TIMEOUT_SECONDS + 60
-        self.pacer()
+        self._pace(self._wake())
         return self
 
-    def _campaign(self) -> Campaign:
+    def _campaign(self, cap: int) -> Campaign:
         at = clock.stamp(self.world.now())
         return Campaign(
             organization_id=ORGANIZATION,
             campaign_id=ids.new_id(),
             name="Two writers",
-            max_concurrent_calls=1,
+            max_concurrent_calls=cap,
             retry=Retry(max_attempts=2, delay_minutes=[1], on=[CallStatus.BUSY]),
             call_timeout_seconds=TIMEOUT_SECONDS,
             agent=AgentChoice("simulated"),
@@ -150,14 +168,21 @@ class Scene:
 
     def pacer(self) -> None:
         """Books what its mailbox holds at this point, or claims who is next."""
-        events: list[Any] = [Wake(organization_id=ORGANIZATION, campaign_id=self.campaign_id)]
-        if self.world.current and self.point == "queued":
-            events = [self._released()]
-        if self.world.current and self.point in ("calling", "presumed"):
-            events = [dialer.ended(calls.attempt(self.attempt_id), self.result(), now=self.world.now())]
-        records = [{"messageId": str(n), "body": sqs.encode(event)} for n, event in enumerate(events)]
-        if pacer.handle(records, now=self.world.now):
-            raise RuntimeError("the pacer wants its messages again")
+        events: dict[str, Callable[[], Any]] = {
+            "queued": self._released,
+            **dict.fromkeys(("calling", "ending", "presumed"), self._ended),
+        }
+        self._pace(events.get(self.point, self._wake)())
+
+    def _pace(self, event: Any) -> None:
+        if pacer.handle([{"messageId": "1", "body": sqs.encode(event)}], now=self.world.now):
+            raise RuntimeError("the pacer wants its message again")
+
+    def _wake(self) -> Wake:
+        return Wake(organization_id=ORGANIZATION, campaign_id=self.campaign_id)
+
+    def _ended(self) -> Ended:
+        return dialer.ended(calls.attempt(self.attempt_id), self.result(), now=self.world.now())
 
     def _released(self) -> Released:
         call = calls.find(self.campaign_id, self.contact_id)
@@ -169,19 +194,18 @@ class Scene:
             lease=call.lease,
             state=CallState.QUEUED,
             reason="the phone is in another call",
-            delay_seconds=60,
         )
 
     def result(self) -> Result:
         """What the agent reports of the first call."""
-        late = self.point == "presumed"
-        return Result(call_status=CallStatus.PROMISE_TO_PAY if late else CallStatus.BUSY, outcome="reported")
+        final = self.point in ("ending", "presumed")
+        return Result(call_status=CallStatus.PROMISE_TO_PAY if final else CallStatus.BUSY, outcome="reported")
 
     def dialer(self) -> None:
         dialer.handle([self.order], agent=lambda _: self.line, now=self.world.now)
 
     def webhook(self) -> None:
-        tell_pacer([dialer.ended(calls.attempt(self.attempt_id), self.result(), now=self.world.now())])
+        tell_pacer([self._ended()])
 
     def withdraw(self) -> None:
         enrolment.withdraw(ORGANIZATION, self.campaign_id, self.contact_id, now=self.world.now())
@@ -196,7 +220,10 @@ class Scene:
         enrolment.redial(order, now=self.world.now, until=clock.later(60, than=self.world.now()))
 
     def enrol(self) -> None:
-        now, people = self.world.now(), [self.contact_id, self.other_id]
+        self._enrol([self.contact_id, *self.others])
+
+    def _enrol(self, people: list[str]) -> None:
+        now = self.world.now()
         enrolment.enrol(ORGANIZATION, self.campaign_id, people, at=clock.stamp(now), now=now)
 
     def bar_contact(self) -> None:
@@ -211,11 +238,36 @@ class Scene:
     def delete_contact(self) -> None:
         contacts.remove(ORGANIZATION, self.contact_id)
 
+    def lower_cap(self) -> None:
+        campaign = campaigns.find(ORGANIZATION, self.campaign_id, consistent=True)
+        campaigns.change(campaign, {"max_concurrent_calls": 1}, at=self.world.now())
+
     def stop(self) -> None:
         control.stop(ORGANIZATION, self.campaign_id, now=self.world.now())
 
     def delete_campaign(self) -> None:
         campaigns.remove(campaigns.find(ORGANIZATION, self.campaign_id), at=self.world.now())
+
+    # several at once
+
+    def redial_and_dial(self) -> None:
+        self.redial()
+        self._start()
+        self._pace(self._wake())
+        self.order = self._sent(settings().dial_queue)[-1]
+        self.dialer()
+
+    def start_claim_and_stop(self) -> None:
+        self._start()
+        self._pace(self._wake())
+        self.stop()
+
+    def book_and_delete_contact(self) -> None:
+        self.pacer()
+        self.delete_contact()
+
+    def _start(self) -> None:
+        control.start(ORGANIZATION, self.campaign_id, now=self.world.now())
 
     # the play
 
@@ -231,7 +283,7 @@ class Scene:
                     world.give_way(f"second {second}", partial(self._write, second))
 
         world.before_call = before_call
-        world.at(1, lambda: world.start(f"first {first}", partial(self._write, first)))
+        world.at(2 * STALE_SECONDS, lambda: world.start(f"first {first}", partial(self._write, first)))
         world.run(60)
         return len(made)
 
@@ -271,9 +323,9 @@ class Scene:
 
     def _start_again(self) -> None:
         """A person presses start where somebody stopped, or where a campaign that had ended has work again."""
-        if self.done("stop") or self.completed:
+        if self.point == "stopped" or self.done("stop") or self.completed:
             try:
-                control.start(ORGANIZATION, self.campaign_id, now=self.world.now())
+                self._start()
             except Failure:
                 return
 
@@ -314,15 +366,26 @@ WRITERS: dict[str, Callable[[Scene], None]] = {
         Scene.bar_contact,
         Scene.move_contact,
         Scene.delete_contact,
+        Scene.lower_cap,
         Scene.stop,
         Scene.delete_campaign,
     )
 }
 
 CAN_WRITE = {
-    "waiting": WRITERS.keys() - {"dialer", "webhook", "redial"},
+    "waiting": WRITERS.keys() - {"dialer", "webhook", "redial", "lower_cap"},
+    "stopped": {"pacer", "withdraw", "enrol", "delete_contact", "delete_campaign"},
+    "crowded": {"pacer", "withdraw", "enrol", "bar_contact", "delete_contact", "lower_cap", "stop"},
     "queued": WRITERS.keys() - {"webhook", "redial"},
-    "calling": WRITERS.keys() - {"redial"},
-    "presumed": WRITERS.keys() - {"dialer", "stop"},
+    "calling": WRITERS.keys() - {"redial", "lower_cap"},
+    "ending": WRITERS.keys() - {"redial", "dialer", "lower_cap"},
+    "presumed": WRITERS.keys() - {"dialer", "stop", "lower_cap"},
 }
 """Point → who has something to do there."""
+
+SEVERAL = (
+    ("presumed", "redial", "redial_and_dial"),
+    ("stopped", "delete_campaign", "start_claim_and_stop"),
+    ("ending", "pacer", "book_and_delete_contact"),
+)
+"""What it takes more than one second writer to break: a point, a first writer, and the others together."""

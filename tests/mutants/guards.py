@@ -1,0 +1,181 @@
+"""The guards of a module, each of which can be taken out: read from its syntax, so that no list can be outdated.
+
+A guard is a conjunct of a PynamoDB condition, a consistent read, a test (of `if`, `while`, a comprehension), an operand
+of such a test, or a comparison whose outcome is returned or kept. Pure.
+"""
+
+from __future__ import annotations
+
+import ast
+from collections import Counter
+from collections.abc import Iterator
+from typing import TypeGuard
+
+from msgspec import Struct
+
+CONDITIONS = {"exists", "does_not_exist", "is_in", "between", "startswith", "contains"}
+"""Methods of an attribute that make a condition."""
+
+
+class Mutant(Struct, frozen=True):
+    """A module without one of its guards. `name` says which and outlives changes elsewhere in the module."""
+
+    name: str
+    line: int
+    module: ast.Module
+
+
+class Change(Struct, frozen=True):
+    """What stands in place of a piece of syntax."""
+
+    node: ast.AST
+    instead: ast.AST
+    what: str
+
+
+def mutants(source: str) -> list[Mutant]:
+    """Every mutant of a module, in the order of its lines."""
+    number = len(list(_changes(_Reading(ast.parse(source)))))
+    seen: Counter[str] = Counter()
+    made = []
+    for n in range(number):
+        reading = _Reading(ast.parse(source))
+        change = list(_changes(reading))[n]
+        name = f"{reading.place(change.node)}: {change.what}"
+        seen[name] += 1
+        again = f" ({seen[name]})" if seen[name] > 1 else ""
+        _Replacing(change).visit(reading.module)
+        made.append(Mutant(name + again, getattr(change.node, "lineno", 0), ast.fix_missing_locations(reading.module)))
+    return sorted(made, key=lambda mutant: mutant.line)
+
+
+class _Replacing(ast.NodeTransformer):
+    def __init__(self, change: Change) -> None:
+        self.change = change
+
+    def visit(self, node: ast.AST) -> ast.AST:
+        return self.change.instead if node is self.change.node else self.generic_visit(node)
+
+
+class _Reading:
+    """A module's syntax with the way up, and the names that stand for an attribute of a row."""
+
+    def __init__(self, module: ast.Module) -> None:
+        self.module = module
+        self.parents = {child: node for node in ast.walk(module) for child in ast.iter_child_nodes(node)}
+        self.attributes: set[str] = set()
+        self.attributes = {
+            target.id
+            for node in ast.walk(module)
+            if isinstance(node, ast.Assign) and self.is_attribute(node.value)
+            for target in node.targets
+            if isinstance(target, ast.Name)
+        }
+
+    def place(self, node: ast.AST) -> str:
+        """The function, or class and function, something stands in."""
+        names = [each.name for each in self.above(node) if isinstance(each, ast.FunctionDef | ast.ClassDef)]
+        return ".".join(reversed(names)) or "module"
+
+    def above(self, node: ast.AST) -> Iterator[ast.AST]:
+        while node in self.parents:
+            node = self.parents[node]
+            yield node
+
+    def is_attribute(self, node: ast.AST) -> bool:
+        """Whether it is an attribute of a row, as conditions are made of."""
+        if isinstance(node, ast.Name):
+            return node.id in self.attributes
+        return isinstance(node, ast.Attribute) and isinstance(node.value, ast.Name) and node.value.id.endswith("Row")
+
+    def is_condition(self, node: ast.AST) -> TypeGuard[ast.expr]:
+        """Whether it is a condition for DynamoDB."""
+        match node:
+            case ast.Compare(left=left):
+                return self.is_attribute(left)
+            case ast.Call(func=ast.Attribute(value=of, attr=name)):
+                return name in CONDITIONS and self.is_attribute(of)
+            case ast.BinOp(left=left, op=ast.BitAnd() | ast.BitOr(), right=right):
+                return self.is_condition(left) or self.is_condition(right)
+        return False
+
+
+def _changes(reading: _Reading) -> Iterator[Change]:
+    for node in ast.walk(reading.module):
+        if reading.is_condition(node):
+            yield from _condition(node, reading)
+        elif isinstance(node, ast.keyword) and node.arg in ("consistent", "consistent_read") and _is_true(node.value):
+            yield Change(node.value, ast.Constant(False), f"the read is not {node.arg}")
+        elif isinstance(node, ast.If | ast.IfExp | ast.While) and not _is_true(node.test):
+            yield from _test(node.test, reading)
+        elif isinstance(node, ast.comprehension):
+            for test in node.ifs:
+                yield from _test(test, reading)
+        elif isinstance(node, ast.Return | ast.Assign | ast.keyword) and _is_boolean(node.value):
+            yield from _test(node.value, reading)
+
+
+def _condition(node: ast.expr, reading: _Reading) -> Iterator[Change]:
+    """A conjunct that always holds; an alternative that is left out; a range that is not asked for."""
+    parent = reading.parents[node]
+    if isinstance(node, ast.BinOp) and isinstance(node.op, ast.BitAnd):
+        return
+    if isinstance(node, ast.BinOp):
+        for out, left in ((node.left, node.right), (node.right, node.left)):
+            yield Change(node, left, f"no alternative {ast.unparse(out)}")
+    if isinstance(parent, ast.BinOp) and isinstance(parent.op, ast.BitOr):
+        return
+    if _may_be_none(node, parent):
+        yield Change(node, ast.Constant(None), f"without {ast.unparse(node)}")
+    else:
+        always = ast.BinOp(node, ast.BitOr(), ast.UnaryOp(ast.Invert(), node))
+        yield Change(node, always, f"without {ast.unparse(node)}")
+
+
+def _may_be_none(node: ast.expr, parent: ast.AST) -> bool:
+    """Whether a condition is a query's range, or is there only in one of two cases."""
+    match parent:
+        case ast.Call(func=ast.Attribute(attr="query")):
+            return True
+        case ast.IfExp(body=body, orelse=other):
+            return any(isinstance(each, ast.Constant) for each in (body, other) if each is not node)
+    return False
+
+
+def _test(node: ast.expr, reading: _Reading) -> Iterator[Change]:
+    """A test that always comes out one way, and one without one of its operands."""
+    text = ast.unparse(node)
+    if reading.is_condition(node):
+        return
+    if isinstance(node, ast.BoolOp):
+        neutral = isinstance(node.op, ast.And)
+        for operand in node.values:
+            yield Change(operand, ast.Constant(neutral), f"{text} without {ast.unparse(operand)}")
+        yield Change(node, ast.Constant(not neutral), f"{text} is {not neutral}")
+        return
+    for outcome in (True, False):
+        yield Change(node, ast.Constant(outcome), f"{text} is {outcome}")
+    if isinstance(node, ast.Compare) and isinstance(node.left, ast.Tuple):
+        yield from _pairs(node, text)
+
+
+def _pairs(node: ast.Compare, text: str) -> Iterator[Change]:
+    """A comparison of tuples without one of their members."""
+    [right] = node.comparators
+    if not isinstance(node.left, ast.Tuple) or not isinstance(right, ast.Tuple):
+        return
+    for n, member in enumerate(node.left.elts):
+        left, rest = ([each for m, each in enumerate(side.elts) if m != n] for side in (node.left, right))
+        fewer = ast.Compare(ast.Tuple(left, ast.Load()), node.ops, [ast.Tuple(rest, ast.Load())])
+        yield Change(node, fewer, f"{text} without {ast.unparse(member)}")
+
+
+def _is_true(node: ast.AST) -> bool:
+    return isinstance(node, ast.Constant) and node.value is True
+
+
+def _is_boolean(node: ast.AST | None) -> TypeGuard[ast.expr]:
+    """Whether an expression is a test by its looks, and no value with a default."""
+    if isinstance(node, ast.BoolOp):
+        return _is_boolean(node.values[-1])
+    return isinstance(node, ast.Compare) or (isinstance(node, ast.UnaryOp) and isinstance(node.op, ast.Not))
