@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import time
 from typing import Any
 
@@ -13,7 +14,7 @@ from chalicelib.calls.model import CallStatus, Result
 from chalicelib.campaigns import enrolment
 from chalicelib.settings import settings
 from tests.service.agents import ScriptedAgent
-from tests.service.cloud import Cloud, sqs_event
+from tests.service.cloud import Cloud, in_an, sqs_event
 
 NOWHERE = "0192e4a0-0000-7000-8000-000000000000"
 
@@ -131,6 +132,16 @@ def test_contact_added_to_a_running_campaign_is_called(cloud: Cloud) -> None:
     enrol(cloud, campaign_id, {"contactIds": ids[1:]})
     cloud.settle()
     assert cloud.campaign(campaign_id)["successfulCalls"] == 2
+
+
+def test_contact_added_to_a_running_campaign_is_called_even_when_its_message_is_lost(cloud: Cloud) -> None:
+    first, second = cloud.contacts(2)
+    campaign_id = cloud.a_running_campaign([first], maxConcurrentCalls=2)
+    cloud.take(settings().dial_queue)
+    enrol(cloud, campaign_id, {"contactIds": [second]})
+    cloud.take(settings().campaign_events_queue)
+    cloud.tick(in_an(minutes=1))
+    assert [json.loads(order)["contactId"] for order in cloud.take(settings().dial_queue)] == [second]
 
 
 def test_enrolment_after_the_campaign_was_deleted_does_nothing(cloud: Cloud) -> None:
