@@ -1,7 +1,7 @@
 """Reports of agents, read leniently: of a conversation that took place nothing is lost that can be read. Pure.
 
 A report is a JSON object with `success` or `status` (which wins), `outcome`, `summary`, `duration` in seconds,
-`recordingUrl` and `callbackAt`; by webhook with `callId`. Unknown members are ignored.
+`recordingUrl`, `callbackAt` and `doNotCall`; by webhook with `callId`. Unknown members are ignored.
 """
 
 from __future__ import annotations
@@ -25,10 +25,13 @@ FIRST_MILLISECONDS = 10**11
 """From here on a moment in numbers is counted in milliseconds: as seconds it would be in the year 5138."""
 
 TRUTHS = {True: True, False: False, "true": True, "false": False, "1": True, "0": False}
-"""Ways to say `success`; 1 and 0 are equal to True and False."""
+"""Ways to say yes and no; 1 and 0 are equal to True and False."""
 
 NOBODY = {"VOICEMAIL", "VOICE_MAIL", "ANSWERING_MACHINE", "MACHINE", "NOANSWER", "UNANSWERED"}
 """Words for nobody answering that are no status of ours; they stay in the outcome where there is none."""
+
+UNWANTED = {"DO_NOT_CALL", "DNC"}
+"""Words in place of a status for a contact who asks never to be called again: REFUSED, and more than that."""
 
 _SURROGATE = re.compile("[\ud800-\udfff]")
 _LINK = re.compile(r"https?://\S+", re.IGNORECASE)
@@ -55,7 +58,12 @@ class Report(Struct, frozen=True):
 
 def read(body: bytes) -> Report:
     """The report in an answer or a webhook. Raises InvalidBody for what is no JSON object."""
-    reading = _Reading(_members(body))
+    return of(members(body))
+
+
+def of(members: dict[str, Any]) -> Report:
+    """The report that an object's members are."""
+    reading = _Reading(members)
     status, word = reading.status()
     outcome = reading.text("outcome") or word
     call_id = reading.name("callId")
@@ -68,18 +76,20 @@ def read(body: bytes) -> Report:
         duration=reading.duration(),
         recording_url=reading.link("recordingUrl"),
         callback_at=reading.moment("callbackAt"),
+        do_not_call=reading.do_not_call(),
     )
     return Report(call_id, result.cut(), outcome, tuple(reading.lost))
 
 
-def _members(body: bytes) -> dict[str, Any]:
+def members(body: bytes) -> dict[str, Any]:
+    """The members of a JSON object. Raises InvalidBody."""
     try:
-        members = json.loads(body.decode("utf-8-sig", "replace"))
+        given = json.loads(body.decode("utf-8-sig", "replace"))
     except (ValueError, RecursionError):
         raise InvalidBody(FieldError("", "the body is not valid JSON")) from None
-    if not isinstance(members, dict):
+    if not isinstance(given, dict):
         raise InvalidBody(FieldError("", "expected an object"))
-    return members
+    return given
 
 
 class _Reading:
@@ -91,26 +101,40 @@ class _Reading:
 
     def status(self) -> tuple[CallStatus | None, str | None]:
         """How the call ended, and the agent's word for it where it is not ours."""
-        success, given = self._success(), self._members.get("status")
-        if given is None:
+        success, word = self._success(), self._word()
+        if word is None:
             return success, None
-        word = re.sub(r"[^A-Z]+", "_", str(given).strip().upper())
         if word in OUTCOMES:
             return CallStatus(word), None
+        if word in UNWANTED:
+            return CallStatus.REFUSED, None
         if word in NOBODY:
-            return CallStatus.NO_ANSWER, str(given)[:100]
+            return CallStatus.NO_ANSWER, str(self._members["status"])[:100]
         self.lost.append("status")
         return success, None
 
+    def do_not_call(self) -> bool:
+        """Whether the contact asks never to be called again."""
+        return self._truth("doNotCall") is True or self._word() in UNWANTED
+
+    def _word(self) -> str | None:
+        given = self._members.get("status")
+        return None if given is None else re.sub(r"[^A-Z]+", "_", str(given).strip().upper())
+
     def _success(self) -> CallStatus | None:
-        given = self._members.get("success")
+        known = self._truth("success")
+        if known is None:
+            return CallStatus.REFUSED if self._truth("doNotCall") else None
+        return CallStatus.SUCCESS if known else CallStatus.FAILED
+
+    def _truth(self, name: str) -> bool | None:
+        given = self._members.get(name)
         if given is None:
             return None
         known = TRUTHS.get(given.strip().lower() if isinstance(given, str) else given) if _is_plain(given) else None
-        if known is None:
-            self.lost.append("success")
-            return None
-        return CallStatus.SUCCESS if known else CallStatus.FAILED
+        if known is None and name not in self.lost:
+            self.lost.append(name)
+        return known
 
     def name(self, name: str) -> str | None:
         """A text that names something, or nothing."""

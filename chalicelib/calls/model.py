@@ -57,7 +57,10 @@ OUTCOME_LIMIT, SUMMARY_LIMIT, URL_LIMIT, MOMENT_LIMIT = 1_000, 4_000, 2_000, 40
 
 
 class Result(Struct, frozen=True, kw_only=True, rename="camel"):
-    """How an attempt ended. `duration` in seconds; `callback_at` a moment the contact asked to be called at."""
+    """How an attempt ended. `duration` in seconds; `callback_at` a moment the contact asked to be called at.
+
+    `do_not_call`: the contact asked never to be called again.
+    """
 
     call_status: CallStatus
     outcome: str | None = None
@@ -65,6 +68,7 @@ class Result(Struct, frozen=True, kw_only=True, rename="camel"):
     duration: int | None = None
     recording_url: str | None = None
     callback_at: str | None = None
+    do_not_call: bool = False
 
     def cut(self) -> Result:
         """This result within the limits of what travels and is stored."""
@@ -104,6 +108,7 @@ class Attempt(Struct, frozen=True, kw_only=True, rename="camel", omit_defaults=T
     summary: str | None = None
     duration: int | None = None
     recording_url: str | None = None
+    do_not_call: bool = False
     presumed: bool = False
     """True when nobody reported this end: the lease ran out. A late result corrects it."""
 

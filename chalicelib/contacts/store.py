@@ -338,6 +338,15 @@ def note_call(organization_id: str, contact_id: str, attempt_id: str, *, outcome
         return
 
 
+def bar(organization_id: str, contact_id: str, *, at: str) -> None:
+    """Make a contact DO_NOT_CALL, as it asked to be; one that is already, or is gone, stays as it is."""
+    try:
+        if find(organization_id, contact_id).status is not ContactStatus.DO_NOT_CALL:
+            change(organization_id, contact_id, {"status": ContactStatus.DO_NOT_CALL}, at=at)
+    except NotFound:
+        return
+
+
 def occupy(transaction: Transaction, contact: Contact, attempt_id: str, *, tag: object) -> None:
     """Put an attempt on the contact's phone, if that is its own, may be called, and is free or this attempt's."""
     free = PhoneRow.attempt_id.does_not_exist() | (PhoneRow.attempt_id == attempt_id)

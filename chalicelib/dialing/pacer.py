@@ -258,8 +258,14 @@ def _decide(campaign: Campaign, events: Sequence[Event], *, sweep: bool, now: da
 
 
 def _tell_contact(booking: Booking) -> None:
-    """The contact shows the attempt that ended last; before the booking, since it can be repeated."""
+    """The contact shows the attempt that ended last, and is barred when it asks; before the booking: it can be repeated.
+
+    Each attempt bars once: a report that comes again later does not undo what a person has decided since.
+    """
+    barred = {attempt.attempt_id for attempt in booking.old.attempts if attempt.do_not_call}
     for attempt in booking.new.attempts:
+        if attempt.do_not_call and attempt.attempt_id not in barred:
+            contacts.bar(booking.new.organization_id, booking.new.contact_id, at=booking.new.updated_at)
         if attempt not in booking.old.attempts and not _only_shortened(attempt, booking.old):
             contacts.note_call(
                 booking.new.organization_id,

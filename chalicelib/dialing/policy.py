@@ -77,7 +77,7 @@ def next_due(result: Result, call: Call, retry: Retry, *, now: datetime) -> date
     A callback the contact asked for, at most 14 days ahead, is dialed once; other outcomes as often and as
     late as the retry policy says. Together never more than its attempts and one callback.
     """
-    if call.leaving:
+    if call.leaving or result.do_not_call:
         return None
     if result.call_status is CallStatus.CALLBACK_REQUESTED:
         return _callback(result, call, now)
@@ -134,7 +134,7 @@ def _reported(presumed: Attempt, result: Result) -> Attempt:
 
 
 def _completed(known: Attempt, result: Result) -> Attempt:
-    """An attempt with what a second report adds to it: a recording ready later, a fuller summary; never its status."""
+    """An attempt with what a second report adds: a recording, a fuller summary, "never again"; never its status."""
     fuller = len(result.summary or "") > len(known.summary or "")
     return replace(
         known,
@@ -142,6 +142,7 @@ def _completed(known: Attempt, result: Result) -> Attempt:
         summary=result.summary if fuller else known.summary,
         duration=result.duration if known.duration is None else known.duration,
         recording_url=known.recording_url or result.recording_url,
+        do_not_call=known.do_not_call or result.do_not_call,
     )
 
 
@@ -212,5 +213,6 @@ def _attempt_of(
         summary=result.summary,
         duration=result.duration,
         recording_url=result.recording_url,
+        do_not_call=result.do_not_call,
         presumed=presumed,
     )
