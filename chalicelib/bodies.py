@@ -103,9 +103,12 @@ def decode(body: bytes, kind: type[T]) -> T:
 
 
 def _field_error(message: str, kind: Any) -> FieldError:
-    """What msgspec says as `… - at `$.a.b`` and names a missing or unknown field in backticks, in people's words."""
+    """What msgspec says as `… - at `$.a.b`` and names a missing or unknown field in backticks, in people's words.
+
+    Of a name that is not acceptable it says `at `key` in `$.a.b``.
+    """
     text, _, where = message.partition(" - at ")
-    path = where.strip("`").removeprefix("$").removeprefix(".")
+    path = where.removeprefix("`key` in ").strip("`").removeprefix("$").removeprefix(".")
     if named := re.search(r"(?:unknown|required) field `([^`]+)`", text):
         path = f"{path}.{named[1]}" if path else named[1]
         return FieldError(path, "unknown field" if "unknown" in text else "required")
@@ -122,6 +125,8 @@ def _wanted(at: inspect.Type, steps: list[str]) -> Iterator[str]:
         case inspect.UnionType(types=types), _:
             for each in types:
                 yield from _wanted(each, steps)
+        case inspect.DictType(key_type=key), []:
+            yield from _wanted(key, [])
         case inspect.ListType(item_type=item), [_, *rest]:
             yield from _wanted(item, rest)
         case inspect.StructType(fields=members), [name, *rest]:

@@ -46,6 +46,7 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
     agent_provider: str = "simulated"
     agent_url: str = ""
     agent_token_parameter: str = ""
+    agent_accounts_path: str = ""
     agent_timeout_seconds: Annotated[float, Meta(gt=0, le=LONGEST_WAIT)] = 60
     webhook_secret_parameter: str = ""
     simulated_call_seconds: Annotated[float, Meta(ge=0, le=LONGEST_WAIT)] = 1

@@ -26,8 +26,9 @@ STANDS = ("CREATE_COMPLETE", "UPDATE_COMPLETE", "UPDATE_COMPLETE_CLEANUP_IN_PROG
 
 FROM_ENVIRONMENT = [
     *("CorsOrigins", "JwtAlgorithm", "JwtSecretParameter", "JwtJwksUrl", "JwtRequireExp", "AgentProvider", "AgentUrl"),
-    *("AgentTokenParameter", "WebhookSecretParameter", "AgentTimeoutSeconds", "SimulatedCallSeconds"),
-    *("DefaultCallingHours", "FallbackTimezone", "PhoneRegion", "DialerMaxConcurrency", "PublicUrl", "AlarmTopic"),
+    *("AgentTokenParameter", "AgentAccountsPath", "WebhookSecretParameter", "AgentTimeoutSeconds"),
+    *("SimulatedCallSeconds", "DefaultCallingHours", "FallbackTimezone", "PhoneRegion", "DialerMaxConcurrency"),
+    *("PublicUrl", "AlarmTopic"),
 ]
 """Parameters an operator may set."""
 
@@ -177,9 +178,19 @@ def secret_names(stage: str) -> dict[str, str]:
     }
 
 
+def accounts_path(stage: str) -> str:
+    """Where in SSM a stage's accounts with vendors of agents are: people put them there."""
+    return f"/autocall/{stage}/agents"
+
+
 def _in_the_cloud(session: Any, stage: str) -> Deployment:
     account = session.client("sts").get_caller_identity()["Account"]
-    parameters = {"Stage": stage, **secret_names(stage), **from_environment(os.environ)}
+    parameters = {
+        "Stage": stage,
+        **secret_names(stage),
+        "AgentAccountsPath": accounts_path(stage),
+        **from_environment(os.environ),
+    }
     return Deployment(f"autocall-{stage}", parameters, f"autocall-artifacts-{account}-{session.region_name}")
 
 

@@ -2,7 +2,8 @@
 
 MiniStack, an AWS emulator, carries the very template that `make deploy` deploys; the front serves it on one port.
 `PORT` (3000), `STACK_PORT` (4566), `LOCAL_DIR` (.local), `FRESH=1` (empty state). Settings of the deployment are its
-template's parameters, in capitals: `AGENT_PROVIDER`, `AGENT_URL`, `SIMULATED_CALL_SECONDS`, …; and `AGENT_TOKEN`.
+template's parameters, in capitals: `AGENT_PROVIDER`, `AGENT_URL`, `SIMULATED_CALL_SECONDS`, …; and the secrets
+`AGENT_TOKEN`, `RETELL_ACCOUNT`, `VAPI_ACCOUNT` and `ELEVENLABS_ACCOUNT`.
 """
 
 import asyncio
@@ -113,6 +114,7 @@ def parameters(at: Laptop, environ: Mapping[str, str]) -> dict[str, str]:
         "SocketEndpoint": f"{at.endpoint}/_aws/execute-api",
         "PublicUrl": at.origin,
         "DialerMaxConcurrency": "5",
+        "AgentAccountsPath": deploy.accounts_path("laptop"),
     }
     return own | deploy.secret_names("laptop") | deploy.from_environment(environ)
 
@@ -125,6 +127,10 @@ def _put_secrets(ssm: Any, at: Laptop) -> None:
     }
     for name, value in values.items():
         ssm.put_parameter(Name=f"/autocall/laptop/{name}", Value=value, Type="SecureString", Overwrite=True)
+    for provider in ("retell", "vapi", "elevenlabs"):
+        if account := os.environ.get(f"{provider.upper()}_ACCOUNT"):
+            name = f"{deploy.accounts_path('laptop')}/{provider}"
+            ssm.put_parameter(Name=name, Value=account, Type="SecureString", Overwrite=True)
 
 
 def _digest(built: package.Package, given: Mapping[str, str]) -> str:

@@ -1,9 +1,19 @@
-"""Voice-agent providers, by name."""
+"""Voice-agent providers, by name. A provider is a module of its own and one line here."""
+
+from importlib import import_module
+from typing import Any
 
 from chalicelib.agents.contract import Agent, Reporter
 from chalicelib.errors import FieldError, InvalidBody, NotFound
 
-PROVIDERS = ("simulated", "http")
+PROVIDERS = {
+    "simulated": "SimulatedAgent",
+    "http": "HttpAgent",
+    "retell": "RetellAgent",
+    "vapi": "VapiAgent",
+    "elevenlabs": "ElevenLabsAgent",
+}
+"""The modules of this room that are providers, each with its class; a module is loaded when its provider is used."""
 
 
 def check(provider: str) -> None:
@@ -14,13 +24,8 @@ def check(provider: str) -> None:
 
 def agent(provider: str) -> Agent:
     """The agent of a provider's name."""
-    if provider == "http":
-        from chalicelib.agents.http import HttpAgent
-
-        return HttpAgent()
-    from chalicelib.agents.simulated import SimulatedAgent
-
-    return SimulatedAgent()
+    made: Agent = _made(provider)
+    return made
 
 
 def waits_seconds(provider: str) -> float | None:
@@ -30,8 +35,11 @@ def waits_seconds(provider: str) -> float | None:
 
 def reporter(provider: str) -> Reporter:
     """Who reads the webhooks of a provider. Raises NotFound for one that sends none."""
-    if provider != "http":
+    made = _made(provider) if provider in PROVIDERS else None
+    if not isinstance(made, Reporter):
         raise NotFound
-    from chalicelib.agents.http import HttpAgent
+    return made
 
-    return HttpAgent()
+
+def _made(provider: str) -> Any:
+    return getattr(import_module(f"chalicelib.agents.{provider}"), PROVIDERS[provider])()

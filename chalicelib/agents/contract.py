@@ -1,11 +1,15 @@
-"""What a voice agent is asked and what it may answer. Providers implement `Agent`; the dialer knows no other."""
+"""What a voice agent is asked and what it may answer. Providers implement `Agent`; the dialer knows no other.
+
+`docs/agents.md` shows a whole provider.
+"""
 
 from __future__ import annotations
 
 from collections.abc import Mapping
 from datetime import datetime
-from typing import Any, Protocol
+from typing import Any, Protocol, runtime_checkable
 
+import msgspec
 from msgspec import Struct
 
 from chalicelib.agents.health import Verdict
@@ -14,21 +18,39 @@ from chalicelib.errors import Failure
 
 
 class CallOrder(Struct, frozen=True, kw_only=True, rename="camel"):
-    """A call to be placed: the body of the `http` provider's request. `call_id` is the attempt's id."""
+    """A call to be placed: the body of the `http` provider's request. `call_id` is the attempt's id.
+
+    `agent_id` and `variables` are the campaign's own for its agent. `call_timeout_seconds` is by when the result must
+    be there.
+    """
 
     phone_number: str
     first_name: str
     last_name: str
+    notes: str | None = None
+    timezone: str | None = None
     custom_data: dict[str, Any]
     call_id: str
+    organization_id: str
     campaign_id: str
-    contact_id: str
+    campaign_name: str
     campaign_type: str
+    contact_id: str
+    agent_id: str | None = None
+    variables: Mapping[str, str] = msgspec.field(default_factory=dict)
+    call_timeout_seconds: int
     callback_url: str
+
+    @property
+    def longest_talk_seconds(self) -> int:
+        """How long the conversation may be, so that ringing, analysis and report fit into the time-out as well."""
+        return max(self.call_timeout_seconds - 120, self.call_timeout_seconds // 2)
 
 
 class Accepted(Struct, frozen=True):
-    """The agent places the call and reports its result later."""
+    """The agent places the call and reports its result later. `conversation_id` is its own id of the call."""
+
+    conversation_id: str | None = None
 
 
 class Declined(Struct, frozen=True):
@@ -39,11 +61,15 @@ class Declined(Struct, frozen=True):
 
 
 class NotPlaced(Failure):
-    """The agent surely began no call: it may be asked again, when it is no longer full, away or refusing us."""
+    """The agent surely began no call: it may be asked again, when it is no longer full, away or refusing us.
 
-    def __init__(self, message: str, verdict: Verdict = Verdict.AWAY) -> None:
+    `again_seconds` is when, if it says so.
+    """
+
+    def __init__(self, message: str, verdict: Verdict = Verdict.AWAY, again_seconds: int = 0) -> None:
         super().__init__(message)
         self.verdict = verdict
+        self.again_seconds = again_seconds
 
 
 class OutcomeUnknown(Failure):
@@ -54,11 +80,23 @@ class OutcomeUnknown(Failure):
         self.said = said
 
 
-class Webhook(Struct, frozen=True):
-    """What a webhook tells: the result of a call, by the attempt's id."""
+class Ending(Struct, frozen=True):
+    """How a call ended.
 
-    call_id: str
+    `never_dialed`, where the agent had accepted the call and dialed nobody after all, is what that says of the agent:
+    no attempt is spent then, and the result's outcome says why.
+    """
+
     result: Result
+    never_dialed: Verdict | None = None
+
+
+class Webhook(Struct, frozen=True, kw_only=True):
+    """What a webhook tells of a call, known by the attempt's id or, where that is not in it, by the provider's own."""
+
+    call_id: str | None = None
+    conversation_id: str | None = None
+    ending: Ending
 
 
 class Agent(Protocol):
@@ -72,8 +110,15 @@ class Agent(Protocol):
         """How long an answer takes at most when it always is the result; None when results may come later."""
 
 
+@runtime_checkable
 class Reporter(Protocol):
-    """A provider that reports results by webhook."""
+    """A provider that reports results by webhook. Header names are in small letters."""
 
-    def read(self, headers: Mapping[str, str], body: bytes, *, now: datetime) -> Webhook:
-        """What a webhook tells. Raises Unauthorized when it is not the provider's, InvalidBody."""
+    takes_only_200: bool
+    """Whether it must be answered 200 whatever it tells, or it sends no more."""
+
+    def verify(self, headers: Mapping[str, str], body: bytes, *, now: datetime) -> None:
+        """Raises Unauthorized when a webhook is not the provider's."""
+
+    def read(self, body: bytes) -> Webhook | None:
+        """What a webhook tells; None for one that tells of no end. Raises InvalidBody."""

@@ -92,6 +92,11 @@ def members(body: bytes) -> dict[str, Any]:
     return given
 
 
+def clean(text: str) -> str:
+    """A text without halves of letters, which JSON can say and nothing can keep."""
+    return _SURROGATE.sub("\ufffd", text)
+
+
 class _Reading:
     """A report's members while they are read; a member of null is absent."""
 
@@ -147,7 +152,7 @@ class _Reading:
         if given is None:
             return None
         written = given if isinstance(given, str) else json.dumps(given, ensure_ascii=False)
-        return _SURROGATE.sub("\ufffd", written)
+        return clean(written)
 
     def duration(self) -> int | None:
         seconds = self._number("duration")
@@ -166,7 +171,7 @@ class _Reading:
         if not isinstance(given, str) or not _LINK.fullmatch(given.strip()):
             self.lost.append(name)
             return None
-        return _SURROGATE.sub("\ufffd", given.strip())
+        return clean(given.strip())
 
     def moment(self, name: str) -> str | None:
         """A moment as text, also one in seconds or milliseconds since 1970."""

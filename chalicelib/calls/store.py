@@ -20,6 +20,9 @@ from chalicelib.errors import Conflict, Failure, NotFound
 
 ATTEMPT_TTL = timedelta(days=90)
 
+EARLY_TTL = timedelta(days=1)
+"""How long a report waits for its attempt to be known: seconds, unless it is of a call that is not ours."""
+
 
 class AlreadyClaimed(Conflict):
     """Another delivery of the message was first, or the claim is over."""
@@ -79,6 +82,18 @@ class AttemptRow(Row, keeps=AttemptKey):
     expires_at = TTLAttribute(attr_name="expiresAt")
     news = UnicodeAttribute(null=True)
     """What is to be told of it, when no queue took the message."""
+
+
+class ConversationRow(Row):
+    """A provider's own id of a call: which attempt it is, or what was told of it before anybody knew."""
+
+    class Meta:
+        table_name = table("attempts_table")
+
+    conversation = UnicodeAttribute(hash_key=True, attr_name="attemptId")
+    of_attempt = UnicodeAttribute(null=True, attr_name="ofAttempt")
+    early = UnicodeAttribute(null=True)
+    expires_at = TTLAttribute(attr_name="expiresAt")
 
 
 class Candidate(Struct, frozen=True):
@@ -265,6 +280,26 @@ def attempt(attempt_id: str) -> AttemptKey:
     if row is None:
         raise NotFound
     return row.value(AttemptKey)
+
+
+def link(provider: str, conversation_id: str, attempt_id: str, *, now: datetime) -> str | None:
+    """Keep under which id a provider knows an attempt; what it told of it before, if it did.
+
+    Either this or `keep_early` comes second, and sees what the other has written.
+    """
+    row = ConversationRow(f"{provider}#{conversation_id}")
+    row.update([ConversationRow.of_attempt.set(attempt_id), ConversationRow.expires_at.set(now + ATTEMPT_TTL)])
+    early: str | None = row.early
+    return early
+
+
+def keep_early(provider: str, conversation_id: str, told: str, *, now: datetime) -> str | None:
+    """Keep what a provider tells of a call that it knows by its own id; the attempt, if that is known already."""
+    row = ConversationRow(f"{provider}#{conversation_id}")
+    expiry = ConversationRow.expires_at
+    row.update([ConversationRow.early.set(told), expiry.set(expiry | (now + EARLY_TTL))])
+    attempt_id: str | None = row.of_attempt
+    return attempt_id
 
 
 def keep_news(transaction: Transaction, attempt_id: str, news: str) -> None:

@@ -48,10 +48,21 @@ class CallingHours(Struct, frozen=True, rename="camel", forbid_unknown_fields=Tr
     fallback_timezone: str | UnsetType | None = UNSET
 
 
-class AgentChoice(Struct, frozen=True, rename="camel", forbid_unknown_fields=True):
-    """Which voice agent places the calls."""
+Variables = Annotated[
+    dict[
+        Annotated[str, Meta(pattern=r"^[^\W\d]\w{0,99}\Z", description="names of letters, digits and _")],
+        Annotated[str, Meta(max_length=1_000)],
+    ],
+    Meta(max_length=50),
+]
+
+
+class AgentChoice(Struct, frozen=True, rename="camel", forbid_unknown_fields=True, omit_defaults=True):
+    """Which voice agent places the calls, which of the provider's agents that is, and what it is told in each."""
 
     provider: str
+    agent_id: Annotated[str, Meta(pattern=r"^\S{1,200}\Z", description="an id without spaces")] | None = None
+    variables: Variables = msgspec.field(default_factory=dict)
 
 
 DEPLOYMENTS_AGENT = AgentChoice("")

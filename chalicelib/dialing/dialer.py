@@ -6,8 +6,10 @@ from collections.abc import Callable, Iterable
 from datetime import datetime
 from typing import Any
 
+import msgspec
+
 from chalicelib import agents, clock
-from chalicelib.agents.contract import Accepted, Agent, CallOrder, Declined, NotPlaced, OutcomeUnknown
+from chalicelib.agents.contract import Accepted, Agent, CallOrder, Declined, Ending, NotPlaced, OutcomeUnknown
 from chalicelib.agents.health import Said, Verdict
 from chalicelib.aws import sqs
 from chalicelib.calls import store
@@ -18,7 +20,7 @@ from chalicelib.campaigns import store as campaigns
 from chalicelib.campaigns.model import Campaign, CampaignStatus
 from chalicelib.contacts import store as contacts
 from chalicelib.contacts.model import Contact
-from chalicelib.dialing.messages import Dial, Ended, Heard, Released, Skipped
+from chalicelib.dialing.messages import Dial, Ended, Heard, Released, Skipped, Undialed
 from chalicelib.dialing.telling import tell
 from chalicelib.errors import Failure, NotFound
 from chalicelib.log import logger
@@ -32,6 +34,9 @@ AGAIN_SECONDS = {Verdict.FULL: 5, Verdict.AWAY: 60, Verdict.REFUSED: 0}
 
 UNKNOWN_PHONE_SECONDS = 900
 """When a contact is tried again whose phone belongs to nobody: its row is gone, which a person must mend."""
+
+UNDIALED_SECONDS = 60
+"""When a call is tried again that the agent had accepted and did not dial."""
 
 UNREAD_SECONDS = 30
 SLACK_SECONDS = 60
@@ -179,19 +184,44 @@ def _place(key: AttemptKey, campaign: Campaign, contact: Contact, agent: Agent, 
     except NotPlaced as refusal:
         logger().warning("call not placed", attemptId=key.attempt_id, reason=str(refusal))
         said = _said(refusal.verdict, now(), str(refusal))
-        raise Release(str(refusal), AGAIN_SECONDS[refusal.verdict], said=said) from None
+        again = max(AGAIN_SECONDS[refusal.verdict], refusal.again_seconds)
+        raise Release(str(refusal), again, said=said) from None
     except Exception as unknown:  # noqa: BLE001 (whatever it is, a call may have begun)
         logger().warning("outcome unknown", attemptId=key.attempt_id, reason=str(unknown), exc_info=True)
         tell(_unknown(key, unknown, now()), now=now())
         return
     match answer:
-        case Accepted():
+        case Accepted(conversation_id):
             if campaign.health.troubled:
                 tell(heard(key, _said(Verdict.TAKEN, now())), now=now())
+            if conversation_id:
+                _link(key, campaign.agent.provider, conversation_id, now())
         case Declined():
             tell(ended(key, answer.result, _said(Verdict.DECLINED, now(), answer.words), now=now()), now=now())
         case _:
             tell(ended(key, answer, waited=True, now=now()), now=now())
+
+
+def _link(key: AttemptKey, provider: str, conversation_id: str, now: datetime) -> None:
+    """Keep the provider's id of a call, and pass on what it told of it before anybody knew whose it was."""
+    if early := store.link(provider, conversation_id, key.attempt_id, now=now):
+        tell(told(key, msgspec.json.decode(early, type=Ending), now=now), now=now)
+
+
+def told(key: AttemptKey, ending: Ending, *, now: datetime) -> Ended | Undialed:
+    """The news of what the agent told of an attempt."""
+    verdict, words = ending.never_dialed, ending.result.outcome or ""
+    if verdict is None:
+        return ended(key, ending.result, now=now)
+    return Undialed(
+        organization_id=key.organization_id,
+        campaign_id=key.campaign_id,
+        contact_id=key.contact_id,
+        attempt_id=key.attempt_id,
+        reason=f"the agent dialed nobody ({words})",
+        said=_said(verdict, now, words),
+        delay_seconds=UNDIALED_SECONDS,
+    )
 
 
 def _unknown(key: AttemptKey, why: Exception, now: datetime) -> Heard:
@@ -205,11 +235,18 @@ def _order(key: AttemptKey, campaign: Campaign, contact: Contact) -> CallOrder:
         phone_number=contact.phone,
         first_name=contact.first_name,
         last_name=contact.last_name,
+        notes=contact.notes,
+        timezone=contact.timezone,
         custom_data=contact.custom_data or {},
         call_id=key.attempt_id,
+        organization_id=key.organization_id,
         campaign_id=key.campaign_id,
-        contact_id=key.contact_id,
+        campaign_name=campaign.name,
         campaign_type=campaign.campaign_type,
+        contact_id=key.contact_id,
+        agent_id=campaign.agent.agent_id,
+        variables=campaign.agent.variables,
+        call_timeout_seconds=campaign.call_timeout_seconds,
         callback_url=f"{settings().public_url}/auto-calling/agents/{campaign.agent.provider}/webhook",
     )
 

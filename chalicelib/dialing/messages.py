@@ -40,6 +40,19 @@ class Released(CampaignEvent, frozen=True, tag="released"):
     zone: str | None = None
 
 
+class Undialed(CampaignEvent, frozen=True, tag="undialed"):
+    """The agent had accepted a call and dialed nobody: it waits again, for another attempt that takes this one's place.
+
+    Another one, as providers answer a second order of the same attempt by what became of the first.
+    """
+
+    contact_id: str
+    attempt_id: str
+    reason: str
+    said: Said
+    delay_seconds: int = 0
+
+
 class Heard(CampaignEvent, frozen=True, tag="heard"):
     """What a try to place a call says of the agent, when the call itself goes on; its `answer` if it says no result."""
 
@@ -58,7 +71,7 @@ class Skipped(CampaignEvent, frozen=True, tag="skipped"):
     reason: str
 
 
-CallEvent = Ended | Released | Skipped | Heard | GivenUp
+CallEvent = Ended | Released | Undialed | Skipped | Heard | GivenUp
 """What may change a call."""
 
 Event = Wake | CallEvent

@@ -30,7 +30,7 @@ from chalicelib.campaigns.messages import Audit, Remove, Wake, work
 from chalicelib.campaigns.model import IN_FLIGHT, WAITING, Campaign, CampaignStatus, counter_of
 from chalicelib.contacts import store as contacts
 from chalicelib.dialing import policy
-from chalicelib.dialing.messages import Dial, Ended, Event, Heard, Released, dial
+from chalicelib.dialing.messages import Dial, Ended, Event, Heard, Released, Undialed, dial
 from chalicelib.errors import Conflict, NotFound
 from chalicelib.log import logger
 from chalicelib.settings import settings
@@ -142,7 +142,7 @@ def _kept_news(campaign: Campaign) -> Iterator[Event]:
 def _said(campaign: Campaign, events: Iterable[Event]) -> list[Said]:
     """What events say of the agent; nothing that was said before the campaign was started last."""
     since = campaign.resumed_at or ""
-    said = [event.said for event in events if isinstance(event, Ended | Released | Heard) and event.said]
+    said = [event.said for event in events if isinstance(event, Ended | Released | Undialed | Heard) and event.said]
     return [each for each in said if not each.at or each.at >= since]
 
 
@@ -258,7 +258,7 @@ def _decide(campaign: Campaign, events: Sequence[Event], *, sweep: bool, now: da
 
 
 def _tell_contact(booking: Booking) -> None:
-    """The contact shows the attempt that ended last, and is barred when it asks; before the booking: it can be repeated.
+    """The contact shows the attempt that ended last, and is barred when it asks; before the booking, so repeatable.
 
     Each attempt bars once: a report that comes again later does not undo what a person has decided since.
     """

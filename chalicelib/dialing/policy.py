@@ -13,7 +13,7 @@ import msgspec
 from chalicelib import clock
 from chalicelib.calls.model import OUTCOME_LIMIT, Attempt, Call, CallState, CallStatus, Result, Retry
 from chalicelib.campaigns.messages import GivenUp
-from chalicelib.dialing.messages import CallEvent, Ended, Heard, Released, Skipped
+from chalicelib.dialing.messages import CallEvent, Ended, Heard, Released, Skipped, Undialed
 
 SUMMARIES_KEPT = 5
 """Of a call's attempts, the last; a summary can be 4,000 characters."""
@@ -52,6 +52,8 @@ def after(call: Call, event: CallEvent, retry: Retry, *, now: datetime) -> Call 
             return _ended(call, event.attempt_id, event.result.cut(), retry, now=now)
         case Released():
             return _released(call, event, now)
+        case Undialed():
+            return _undialed(call, event, now)
         case Skipped():
             return _skipped(call, event, now)
         case Heard():
@@ -153,6 +155,15 @@ def _released(call: Call, event: Released, now: datetime) -> Call | None:
         return call.finished(now=now, never_dialed=WITHDRAWN)
     elsewhere = replace(call, zone=event.zone or call.zone)
     return elsewhere.waiting(now + timedelta(seconds=event.delay_seconds), now=now, because=event.reason)
+
+
+def _undialed(call: Call, event: Undialed, now: datetime) -> Call | None:
+    if call.state is not CallState.CALLING or call.attempt_id != event.attempt_id:
+        return None
+    if call.leaving:
+        return call.finished(now=now, never_dialed=WITHDRAWN)
+    again = replace(call, attempt_id=None)
+    return again.waiting(now + timedelta(seconds=event.delay_seconds), now=now, because=event.reason)
 
 
 def _skipped(call: Call, event: Skipped, now: datetime) -> Call | None:

@@ -9,11 +9,11 @@ from chalicelib.aws.dynamodb import Cancelled, Transaction
 from chalicelib.calls import store as calls
 from chalicelib.campaigns import store as campaigns
 from chalicelib.campaigns.messages import tell_pacer
-from chalicelib.dialing.messages import Ended, Heard, Released, Skipped
+from chalicelib.dialing.messages import Ended, Heard, Released, Skipped, Undialed
 from chalicelib.log import logger
 
 
-def tell(event: Ended | Released | Skipped | Heard, *, now: datetime) -> None:
+def tell(event: Ended | Released | Undialed | Skipped | Heard, *, now: datetime) -> None:
     """Tell the pacer of an attempt. Raises SendFailed when neither a queue nor the rows took it."""
     try:
         tell_pacer([event])

@@ -2,15 +2,21 @@
 
 from __future__ import annotations
 
+from datetime import datetime
+
+import msgspec
 from chalice.app import Response
 
 from chalicelib import agents, clock, http
+from chalicelib.agents.contract import Webhook
 from chalicelib.calls import store
-from chalicelib.dialing.dialer import ended
+from chalicelib.calls.store import AttemptKey
+from chalicelib.dialing import dialer
 from chalicelib.dialing.telling import tell
-from chalicelib.errors import NotFound
+from chalicelib.errors import InvalidBody, NotFound
 from chalicelib.http import BASE, Request
 from chalicelib.ids import is_id
+from chalicelib.log import logger
 
 routes = http.Routes(__name__)
 
@@ -19,11 +25,33 @@ MAX_REPORT = 4 * 1024 * 1024
 """Bytes of a webhook; those of vendors carry whole transcripts."""
 
 
-@routes.post(f"{BASE}/agents/http/webhook", public=True, max_body=MAX_REPORT)
+@routes.post(f"{BASE}/agents/{{provider}}/webhook", public=True, max_body=MAX_REPORT)
 def report(request: Request) -> Response:
-    told = agents.reporter("http").read(request.headers, request.body, now=clock.now())
-    if not is_id(told.call_id):
+    provider, now = request.path["provider"], clock.now()
+    reporter = agents.reporter(provider)
+    reporter.verify(request.headers, request.body, now=now)
+    try:
+        if webhook := reporter.read(request.body):
+            _hear(provider, webhook, now)
+    except (InvalidBody, NotFound) as refusal:
+        logger().warning("webhook not understood", provider=provider, reason=str(refusal))
+        if not reporter.takes_only_200:
+            raise
+    return http.ok({"accepted": True}, 200 if reporter.takes_only_200 else 202)
+
+
+def _hear(provider: str, webhook: Webhook, now: datetime) -> None:
+    """Pass on what a webhook tells of an attempt, or keep it until that is known. Raises NotFound."""
+    if key := _attempt(provider, webhook, now):
+        tell(dialer.told(key, webhook.ending, now=now), now=now)
+
+
+def _attempt(provider: str, webhook: Webhook, now: datetime) -> AttemptKey | None:
+    """Whose attempt a webhook is about; None when it is not known yet. Raises NotFound."""
+    if webhook.call_id is not None and is_id(webhook.call_id):
+        return store.attempt(webhook.call_id)
+    if webhook.conversation_id is None:
         raise NotFound("There is no such call.")
-    now = clock.now()
-    tell(ended(store.attempt(told.call_id), told.result, now=now), now=now)
-    return http.ok({"accepted": True}, 202)
+    kept = msgspec.json.encode(webhook.ending).decode()
+    attempt_id = store.keep_early(provider, webhook.conversation_id, kept, now=now)
+    return store.attempt(attempt_id) if attempt_id else None

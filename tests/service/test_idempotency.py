@@ -371,7 +371,7 @@ def test_every_post_but_the_public_ones_takes_a_key() -> None:
     known = {
         *("/contacts", "/contacts/upload-excel", "/imports", "/campaigns", "/campaigns/{id}/contacts"),
         *("/campaigns/{id}/start", "/campaigns/{id}/stop", "/campaigns/{id}/redial", "/campaigns/{id}/audit"),
-        "/agents/http/webhook",
+        "/agents/{provider}/webhook",
     }
     assert posts >= {BASE + path for path in known}
 

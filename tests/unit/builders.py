@@ -89,9 +89,12 @@ def an_order(**fields: Any) -> CallOrder:
         "last_name": "Valiyev",
         "custom_data": {"totalDebt": 5000},
         "call_id": "attempt",
+        "organization_id": "1",
         "campaign_id": "campaign",
-        "contact_id": "contact",
+        "campaign_name": "January",
         "campaign_type": "DEBT_COLLECTION",
+        "contact_id": "contact",
+        "call_timeout_seconds": 900,
         "callback_url": "https://api.test/auto-calling/agents/http/webhook",
     }
     return CallOrder(**{**usual, **fields})

@@ -60,7 +60,7 @@ LIBRARIES = {
     "botocore": ("aws.clients", "aws.dynamodb", "realtime.poster"),
     "chalice": ("app", "http", "routes", "webhooks", "sockets"),
     "aws_lambda_powertools": ("log", "aws.ssm"),
-    "requests": ("agents.http",),
+    "requests": ("agents.wire",),
 }
 """Libraries and where they may be imported: modules by name, or by last name in any room."""
 

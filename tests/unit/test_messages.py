@@ -17,7 +17,7 @@ from chalicelib.agents.health import Said, Verdict
 from chalicelib.aws import sqs
 from chalicelib.calls.model import CallState, CallStatus
 from chalicelib.campaigns.messages import Audit, Enrol, Redial, Remove, Wake, tell_pacer
-from chalicelib.dialing.messages import Dial, Ended, Event, Heard, Released, Skipped, dial
+from chalicelib.dialing.messages import Dial, Ended, Event, Heard, Released, Skipped, Undialed, dial
 from chalicelib.imports.messages import ContinueImport, ImportOrder, UndoImport, WatchImport
 from chalicelib.realtime.messages import CatchUp, Live, Refuse, SumUp, Tell
 from chalicelib.realtime.model import Told
@@ -46,6 +46,7 @@ CALL: dict[str, Any] = {**HERE, "contact_id": "contact", "attempt_id": "first"}
         ),
         (Skipped(**CALL, lease=1, reason="DO_NOT_CALL"), Event),
         (Heard(**CALL, said=Said(Verdict.TAKEN)), Event),
+        (Undialed(**CALL, reason="the agent dialed nobody", said=Said(Verdict.FULL), delay_seconds=60), Event),
         (Dial(**CALL, lease=1, call_timeout_seconds=900), Dial),
         (Enrol(**HERE, contact_ids=["a", "b"]), Job),
         (Enrol(**HERE, status="ACTIVE", cursor="c"), Job),

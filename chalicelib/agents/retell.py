@@ -1,0 +1,112 @@
+"""Retell: phone calls by `POST /v2/create-phone-call`, results by webhook. Read from retell-sdk 6.2.13."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+from datetime import datetime
+from typing import Any
+
+from chalicelib.agents import accounts, endings, signatures, variables, wire
+from chalicelib.agents.contract import Accepted, CallOrder, Declined, Ending, OutcomeUnknown, Webhook
+from chalicelib.agents.endings import End, within, word
+from chalicelib.agents.reports import members
+from chalicelib.errors import Unauthorized
+
+RING_MILLISECONDS = 30_000
+SIGNATURE_AGE_SECONDS = 300
+NEVER_CONNECTED = ("not_connected", "error")
+"""Statuses of calls that nobody analyzes: `call_ended` is the last word on them."""
+
+ENDS = {
+    **dict.fromkeys(("dial_busy", "user_declined"), End.BUSY),
+    **dict.fromkeys(("dial_no_answer", "voicemail_reached", "ivr_reached"), End.NO_ANSWER),
+    "user_requested_callback": End.CALLBACK,
+    "user_requested_dnc": End.UNWANTED,
+    **dict.fromkeys(("concurrency_limit_reached", "no_concurrency_fallback"), End.FULL),
+    **dict.fromkeys(("no_valid_payment", "credit_exhausted", "budget_reached"), End.UNPAID),
+    **dict.fromkeys(("user_hangup", "agent_hangup", "inactivity", "max_duration_reached"), End.TALKED),
+    **dict.fromkeys(("call_transfer", "transfer_bridged", "transfer_cancelled"), End.TALKED),
+    **dict.fromkeys(("manual_stopped", "call_take_over"), End.TALKED),
+    **dict.fromkeys(("dial_failed", "invalid_destination", "registered_call_timeout"), End.FAILED),
+    **dict.fromkeys(("telephony_provider_permission_denied", "telephony_provider_unavailable"), End.FAILED),
+    **dict.fromkeys(("sip_routing_error", "marked_as_spam", "network_blocked", "scam_detected"), End.FAILED),
+    **dict.fromkeys(("error_llm_websocket_open", "error_llm_websocket_lost_connection"), End.FAILED),
+    **dict.fromkeys(("error_llm_websocket_runtime", "error_llm_websocket_corrupt_payload"), End.FAILED),
+    **dict.fromkeys(("error_no_audio_received", "error_asr", "error_retell"), End.FAILED),
+    **dict.fromkeys(("error_unknown", "error_user_not_joined"), End.FAILED),
+}
+"""`disconnection_reason`s, all that the SDK declares."""
+
+
+class Account(accounts.Account, frozen=True, kw_only=True, rename="camel"):
+    """`webhook_secret` is the API key that Retell marks as the webhooks' one; `caller_number` is E.164."""
+
+    api_url: str = "https://api.retellai.com"
+
+
+class RetellAgent:
+    """An agent at Retell."""
+
+    waits_seconds = None
+    takes_only_200 = False
+
+    def place(self, order: CallOrder) -> Accepted | Declined:
+        account = accounts.to_place("retell", Account)
+        headers = {"Authorization": f"Bearer {account.api_key}"}
+        answer = wire.ask(f"{account.api_url}/v2/create-phone-call", _request(order, account), headers)
+        if isinstance(answer, Declined):
+            return answer
+        if not answer.get("call_id"):
+            raise OutcomeUnknown("the agent's answer names no call")
+        return Accepted(endings.identifier(answer["call_id"]))
+
+    def verify(self, headers: Mapping[str, str], body: bytes, *, now: datetime) -> None:
+        """Check an `X-Retell-Signature: v=<unix milliseconds>,d=<hex>` of the body and the moment."""
+        match = re.fullmatch(r"v=([0-9]{1,15}),d=([0-9a-f]{64})", headers.get("x-retell-signature", ""))
+        if not match:
+            raise Unauthorized("The webhook carries no valid X-Retell-Signature.")
+        key = accounts.to_hear("retell", Account).webhook_secret
+        at = int(match[1]) / 1000
+        signatures.check(body + match[1].encode(), match[2], key, at=at, now=now, age_seconds=SIGNATURE_AGE_SECONDS)
+
+    def read(self, body: bytes) -> Webhook | None:
+        message = members(body)
+        event, call = message.get("event"), within(message, "call")
+        analyzed = event == "call_analyzed"
+        if not analyzed and not (event == "call_ended" and call.get("call_status") in NEVER_CONNECTED):
+            return None
+        return endings.webhook(within(call, "metadata").get("attempt"), call.get("call_id"), _ending(call))
+
+
+def _request(order: CallOrder, account: Account) -> dict[str, Any]:
+    return {
+        "from_number": account.caller_number,
+        "to_number": order.phone_number,
+        "override_agent_id": accounts.agent_of(order, account),
+        "metadata": {"attempt": order.call_id},
+        "retell_llm_dynamic_variables": variables.of(order),
+        "idempotency_key": order.call_id,
+        "honor_internal_dnc": True,
+        "agent_override": {
+            "agent": {
+                "webhook_url": order.callback_url,
+                "ring_duration_ms": RING_MILLISECONDS,
+                "max_call_duration_ms": order.longest_talk_seconds * 1000,
+                "enable_dnc_detection": True,
+            }
+        },
+    }
+
+
+def _ending(call: dict[str, Any]) -> Ending:
+    analysis, reason = within(call, "call_analysis"), call.get("disconnection_reason")
+    milliseconds = call.get("duration_ms")
+    told = {
+        "success": analysis.get("call_successful"),
+        "summary": analysis.get("call_summary"),
+        "duration": milliseconds / 1000 if isinstance(milliseconds, int | float) else None,
+        "recordingUrl": call.get("recording_url"),
+    }
+    end = End.NO_ANSWER if analysis.get("in_voicemail") is True else ENDS.get(word(reason))
+    return endings.read(reason, end, told, analysis.get("custom_analysis_data"))

@@ -1,0 +1,132 @@
+"""Vapi: phone calls by `POST /call`, results by its server's messages. Read from vapi-server-sdk 3.0.0."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+from datetime import datetime
+from fnmatch import fnmatchcase
+from typing import Any
+
+from chalicelib import clock
+from chalicelib.agents import accounts, endings, signatures, variables, wire
+from chalicelib.agents.accounts import Given
+from chalicelib.agents.contract import Accepted, CallOrder, Declined, Ending, OutcomeUnknown, Webhook
+from chalicelib.agents.endings import End, within, word
+from chalicelib.agents.reports import FIRST_MILLISECONDS, members
+from chalicelib.errors import Unauthorized
+
+SIGNATURE_AGE_SECONDS = 300
+
+AGAIN = {"type": "exponential", "maxRetries": 5, "baseDelaySeconds": 5}
+"""How a webhook that was not taken is sent again: within the age of its signature, should that stay the same."""
+
+ENDS = {
+    "customer-busy": End.BUSY,
+    **dict.fromkeys(("customer-did-not-answer", "voicemail"), End.NO_ANSWER),
+    "call.in-progress.error-providerfault-outbound-sip-408-*": End.NO_ANSWER,
+    "call.in-progress.error-providerfault-outbound-sip-480-*": End.NO_ANSWER,
+    "call.start.error-subscription-concurrency-limit-reached": End.FULL,
+    "call.start.error-vapi-number-outbound-daily-limit": End.FULL,
+    "call.start.error-subscription-*": End.UNPAID,
+    "call.start.error-vapifault-*": End.AWAY,
+    **dict.fromkeys(("assistant-ended-call*", "assistant-said-*", "assistant-forwarded-call"), End.TALKED),
+    **dict.fromkeys(("customer-ended-call*", "exceeded-max-duration", "silence-timed-out"), End.TALKED),
+    **dict.fromkeys(("manually-canceled", "vonage-completed", "vonage-disconnected"), End.TALKED),
+    **dict.fromkeys(("call.ending.*", "call.forwarding.*", "call.in-progress.*-completed-call"), End.TALKED),
+    "call.in-progress.error-transfer-failed": End.TALKED,
+    "call.in-progress.error-warm-transfer-*": End.TALKED,
+    **dict.fromkeys(("call.start.*", "call.ringing.*", "call-start-*", "call.in-progress.error-*"), End.FAILED),
+    **dict.fromkeys(("pipeline-*", "assistant-*", "twilio-*", "vonage-*", "sip-*"), End.FAILED),
+    **dict.fromkeys(("phone-call-provider-*", "worker-shutdown", "*-deleted"), End.FAILED),
+    "customer-did-not-give-*": End.FAILED,
+}
+"""`endedReason`s, all that the SDK declares; the first that fits is meant."""
+
+
+class Account(accounts.Account, frozen=True, kw_only=True, rename="camel"):
+    """`caller_number` is the id of a phone number at Vapi, `credential_id` that of the HMAC credential of webhooks."""
+
+    credential_id: Given
+    api_url: str = "https://api.vapi.ai"
+
+
+class VapiAgent:
+    """An assistant at Vapi."""
+
+    waits_seconds = None
+    takes_only_200 = False
+
+    def place(self, order: CallOrder) -> Accepted | Declined:
+        account = accounts.to_place("vapi", Account)
+        headers = {"Authorization": f"Bearer {account.api_key}"}
+        answer = wire.ask(f"{account.api_url}/call", _request(order, account), headers)
+        if isinstance(answer, Declined):
+            return answer
+        if not answer.get("id"):
+            raise OutcomeUnknown("the agent's answer names no call")
+        return Accepted(endings.identifier(answer["id"]))
+
+    def verify(self, headers: Mapping[str, str], body: bytes, *, now: datetime) -> None:
+        """Check an `X-Signature` of `<X-Timestamp>.<body>`, as an HMAC credential makes it by default.
+
+        Whether the moment is in seconds or milliseconds is written nowhere: both are understood.
+        """
+        timestamp, signature = headers.get("x-timestamp", ""), headers.get("x-signature", "")
+        if not re.fullmatch("[0-9]{1,15}", timestamp) or not re.fullmatch("[0-9a-f]{64}", signature):
+            raise Unauthorized("The webhook carries no valid X-Signature.")
+        key = accounts.to_hear("vapi", Account).webhook_secret
+        at = int(timestamp) / (1000 if int(timestamp) >= FIRST_MILLISECONDS else 1)
+        signed = timestamp.encode() + b"." + body
+        signatures.check(signed, signature, key, at=at, now=now, age_seconds=SIGNATURE_AGE_SECONDS)
+
+    def read(self, body: bytes) -> Webhook | None:
+        message = within(members(body), "message")
+        if message.get("type") != "end-of-call-report":
+            return None
+        call = within(message, "call")
+        customer = within(message, "customer") or within(call, "customer")
+        return endings.webhook(customer.get("externalId"), call.get("id"), _ending(message))
+
+
+def _request(order: CallOrder, account: Account) -> dict[str, Any]:
+    return {
+        "assistantId": accounts.agent_of(order, account),
+        "phoneNumberId": account.caller_number,
+        "customer": {"number": order.phone_number, "externalId": order.call_id},
+        "assistantOverrides": {
+            "variableValues": variables.of(order),
+            "maxDurationSeconds": order.longest_talk_seconds,
+            "server": {"url": order.callback_url, "credentialId": account.credential_id, "backoffPlan": AGAIN},
+        },
+    }
+
+
+def end_of(reason: Any) -> End | None:
+    """What an `endedReason` means; None for one nobody knows."""
+    return next((end for form, end in ENDS.items() if fnmatchcase(word(reason), form)), None)
+
+
+def _ending(message: dict[str, Any]) -> Ending:
+    analysis, artifact = within(message, "analysis"), within(message, "artifact")
+    reason = message.get("endedReason")
+    told = {
+        "success": analysis.get("successEvaluation") in (True, "true"),
+        "summary": analysis.get("summary"),
+        "duration": _seconds(message.get("startedAt"), message.get("endedAt")),
+        "recordingUrl": artifact.get("recordingUrl") or artifact.get("presignedMonoUrl"),
+    }
+    return endings.read(reason, end_of(reason), told, _drawn(artifact) or within(analysis, "structuredData"))
+
+
+def _drawn(artifact: dict[str, Any]) -> dict[str, Any]:
+    """The structured output that says an outcome."""
+    outputs = within(artifact, "structuredOutputs").values()
+    return next((result for each in outputs if "outcome" in (result := within(each, "result"))), {})
+
+
+def _seconds(began: Any, ended: Any) -> float | None:
+    try:
+        return (clock.moment(ended) - clock.moment(began)).total_seconds()
+    except (TypeError, ValueError):
+        return None
