@@ -125,8 +125,6 @@ def _wanted(at: inspect.Type, steps: list[str]) -> Iterator[str]:
         case inspect.UnionType(types=types), _:
             for each in types:
                 yield from _wanted(each, steps)
-        case inspect.DictType(key_type=key), []:
-            yield from _wanted(key, [])
         case inspect.ListType(item_type=item), [_, *rest]:
             yield from _wanted(item, rest)
         case inspect.StructType(fields=members), [name, *rest]:
@@ -137,5 +135,5 @@ def _wanted(at: inspect.Type, steps: list[str]) -> Iterator[str]:
             yield f"one of {', '.join(map(str, choices))}"
         case inspect.Metadata(extra_json_schema={"description": description}), []:
             yield description
-        case inspect.Metadata(type=inner), _:
+        case (inspect.Metadata(type=inner), _) | (inspect.DictType(key_type=inner), []):
             yield from _wanted(inner, steps)
