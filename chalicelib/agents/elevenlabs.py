@@ -10,7 +10,7 @@ from typing import Any, Literal
 from chalicelib.agents import accounts, endings, signatures, variables, wire
 from chalicelib.agents.contract import Accepted, CallOrder, Declined, Ending, OutcomeUnknown, Webhook
 from chalicelib.agents.endings import End, within, word
-from chalicelib.agents.reports import members
+from chalicelib.agents.reports import identifier, members
 from chalicelib.errors import Unauthorized
 
 RING_SECONDS = 30
@@ -66,7 +66,7 @@ class ElevenLabsAgent:
         answer = wire.ask(url, _request(order, account), {"xi-api-key": account.api_key})
         if isinstance(answer, Declined):
             return answer
-        conversation_id = endings.identifier(answer.get("conversation_id"))
+        conversation_id = identifier(answer.get("conversation_id"))
         if conversation_id or any(answer.get(name) for name in ("callSid", "sip_call_id")):
             return Accepted(conversation_id)
         if answer.get("success") is False:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 from enum import StrEnum
 from typing import Any
 
@@ -11,6 +10,7 @@ from msgspec.structs import replace
 from chalicelib.agents import reports
 from chalicelib.agents.contract import Ending, Webhook
 from chalicelib.agents.health import Verdict
+from chalicelib.agents.reports import identifier
 from chalicelib.calls.model import CallStatus, Result
 from chalicelib.errors import FieldError, InvalidBody
 from chalicelib.log import logger
@@ -45,8 +45,6 @@ CERTAIN = {
 NEVER_DIALED = {End.FULL: Verdict.FULL, End.AWAY: Verdict.AWAY, End.UNPAID: Verdict.REFUSED}
 """Ends before the beginning, unless the call lasted."""
 
-ID = re.compile(r"[!-~]{1,200}")
-
 
 def webhook(attempt: Any, conversation: Any, ending: Ending) -> Webhook:
     """What a vendor tells of a call. Raises InvalidBody where it names none."""
@@ -54,11 +52,6 @@ def webhook(attempt: Any, conversation: Any, ending: Ending) -> Webhook:
     if call_id is None and conversation_id is None:
         raise InvalidBody(FieldError("", "no call is named"))
     return Webhook(call_id=call_id, conversation_id=conversation_id, ending=ending)
-
-
-def identifier(given: Any) -> str | None:
-    """What may name a call, if it is such a thing."""
-    return given if isinstance(given, str) and ID.fullmatch(given) else None
 
 
 def read(reason: Any, end: End | None, told: dict[str, Any], analysis: Any = None) -> Ending:

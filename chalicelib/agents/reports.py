@@ -34,6 +34,7 @@ UNWANTED = {"DO_NOT_CALL", "DNC"}
 """Words in place of a status for a contact who asks never to be called again: REFUSED, and more than that."""
 
 _SURROGATE = re.compile("[\ud800-\udfff]")
+_IDENTIFIER = re.compile("[!-~]{1,200}")
 _LINK = re.compile(r"https?://\S+", re.IGNORECASE)
 
 
@@ -90,6 +91,11 @@ def members(body: bytes) -> dict[str, Any]:
     if not isinstance(given, dict):
         raise InvalidBody(FieldError("", "expected an object"))
     return given
+
+
+def identifier(given: Any) -> str | None:
+    """What may name a call, if it is such a thing."""
+    return given if isinstance(given, str) and _IDENTIFIER.fullmatch(given) else None
 
 
 def clean(text: str) -> str:

@@ -8,7 +8,7 @@ from datetime import datetime
 from typing import Any
 
 from chalicelib.agents import accounts, endings, signatures, variables, wire
-from chalicelib.agents.contract import Accepted, CallOrder, Declined, Ending, OutcomeUnknown, Webhook
+from chalicelib.agents.contract import Accepted, CallOrder, Declined, Ending, Webhook
 from chalicelib.agents.endings import End, within, word
 from chalicelib.agents.reports import members
 from chalicelib.errors import Unauthorized
@@ -54,12 +54,8 @@ class RetellAgent:
     def place(self, order: CallOrder) -> Accepted | Declined:
         account = accounts.to_place("retell", Account)
         headers = {"Authorization": f"Bearer {account.api_key}"}
-        answer = wire.ask(f"{account.api_url}/v2/create-phone-call", _request(order, account), headers)
-        if isinstance(answer, Declined):
-            return answer
-        if not answer.get("call_id"):
-            raise OutcomeUnknown("the agent's answer names no call")
-        return Accepted(endings.identifier(answer["call_id"]))
+        url = f"{account.api_url}/v2/create-phone-call"
+        return wire.place(url, _request(order, account), headers, named="call_id")
 
     def verify(self, headers: Mapping[str, str], body: bytes, *, now: datetime) -> None:
         """Check an `X-Retell-Signature: v=<unix milliseconds>,d=<hex>` of the body and the moment."""

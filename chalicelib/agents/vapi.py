@@ -11,7 +11,7 @@ from typing import Any
 from chalicelib import clock
 from chalicelib.agents import accounts, endings, signatures, variables, wire
 from chalicelib.agents.accounts import Given
-from chalicelib.agents.contract import Accepted, CallOrder, Declined, Ending, OutcomeUnknown, Webhook
+from chalicelib.agents.contract import Accepted, CallOrder, Declined, Ending, Webhook
 from chalicelib.agents.endings import End, within, word
 from chalicelib.agents.reports import FIRST_MILLISECONDS, members
 from chalicelib.errors import Unauthorized
@@ -60,12 +60,7 @@ class VapiAgent:
     def place(self, order: CallOrder) -> Accepted | Declined:
         account = accounts.to_place("vapi", Account)
         headers = {"Authorization": f"Bearer {account.api_key}"}
-        answer = wire.ask(f"{account.api_url}/call", _request(order, account), headers)
-        if isinstance(answer, Declined):
-            return answer
-        if not answer.get("id"):
-            raise OutcomeUnknown("the agent's answer names no call")
-        return Accepted(endings.identifier(answer["id"]))
+        return wire.place(f"{account.api_url}/call", _request(order, account), headers, named="id")
 
     def verify(self, headers: Mapping[str, str], body: bytes, *, now: datetime) -> None:
         """Check an `X-Signature` of `<X-Timestamp>.<body>`, as an HMAC credential makes it by default.

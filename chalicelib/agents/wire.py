@@ -9,9 +9,9 @@ from typing import Any
 
 import msgspec
 
-from chalicelib.agents.contract import Declined, NotPlaced, OutcomeUnknown
+from chalicelib.agents.contract import Accepted, Declined, NotPlaced, OutcomeUnknown
 from chalicelib.agents.health import Verdict
-from chalicelib.agents.reports import clean, members
+from chalicelib.agents.reports import clean, identifier, members
 from chalicelib.calls.model import CallStatus, Result
 from chalicelib.errors import InvalidBody
 from chalicelib.settings import settings
@@ -85,6 +85,19 @@ def ask(url: str, message: object, headers: Mapping[str, str]) -> Declined | dic
         return members(response.content)
     except InvalidBody:
         raise OutcomeUnknown("the agent's answer cannot be read") from None
+
+
+def place(url: str, message: object, headers: Mapping[str, str], *, named: str) -> Accepted | Declined:
+    """Order a call of a vendor that answers with its id of the call, in the member `named`.
+
+    Raises NotPlaced, OutcomeUnknown.
+    """
+    answer = ask(url, message, headers)
+    if isinstance(answer, Declined):
+        return answer
+    if not answer.get(named):
+        raise OutcomeUnknown("the agent's answer names no call")
+    return Accepted(identifier(answer[named]))
 
 
 def _words(body: bytes) -> str:
