@@ -239,7 +239,7 @@ class Scene:
         contacts.remove(ORGANIZATION, self.contact_id)
 
     def lower_cap(self) -> None:
-        campaign = campaigns.find(ORGANIZATION, self.campaign_id, consistent=True)
+        campaign = campaigns.find(ORGANIZATION, self.campaign_id)
         campaigns.change(campaign, {"max_concurrent_calls": 1}, at=self.world.now())
 
     def stop(self) -> None:
