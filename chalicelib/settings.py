@@ -5,7 +5,8 @@ Names of tables, queues and secrets come from the packaged template; nothing in 
 
 import functools
 import os
-from typing import Annotated, Any
+import re
+from typing import Annotated, Any, Literal
 
 import msgspec
 from msgspec import Meta
@@ -17,6 +18,10 @@ class MissingSetting(RuntimeError):
 
 LONGEST_WAIT = 840
 """Seconds the dialer may wait for an agent's answer: it has 15 minutes, and needs some for what comes after."""
+
+
+KEYS_ADDRESS = re.compile(r"https://[^/\s@]+(/|$)|http://(localhost|127\.0\.0\.1|\[::1\])(:\d+)?(/|$)")
+"""Where keys are read from: nobody on the way may put his own in their place. A laptop talks to itself as it likes."""
 
 
 class Settings(msgspec.Struct, frozen=True, kw_only=True):
@@ -39,10 +44,14 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
     live_events_queue: str
     bucket: str
     socket_endpoint: str
-    jwt_algorithm: str = "HS256"
+    jwt_algorithm: Literal["HS256", "RS256", "ES256"] = "HS256"
     jwt_secret_parameter: str = ""
     jwt_jwks_url: str = ""
     jwt_require_exp: bool = True
+    jwt_audience: str = ""
+    jwt_issuer: str = ""
+    jwt_leeway_seconds: Annotated[float, Meta(ge=0, le=300)] = 30
+    jwt_organization_claim: str = "organizationId"
     agent_provider: str = "simulated"
     agent_url: str = ""
     agent_token_parameter: str = ""
@@ -58,6 +67,13 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
     cors_origins: str = ""
     metrics_namespace: str = "autocall"
     version: str = "dev"
+
+    def __post_init__(self) -> None:
+        if self.jwt_jwks_url and not KEYS_ADDRESS.match(self.jwt_jwks_url):
+            raise ValueError(f"JWT_JWKS_URL must begin with https://, not {self.jwt_jwks_url}")
+        if self.jwt_algorithm != "HS256" and not self.jwt_jwks_url:
+            example = "https://login.example/.well-known/jwks.json"
+            raise ValueError(f"JWT_ALGORITHM={self.jwt_algorithm} needs JWT_JWKS_URL, such as {example}")
 
 
 @functools.cache

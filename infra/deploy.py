@@ -26,6 +26,7 @@ STANDS = ("CREATE_COMPLETE", "UPDATE_COMPLETE", "UPDATE_COMPLETE_CLEANUP_IN_PROG
 
 FROM_ENVIRONMENT = [
     *("CorsOrigins", "JwtAlgorithm", "JwtSecretParameter", "JwtJwksUrl", "JwtRequireExp", "AgentProvider", "AgentUrl"),
+    *("JwtAudience", "JwtIssuer", "JwtLeewaySeconds", "JwtOrganizationClaim"),
     *("AgentTokenParameter", "AgentAccountsPath", "WebhookSecretParameter", "AgentTimeoutSeconds"),
     *("SimulatedCallSeconds", "DefaultCallingHours", "FallbackTimezone", "PhoneRegion", "DialerMaxConcurrency"),
     *("PublicUrl", "AlarmTopic"),

@@ -1,11 +1,12 @@
 """What a process keeps of its environment: a Lambda for its life, a test for its own. Clients are kept by all."""
 
-from chalicelib import settings
+from chalicelib import auth, settings
 from chalicelib.aws import ssm
 
 
 def clear() -> None:
-    """Forget the settings and secrets."""
+    """Forget the settings, secrets and published keys."""
     settings.settings.cache_clear()
+    auth._published.cache_clear()
     if ssm.provider.cache_info().currsize:
         ssm.provider().clear_cache()

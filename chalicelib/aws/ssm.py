@@ -4,10 +4,10 @@ import functools
 from typing import Any
 
 from chalicelib.aws import clients
-from chalicelib.errors import Failure
+from chalicelib.errors import Unavailable
 
 
-class SecretUnreadable(Failure):
+class SecretUnreadable(Unavailable):
     """A secret of the deployment cannot be read."""
 
 

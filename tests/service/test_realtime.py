@@ -125,7 +125,7 @@ def test_part_of_a_batch_that_comes_again_is_not_the_last_word(cloud: Cloud, liv
         ({"organizationId": "1"}, 401),
         ({"token": "nonsense"}, 401),
         ({"token": token(key="x" * 64)}, 401),
-        ({"token": token(exp=int(time.time()) - 1)}, 401),
+        ({"token": token(exp=int(time.time()) - 60)}, 401),
         ({"token": token("1"), "organizationId": "2"}, 403),
     ],
 )
@@ -248,7 +248,7 @@ def test_guides_socketio_client_is_told_the_same(cloud: Cloud, live: Live) -> No
     [
         ({}, {}),
         ({"token": "nonsense"}, {}),
-        ({"token": token(exp=int(time.time()) - 1)}, {"organizationId": "1"}),
+        ({"token": token(exp=int(time.time()) - 60)}, {"organizationId": "1"}),
         ({"token": token("1")}, {"organizationId": "2"}),
     ],
 )

@@ -51,12 +51,31 @@ def test_every_missing_variable_is_named(environment: pytest.MonkeyPatch) -> Non
         *(("AGENT_TIMEOUT_SECONDS", value) for value in ("a minute", "0", "-1", "841", "nan", "inf")),
         *(("SIMULATED_CALL_SECONDS", value) for value in ("1s", "-1", "841", "nan")),
         ("JWT_REQUIRE_EXP", "perhaps"),
+        *(("JWT_LEEWAY_SECONDS", value) for value in ("-1", "301", "soon")),
+        *(("JWT_ALGORITHM", value) for value in ("none", "HS512", "rs256")),
     ],
 )
 def test_malformed_variable_is_refused(environment: pytest.MonkeyPatch, name: str, value: str) -> None:
     environment.setenv(name, value)
     with pytest.raises(MissingSetting, match=name.lower()):
         settings()
+
+
+def test_keys_are_read_over_tls_or_from_this_machine(environment: pytest.MonkeyPatch) -> None:
+    environment.setenv("JWT_ALGORITHM", "RS256")
+    with pytest.raises(MissingSetting, match="JWT_ALGORITHM=RS256 needs JWT_JWKS_URL, such as https://"):
+        settings()
+    for refused in (
+        *("http://login.example/jwks", "http://localhost.login.example/", "http://localhost:8080@login.example/"),
+        *("http://127.0.0.10/", "ftp://login.example/", "login.example", "https://", "https://me@login.example/"),
+    ):
+        environment.setenv("JWT_JWKS_URL", refused)
+        with pytest.raises(MissingSetting, match="JWT_JWKS_URL must begin with https://"):
+            settings()
+    for taken in ("https://login.example/jwks", "http://localhost:8080/jwks", "http://127.0.0.1/", "http://[::1]:80/"):
+        environment.setenv("JWT_JWKS_URL", taken)
+        assert settings().jwt_jwks_url == taken
+        settings.cache_clear()
 
 
 def test_environment_is_read_once(environment: pytest.MonkeyPatch) -> None:
