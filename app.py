@@ -47,6 +47,7 @@ def import_file(event: SQSEvent) -> None:
 @app.schedule("rate(1 minute)", name="clock")
 def tick(_: CloudWatchEvent) -> None:
     control.wake_due(now=clock.now())
+    sockets.close_due(now=clock.now())
     sockets.ping(now=clock.now())
 
 

@@ -12,9 +12,10 @@ from chalicelib.campaigns import messages as campaigns
 from chalicelib.campaigns.messages import Audit, Enrol, Redial, Remove, WriteResults
 from chalicelib.errors import NotFound
 from chalicelib.log import logger
+from chalicelib.realtime import broadcaster, poster, sockets
 from chalicelib.realtime import messages as live
-from chalicelib.realtime import sockets
-from chalicelib.realtime.messages import CatchUp, Refuse, SumUp, TellLast
+from chalicelib.realtime.messages import CatchUp, Greet, Refuse, Replay, SumUp, TellLast
+from chalicelib.realtime.poster import Line
 
 SLICE = timedelta(minutes=4)
 
@@ -23,17 +24,17 @@ Job = campaigns.Job | live.Job
 Now = Callable[[], datetime]
 
 
-def handle(bodies: Iterable[str], *, now: Now = clock.now) -> None:
+def handle(bodies: Iterable[str], *, now: Now = clock.now, line: Line = poster) -> None:
     """Do each job, or a slice of it; doing one again changes nothing more."""
     for body in bodies:
         job = sqs.decode(body, Job)
         try:
-            _do(job, now, now() + SLICE)
+            _do(job, now, now() + SLICE, line)
         except NotFound:
             logger().info("what the job is about is gone", job=type(job).__name__)
 
 
-def _do(job: Job, now: Now, until: datetime) -> None:
+def _do(job: Job, now: Now, until: datetime, line: Line) -> None:
     match job:
         case Enrol():
             enrolment.in_background(job, now=now, until=until)
@@ -46,6 +47,10 @@ def _do(job: Job, now: Now, until: datetime) -> None:
         case Remove():
             removing.remove(job, now=now, until=until)
         case Refuse():
-            sockets.refuse(job.connection_id)
+            sockets.refuse(job.connection_id, line=line)
+        case Greet():
+            sockets.greet(job, line=line)
+        case Replay():
+            broadcaster.replay(job, line=line, now=now)
         case TellLast() | CatchUp() | SumUp():
             live.broadcast(job)

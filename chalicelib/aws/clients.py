@@ -30,9 +30,9 @@ PATIENCE = {
     "sqs": Patience(connect=1, read=3, tries=1),
     "s3": Patience(connect=1, read=8, tries=2),
     "ssm": Patience(connect=1, read=3, tries=3),
-    "execute-api": Patience(connect=1, read=3, tries=1),
+    "execute-api": Patience(connect=1, read=1, tries=1),
 }
-"""By service. Who sends to a queue or posts to a socket tries again by itself (`sqs.send`, `poster.post`)."""
+"""By service. Who sends to a queue or posts to a socket tries again by itself (`sqs.send`, `poster.patiently`)."""
 
 
 def client(service: str, **options: Any) -> Any:

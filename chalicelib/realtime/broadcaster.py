@@ -1,6 +1,7 @@
 """The broadcaster: one organization's events, one batch at a time, get their numbers and go to its sockets.
 
-A socket that takes nothing at the moment delays nobody: it is set aside and told later what it missed.
+A socket that takes nothing at the moment delays nobody: it is set aside and told later what it missed; one that takes
+each post slowly is told beside the mailbox.
 """
 
 from __future__ import annotations
@@ -18,7 +19,7 @@ from chalicelib import clock
 from chalicelib.aws import sqs
 from chalicelib.log import logger
 from chalicelib.realtime import messages, plain, poster, rate, socketio, store
-from chalicelib.realtime.messages import CatchUp, Live, SumUp, Tell, TellLast
+from chalicelib.realtime.messages import CatchUp, Live, Replay, SumUp, Tell, TellLast
 from chalicelib.realtime.model import Feed, Format, Logged, Plan, Socket, Told
 from chalicelib.realtime.poster import Gone, Line, Slow
 
@@ -32,6 +33,13 @@ PARTS_AT_ONCE = 5
 
 OVERDUE = timedelta(minutes=1)
 """After which a socket that was set aside should have been told what it missed."""
+
+REPLAY_SECONDS, REPLAY_EVENTS = 8.0, 6
+"""How long a slow socket may take for a post, and how many it is told before others have their turn: less than
+OVERDUE all together."""
+
+SLOW_SECONDS = 5
+"""After which a slow socket is told what has happened meanwhile."""
 
 MOST_TRIES = 6
 WAIT_SECONDS = 1
@@ -121,7 +129,7 @@ def sum_up(organization_id: str, line: Line, now: Callable[[], datetime]) -> Non
 def catch_up(organization_id: str, connection_id: str, line: Line, now: Callable[[], datetime]) -> None:
     """Tell a socket what it missed, in slices, until it stands where the others do."""
     socket = store.socket(organization_id, connection_id)
-    if socket is None or socket.since is None:
+    if socket is None or socket.since is None or not socket.is_admitted(now()):
         return
     feed = store.feed(organization_id)
     missed = _missed(feed, socket.since)
@@ -133,6 +141,25 @@ def catch_up(organization_id: str, connection_id: str, line: Line, now: Callable
         return
     store.hold(socket, reached, tries=0, now=now())
     messages.broadcast(CatchUp(organization_id=organization_id, connection_id=connection_id))
+
+
+def replay(order: Replay, *, line: Line = poster, now: Callable[[], datetime] = clock.now) -> None:
+    """Tell a slow socket what it missed, in slices, outside the mailbox; it is let back in when it is quick again."""
+    socket = store.socket(order.organization_id, order.connection_id)
+    if socket is None or socket.since is None or not socket.is_admitted(now()):
+        return
+    feed = store.feed(order.organization_id)
+    missed = _missed(feed, socket.since)[:REPLAY_EVENTS]
+    began = now()
+    if not _post_all(socket, missed, line, now, seconds=REPLAY_SECONDS):
+        return
+    slow = (now() - began).total_seconds() > poster.QUICK * len(missed) if missed else socket.tries > 0
+    reached = missed[-1].seq if missed else socket.since
+    store.hold(socket, reached, tries=int(slow), now=now())
+    if not slow and reached >= feed.seq:
+        messages.broadcast(CatchUp(organization_id=order.organization_id, connection_id=order.connection_id))
+    else:
+        messages.work(order, delay_seconds=SLOW_SECONDS if reached >= feed.seq else 0)
 
 
 def _missed(feed: Feed, since: int) -> list[Logged]:
@@ -147,7 +174,7 @@ def _missed(feed: Feed, since: int) -> list[Logged]:
 
 def _broadcast(sockets: Sequence[Socket], logged: Sequence[Logged], line: Line, now: Callable[[], datetime]) -> None:
     """In order on each socket, many sockets at once."""
-    live = [socket for socket in sockets if socket.since is None]
+    live = [socket for socket in sockets if socket.since is None and socket.is_admitted(now())]
     if not live or not logged:
         return
     frames = {format_: [(each, FRAME[format_](each)) for each in logged] for format_ in {s.format for s in live}}
@@ -156,25 +183,39 @@ def _broadcast(sockets: Sequence[Socket], logged: Sequence[Logged], line: Line, 
             pass
 
 
-def _post_all(socket: Socket, logged: Sequence[Logged], line: Line, now: Callable[[], datetime]) -> bool:
-    return _post_frames(socket, [(each, FRAME[socket.format](each)) for each in logged], line, now)
+def _post_all(
+    socket: Socket,
+    logged: Sequence[Logged],
+    line: Line,
+    now: Callable[[], datetime],
+    *,
+    seconds: float = poster.QUICK,
+) -> bool:
+    return _post_frames(socket, [(each, FRAME[socket.format](each)) for each in logged], line, now, seconds)
 
 
-def _post_frames(socket: Socket, frames: Sequence[tuple[Logged, str]], line: Line, now: Callable[[], datetime]) -> bool:
+def _post_frames(
+    socket: Socket,
+    frames: Sequence[tuple[Logged, str]],
+    line: Line,
+    now: Callable[[], datetime],
+    seconds: float = poster.QUICK,
+) -> bool:
     """Post what a socket wants of the frames; whether it took them. One that does not is set aside or forgotten."""
+    whose = {"organization_id": socket.organization_id, "connection_id": socket.connection_id}
     for logged, frame in frames:
         if logged.told.name != "resync" and not socket.wants(logged.told):
             continue
         try:
-            line.post(socket.connection_id, frame)
+            poster.patiently(line, socket.connection_id, frame, seconds=seconds)
         except Gone:
             if now() - clock.moment(socket.connected_at) > YOUNG:
-                store.forget(socket)
+                store.forget(**whose)
             else:
-                _set_aside(socket, logged.seq - 1, line, now())
+                _set_aside(socket, logged.seq - 1, CatchUp(**whose), line, now())
             return False
         except Slow:
-            _set_aside(socket, logged.seq - 1, line, now())
+            _set_aside(socket, logged.seq - 1, Replay(**whose), line, now())
             return False
     return True
 
@@ -184,14 +225,13 @@ def _is_overdue(socket: Socket, now: datetime) -> bool:
     return now - clock.moment(socket.aside_at or socket.connected_at) > OVERDUE
 
 
-def _set_aside(socket: Socket, since: int, line: Line, now: datetime) -> None:
+def _set_aside(socket: Socket, since: int, order: CatchUp | Replay, line: Line, now: datetime) -> None:
     """Try a socket again in a while, and in the end no more. The message goes first, so that none waits for nothing."""
     if socket.tries >= MOST_TRIES:
         logger().info("socket takes nothing", connectionId=socket.connection_id)
-        store.forget(socket)
-        line.close(socket.connection_id)
-        return
-    message = CatchUp(organization_id=socket.organization_id, connection_id=socket.connection_id)
-    messages.work(message, delay_seconds=1 << min(socket.tries, 4))
+        if poster.closed(line, socket.connection_id):
+            store.forget(socket.organization_id, socket.connection_id)
+            return
+    messages.work(order, delay_seconds=1 << min(socket.tries, 4))
     since = since if socket.since is None else max(since, socket.since)
     store.hold(socket, since, tries=socket.tries + 1, now=now)

@@ -44,9 +44,27 @@ class Refuse(Struct, frozen=True, kw_only=True, rename="camel", tag_field="type"
     connection_id: str
 
 
+class Greet(Struct, frozen=True, kw_only=True, rename="camel", tag_field="type", tag="greet"):
+    """Tell a socket that was not open yet that it is."""
+
+    connection_id: str
+    tries: int = 0
+
+
+class Replay(Struct, frozen=True, kw_only=True, rename="camel", tag_field="type", tag="replay"):
+    """Tell a slow socket what it missed, beside the mailbox, where it would hold up the others."""
+
+    organization_id: str
+    connection_id: str
+
+
 Live = Tell | TellLast | CatchUp | SumUp
-Job = TellLast | CatchUp | SumUp | Refuse
+Job = TellLast | CatchUp | SumUp | Refuse | Greet | Replay
 """Orders for the broadcaster travel as jobs while they wait: a FIFO queue delays no single message."""
+
+
+OPENINGS = "#openings"
+"""Whose jobs those are that concern sockets nobody's yet: a flood of them makes no organization's jobs wait."""
 
 
 def broadcast(message: Live) -> None:
@@ -56,5 +74,5 @@ def broadcast(message: Live) -> None:
 
 def work(job: Job, *, delay_seconds: int) -> None:
     """Post a job for the worker, to be begun after a delay."""
-    tenant = None if isinstance(job, Refuse) else job.organization_id
+    tenant = OPENINGS if isinstance(job, Refuse | Greet) else job.organization_id
     sqs.send(settings().jobs_queue, [job], tenant=tenant, delay_seconds=delay_seconds)

@@ -3,10 +3,17 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from datetime import datetime, timedelta
 from enum import StrEnum
 
 import msgspec
 from msgspec import Struct
+
+from chalicelib import clock
+
+SILENCE = timedelta(minutes=12)
+"""After which a Socket.IO client is given up: three pings, one of which the clock may have skipped, and what
+`store.hear` leaves unwritten."""
 
 
 class Format(StrEnum):
@@ -34,6 +41,22 @@ class Socket(Struct, frozen=True, kw_only=True):
 
     aside_at: str | None = None
     """When it was last set aside, to be told what it missed later."""
+
+    valid_until: str | None = None
+    """When the token that let it in expires, unless its connection ends sooner anyway."""
+
+    heard_at: str | None = None
+    """When a Socket.IO client is known to have been there: it joined, or answered a ping."""
+
+    @property
+    def closes_at(self) -> str | None:
+        """When it is closed: its token has expired, or it has answered no ping for long."""
+        silent = self.heard_at and clock.stamp(clock.moment(self.heard_at) + SILENCE)
+        return min((each for each in (self.valid_until, silent) if each), default=None)
+
+    def is_admitted(self, at: datetime) -> bool:
+        """Whether its token still lets it hear of anything."""
+        return self.valid_until is None or clock.stamp(at) < self.valid_until
 
     def wants(self, told: Told) -> bool:
         """Whether an event is for this socket."""

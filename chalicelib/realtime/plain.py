@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import msgspec
+from msgspec import Struct
 
 from chalicelib.realtime.model import Logged
 
@@ -16,10 +17,13 @@ def event(logged: Logged) -> str:
     return msgspec.json.encode({"event": told.name, "data": told.data, "seq": logged.seq}).decode()
 
 
+class _Request(Struct):
+    action: str
+
+
 def is_ping(frame: str) -> bool:
     """Whether a client's frame is `{"action":"ping"}`."""
     try:
-        message = msgspec.json.decode(frame)
-    except msgspec.DecodeError:
+        return msgspec.json.decode(frame, type=_Request).action == "ping"
+    except (msgspec.MsgspecError, RecursionError, UnicodeError):
         return False
-    return isinstance(message, dict) and message.get("action") == "ping"

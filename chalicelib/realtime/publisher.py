@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import time
 from collections import defaultdict
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
@@ -16,20 +15,17 @@ from chalicelib.calls import store as calls
 from chalicelib.campaigns import store as campaigns
 from chalicelib.contacts import store as contacts
 from chalicelib.imports import store as imports
-from chalicelib.log import logger
-from chalicelib.realtime import events, messages, poster, socketio, store
+from chalicelib.realtime import events, messages, poster, sockets, store
 from chalicelib.realtime.events import Event
-from chalicelib.realtime.messages import Tell, TellLast
+from chalicelib.realtime.messages import Greet, Tell, TellLast
 from chalicelib.realtime.model import Told
-from chalicelib.realtime.poster import Gone, Line, Slow
+from chalicelib.realtime.poster import Line
 from chalicelib.settings import settings
 
 MESSAGE_EVENTS, MESSAGE_BYTES = 100, 200_000
 """Of one message; SQS takes 256 KB."""
 
 OPENINGS_AT_ONCE = 16
-PAUSES = (0.1, 0.3, 1.0, 2.0)
-"""Seconds between the tries of a post to a connection that is not open yet."""
 
 
 def handle(records: Iterable[dict[str, Any]], *, line: Line = poster, now: Callable[[], datetime] = clock.now) -> None:
@@ -46,7 +42,7 @@ def handle(records: Iterable[dict[str, Any]], *, line: Line = poster, now: Calla
             _announce(organization_id, events.condensed(named))
     if opening:
         with ThreadPoolExecutor(min(OPENINGS_AT_ONCE, len(opening))) as pool:
-            list(pool.map(lambda connection_id: _greet(connection_id, line), opening))
+            list(pool.map(lambda connection_id: sockets.greet(Greet(connection_id=connection_id), line=line), opening))
 
 
 def _table(record: dict[str, Any]) -> str:
@@ -113,16 +109,3 @@ def _opening(record: dict[str, Any]) -> list[str]:
     new = record["dynamodb"].get("NewImage")
     connection_id = store.opening_of_image(new) if new and record["eventName"] == "INSERT" else None
     return [connection_id] if connection_id else []
-
-
-def _greet(connection_id: str, line: Line) -> None:
-    """Send the Engine.IO open packet, as soon as API Gateway has opened the socket."""
-    for pause in (*PAUSES, None):
-        try:
-            line.post(connection_id, socketio.opened(connection_id))
-        except (Gone, Slow):
-            if pause is not None:
-                time.sleep(pause)
-        else:
-            return
-    logger().warning("socket did not open in time", connectionId=connection_id)

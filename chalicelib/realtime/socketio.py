@@ -5,10 +5,10 @@ Packets: https://socket.io/docs/v4/engine-io-protocol/ and https://socket.io/doc
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Annotated, Any
 
 import msgspec
-from msgspec import Struct
+from msgspec import Meta, Struct
 
 from chalicelib.realtime.model import Logged
 
@@ -44,15 +44,19 @@ class Ping(Struct, frozen=True):
     probe: str
 
 
+class Pong(Struct, frozen=True):
+    """A client answers a ping: it is there."""
+
+
 class Close(Struct, frozen=True):
     """A client closes the connection."""
 
 
 class Ignored(Struct, frozen=True):
-    """A packet that asks for nothing: a pong, an event, an acknowledgement."""
+    """A packet that asks for nothing: an event, an acknowledgement."""
 
 
-Packet = Connect | Disconnect | Ping | Close | Ignored
+Packet = Connect | Disconnect | Ping | Pong | Close | Ignored
 
 
 def opened(session_id: str) -> str:
@@ -85,13 +89,15 @@ def event(logged: Logged) -> str:
 
 
 def decode(frame: str) -> Packet:
-    """A client's packet. Raises Malformed."""
+    """A client's packet. Raises Malformed, also for binary ones, of which none is known here."""
     match frame[:1]:
         case "1":
             return Close()
         case "2":
             return Ping(frame[1:])
-        case "3" | "5" | "6":
+        case "3":
+            return Pong()
+        case "5" | "6":
             return Ignored()
         case "4":
             return _message(frame[1:])
@@ -100,20 +106,22 @@ def decode(frame: str) -> Packet:
 
 def _message(packet: str) -> Packet:
     kind, rest = packet[:1], packet[1:]
-    if kind in ("2", "3", "5", "6"):
-        return Ignored()
-    if kind not in ("0", "1"):
-        raise Malformed
     namespace, payload = "/", rest
     if rest.startswith("/"):
         namespace, _, payload = rest.partition(",")
-    if kind == "1":
-        return Disconnect(namespace)
-    return Connect(namespace.partition("?")[0], _auth(payload))
+    match kind:
+        case "0":
+            return Connect(namespace.partition("?")[0], _json(payload, dict[str, Any]) if payload else {})
+        case "1":
+            return Disconnect(namespace)
+        case "2" | "3":
+            _json(payload.lstrip("0123456789"), Annotated[list[Any], Meta(min_length=1 if kind == "2" else 0)])
+            return Ignored()
+    raise Malformed
 
 
-def _auth(payload: str) -> dict[str, Any]:
+def _json(payload: str, kind: Any) -> Any:
     try:
-        return msgspec.json.decode(payload, type=dict[str, Any]) if payload else {}
-    except msgspec.DecodeError:
+        return msgspec.json.decode(payload, type=kind)
+    except (msgspec.MsgspecError, RecursionError, UnicodeError):
         raise Malformed from None

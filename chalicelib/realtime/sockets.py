@@ -2,20 +2,25 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from concurrent.futures import ThreadPoolExecutor
-from datetime import datetime
+from datetime import UTC, datetime
 from typing import Any
 
+from msgspec.structs import replace
+
 from chalicelib import auth, clock
-from chalicelib.errors import Unauthorized
+from chalicelib.auth import Identity
+from chalicelib.aws.dynamodb import Busy
+from chalicelib.errors import Unauthorized, Unavailable
+from chalicelib.ids import is_id
 from chalicelib.log import logger
 from chalicelib.realtime import messages, plain, poster, socketio, store
-from chalicelib.realtime.messages import CatchUp, Refuse
+from chalicelib.realtime.messages import CatchUp, Greet, Refuse
 from chalicelib.realtime.model import Format, Socket
-from chalicelib.realtime.poster import Gone, Line, Slow
-from chalicelib.realtime.socketio import Close, Connect, Disconnect, Malformed, Ping
-from chalicelib.realtime.store import Opening
+from chalicelib.realtime.poster import Gone, Line, NotPosted, Slow
+from chalicelib.realtime.socketio import Close, Connect, Disconnect, Malformed, Ping, Pong
+from chalicelib.realtime.store import Opening, Reach
 
 JOIN_SECONDS = 30
 """A Socket.IO connection that has not joined after so long is closed."""
@@ -23,7 +28,13 @@ JOIN_SECONDS = 30
 OPEN_SECONDS = 1
 """After which a plain socket is told what it missed: it opens when its `connect` has returned."""
 
-PINGS_AT_ONCE = 32
+GREET_SECONDS, MOST_GREETINGS = 1, 5
+"""When a Socket.IO connection that is not open yet is told again that it is, and how often."""
+
+AT_ONCE = 32
+"""Sockets that are pinged or closed together."""
+
+DIGITS = tuple("0123456789")
 
 MOST_CHARACTERS = 32_768
 """Of a client's frame, as API Gateway has it."""
@@ -38,47 +49,87 @@ def connect(event: dict[str, Any], *, now: Callable[[], datetime] = clock.now) -
     """
     query: dict[str, str] = event.get("queryStringParameters") or {}
     connection_id: str = event["requestContext"]["connectionId"]
-    if "EIO" in query:
-        return _connect_socketio(connection_id, query, now())
     try:
-        organization_id = auth.identify(query.get("token", "")).organization_id
-        since = _since(query.get("since"))
+        if "EIO" in query:
+            return _connect_socketio(connection_id, query, now())
+        return _connect_plain(connection_id, query, now())
     except Unauthorized as refusal:
         logger().info("socket refused", reason=str(refusal))
         return {"statusCode": 401}
     except ValueError:
         return {"statusCode": 400}
-    if query.get("organizationId", organization_id) != organization_id:
+    except (Unavailable, Busy) as why:
+        logger().warning("socket put off", reason=str(why))
+        return {"statusCode": 503}
+
+
+def _connect_plain(connection_id: str, query: dict[str, str], now: datetime) -> Answer:
+    """Raises ValueError for a parameter that is not of its form."""
+    identity = auth.identify(query.get("token", ""))
+    if query.get("organizationId", identity.organization_id) != identity.organization_id:
         return {"statusCode": 403}
     socket = Socket(
-        organization_id=organization_id,
+        organization_id=identity.organization_id,
         connection_id=connection_id,
-        connected_at=clock.stamp(now()),
-        campaign_id=query.get("campaignId"),
-        since=since,
+        connected_at=clock.stamp(now),
+        campaign_id=_campaign(query),
+        since=_since(query.get("since")),
+        valid_until=_valid_until(identity, now),
     )
-    store.follow(organization_id, now=now())
+    store.follow(socket.organization_id, now=now)
     store.add(socket)
-    if since is not None:
-        order = CatchUp(organization_id=organization_id, connection_id=connection_id)
+    if socket.since is not None:
+        order = CatchUp(organization_id=socket.organization_id, connection_id=connection_id)
         messages.work(order, delay_seconds=OPEN_SECONDS)
     return {"statusCode": 200}
+
+
+def _valid_until(identity: Identity, connected_at: datetime) -> str | None:
+    """When the token expires; None when the connection ends sooner anyway."""
+    end = connected_at + store.LONGEST_CONNECTION
+    if identity.expires_at is None or identity.expires_at >= end.timestamp():
+        return None
+    return clock.stamp(datetime.fromtimestamp(identity.expires_at, UTC))
 
 
 def _connect_socketio(connection_id: str, query: dict[str, str], now: datetime) -> Answer:
     """Its token comes later, in a packet; a token in the address would stand in logs, and does not count."""
     if query["EIO"] != "4" or query.get("transport", "websocket") != "websocket":
         return {"statusCode": 400}
-    messages.work(Refuse(connection_id=connection_id), delay_seconds=JOIN_SECONDS)
-    store.add_opening(
-        Opening(
-            connection_id=connection_id,
-            connected_at=clock.stamp(now),
-            campaign_id=query.get("campaignId"),
-            asked=query.get("organizationId"),
-        )
+    opening = Opening(
+        connection_id=connection_id,
+        connected_at=clock.stamp(now),
+        campaign_id=_campaign(query),
+        asked=query.get("organizationId"),
     )
+    messages.work(Refuse(connection_id=connection_id), delay_seconds=JOIN_SECONDS)
+    store.add_opening(opening)
     return {"statusCode": 200}
+
+
+def greet(order: Greet, *, line: Line = poster) -> None:
+    """Send the Engine.IO open packet: again in a second when the socket is not open yet, and not to one that left.
+
+    Nobody waits for it: a flood of connections that are dropped at once holds up no other.
+    """
+    connection_id = order.connection_id
+    if order.tries and store.opening(connection_id) is None:
+        return
+    try:
+        line.post(connection_id, socketio.opened(connection_id))
+    except (Gone, Slow):
+        if order.tries == MOST_GREETINGS:
+            logger().info("socket did not open in time", connectionId=connection_id)
+        elif store.opening(connection_id):
+            messages.work(replace(order, tries=order.tries + 1), delay_seconds=GREET_SECONDS)
+
+
+def _campaign(query: dict[str, str]) -> str | None:
+    """The one campaign that is asked for. Raises ValueError for what is no id."""
+    given = query.get("campaignId")
+    if given is not None and not is_id(given.lower()):
+        raise ValueError
+    return given and given.lower()
 
 
 def _since(given: object) -> int | None:
@@ -102,10 +153,14 @@ def message(
     try:
         if len(frame) > MOST_CHARACTERS:
             _end(connection_id, line)
-        elif frame[:1].isdigit():
+        elif event.get("isBase64Encoded"):
+            _misunderstand(connection_id, line)
+        elif frame.startswith(DIGITS):
             _packet(connection_id, frame, line, now)
+        elif plain.is_ping(frame):
+            poster.patiently(line, connection_id, plain.PONG)
         else:
-            line.post(connection_id, plain.PONG if plain.is_ping(frame) else plain.UNREADABLE)
+            _misunderstand(connection_id, line)
     except (Gone, Slow):
         return {"statusCode": 410}
     return {"statusCode": 200}
@@ -115,14 +170,28 @@ def _packet(connection_id: str, frame: str, line: Line, now: Callable[[], dateti
     try:
         packet = socketio.decode(frame)
     except Malformed:
-        packet = Close()
+        _misunderstand(connection_id, line)
+        return
     match packet:
         case Connect():
             _join(connection_id, packet, line, now)
         case Ping():
-            line.post(connection_id, socketio.PONG + packet.probe)
+            poster.patiently(line, connection_id, socketio.PONG + packet.probe)
+        case Pong():
+            known = store.find(connection_id)
+            if isinstance(known, Socket):
+                store.hear(known, now())
         case Disconnect() | Close():
             _end(connection_id, line)
+
+
+def _misunderstand(connection_id: str, line: Line) -> None:
+    """Answer what cannot be read as the protocol has it: a plain socket by an error, a Socket.IO one by closing it."""
+    known = store.find(connection_id)
+    if isinstance(known, Opening) or (known and known.format is Format.SOCKET_IO):
+        _end(connection_id, line)
+    else:
+        poster.patiently(line, connection_id, plain.UNREADABLE)
 
 
 def _end(connection_id: str, line: Line) -> None:
@@ -137,41 +206,46 @@ def _join(connection_id: str, packet: Connect, line: Line, now: Callable[[], dat
     as not joined until it has that answer, so that it is closed, and comes back, when this dies on the way.
     """
     if packet.namespace != socketio.NAMESPACE:
-        line.post(connection_id, socketio.refused(packet.namespace, "Invalid namespace"))
+        poster.patiently(line, connection_id, socketio.refused(packet.namespace, "Invalid namespace"))
         return
     opening = store.opening(connection_id)
     if opening is None:
         return
     try:
-        organization_id, since = _admitted(packet.auth, opening)
+        identity, since = _admitted(packet.auth, opening)
+        feed = store.follow(identity.organization_id, now=now())
     except Unauthorized as refusal:
         logger().info("socket refused", reason=str(refusal))
-        line.post(connection_id, socketio.refused(packet.namespace, str(refusal)))
+        poster.patiently(line, connection_id, socketio.refused(packet.namespace, str(refusal)))
         return
-    feed = store.follow(organization_id, now=now())
-    store.add(
-        Socket(
-            organization_id=organization_id,
-            connection_id=connection_id,
-            connected_at=opening.connected_at,
-            format=Format.SOCKET_IO,
-            campaign_id=opening.campaign_id,
-            since=feed.seq if since is None else since,
-        )
+    except (Unavailable, Busy) as why:  # a client that is refused stays away, one that is closed comes back
+        logger().warning("socket put off", reason=str(why))
+        _end(connection_id, line)
+        return
+    socket = Socket(
+        organization_id=identity.organization_id,
+        connection_id=connection_id,
+        connected_at=opening.connected_at,
+        format=Format.SOCKET_IO,
+        campaign_id=opening.campaign_id,
+        since=feed.seq if since is None else since,
+        valid_until=_valid_until(identity, clock.moment(opening.connected_at)),
+        heard_at=clock.stamp(now()),
     )
-    line.post(connection_id, socketio.connected(connection_id))
-    messages.broadcast(CatchUp(organization_id=organization_id, connection_id=connection_id))
+    store.add(socket)
+    poster.patiently(line, connection_id, socketio.connected(connection_id))
+    messages.broadcast(CatchUp(organization_id=socket.organization_id, connection_id=connection_id))
     store.forget_opening(connection_id)
 
 
-def _admitted(given: dict[str, Any], opening: Opening) -> tuple[str, int | None]:
-    """The organization a CONNECT is for, and where it wants to go on. Raises Unauthorized."""
+def _admitted(given: dict[str, Any], opening: Opening) -> tuple[Identity, int | None]:
+    """Whom a CONNECT is from, and where it wants to go on. Raises Unauthorized, Unavailable."""
     token = given.get("token")
-    organization_id = auth.identify(token if isinstance(token, str) else "").organization_id
-    if opening.asked is not None and opening.asked != organization_id:
+    identity = auth.identify(token if isinstance(token, str) else "")
+    if opening.asked is not None and opening.asked != identity.organization_id:
         raise Unauthorized("The token is of another organization.")
     try:
-        return organization_id, _since(given.get("since"))
+        return identity, _since(given.get("since"))
     except ValueError:
         raise Unauthorized("`since` is not the number of an event.") from None
 
@@ -189,15 +263,37 @@ def disconnect(event: dict[str, Any]) -> Answer:
 
 
 def ping(*, now: datetime, line: Line = poster) -> None:
-    """Ping every Socket.IO client whose turn it is, each every fourth minute: neither it nor API Gateway gives up."""
+    """Ping every Socket.IO client whose turn it is, each every third minute: neither it nor API Gateway gives up.
 
-    def reach(connection_id: str) -> None:
+    A client bears that the clock skips its minute: it gives up after seven without a ping.
+    """
+
+    def reach(of: Reach) -> None:
         try:
-            line.post(connection_id, socketio.PING)
-        except (Gone, Slow):
-            logger().info("socket took no ping", connectionId=connection_id)
+            poster.patiently(line, of[1], socketio.PING)
+        except Gone:
+            store.forget(*of)
+        except (Slow, NotPosted):
+            logger().info("socket took no ping", connectionId=of[1])
 
-    due = list(store.due_for_ping(now))
-    if due:
-        with ThreadPoolExecutor(min(PINGS_AT_ONCE, len(due))) as pool:
-            list(pool.map(reach, due))
+    _each(store.due_for_ping(now), reach)
+
+
+def close_due(*, now: datetime, line: Line = poster) -> None:
+    """Close the sockets whose tokens have expired, and those of Socket.IO clients that answer no ping."""
+
+    def close(of: Reach) -> None:
+        socket = store.socket(*of)
+        if socket is None or socket.closes_at is None or socket.closes_at > clock.stamp(now):
+            return
+        if poster.closed(line, socket.connection_id):
+            store.forget(*of)
+
+    _each(store.due_for_closing(now), close)
+
+
+def _each(of: Iterable[Reach], do: Callable[[Reach], None]) -> None:
+    found = list(of)
+    if found:
+        with ThreadPoolExecutor(min(AT_ONCE, len(found))) as pool:
+            list(pool.map(do, found))

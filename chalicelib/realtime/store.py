@@ -6,33 +6,57 @@ the change it comes from: the same change told again finds its marker and keeps 
 
 from __future__ import annotations
 
+import zlib
 from collections.abc import Iterable, Iterator, Sequence
 from datetime import datetime, timedelta
 from typing import Any
 
 from msgspec import Struct
+from msgspec.structs import replace
 from pynamodb.attributes import NumberAttribute, TTLAttribute, UnicodeAttribute
 from pynamodb.expressions.update import Action
 
 from chalicelib import clock
-from chalicelib.aws.dynamodb import Busy, Cancelled, Json, Row, Transaction, batch, get, index, table, update_if
+from chalicelib.aws.dynamodb import (
+    Busy,
+    Cancelled,
+    Json,
+    Row,
+    Transaction,
+    batch,
+    get,
+    index,
+    patiently,
+    table,
+    update_if,
+)
 from chalicelib.errors import Conflict
 from chalicelib.realtime.model import Feed, Format, Logged, Plan, Socket, Told
 
 LONGEST_CONNECTION = timedelta(hours=2, minutes=15)
 """API Gateway ends a connection after two hours; a row that outlives its connection by more is swept by its TTL."""
 
-OPENING = "#opening"
-"""In place of an organization's id: connections that have not said whose they are. No organization's id has a #."""
+OPENING = "#opening#"
+"""In place of an organization's id, with a number: connections that have not said whose they are. No organization's id
+has a #."""
 
-PHASES = 4
+OPENINGS = 16
+"""Partitions of those: a flood of them meets no limit of one."""
+
+PHASES = 3
 """Minutes between two pings of one connection; see `due_for_ping`."""
 
 KEPT = timedelta(hours=25)
 """How long the log reaches back at least."""
 
-FOLLOWED = LONGEST_CONNECTION + timedelta(hours=24)
+FOLLOW_EVERY = timedelta(minutes=10)
+"""How often it is written down at most that an organization opens sockets."""
+
+FOLLOWED = LONGEST_CONNECTION + FOLLOW_EVERY + timedelta(hours=24)
 """An organization that opened no socket for so long had none for a day: nothing is logged for it."""
+
+HEAR_EVERY = timedelta(minutes=5)
+"""How often it is written down at most that a client answers its pings."""
 
 PART_EVENTS, PART_BYTES = 90, 250_000
 """Of one part of the log: its markers fit into a transaction, and it into an item."""
@@ -49,8 +73,13 @@ class ConnectionRow(Row, keeps=Socket):
     expires_at = TTLAttribute(attr_name="expiresAt")
     phase = UnicodeAttribute(null=True, attr_name="pingPhase")
     asked = UnicodeAttribute(null=True)
+    closes_at = UnicodeAttribute(null=True, attr_name="closesAt")
+    closes_in = UnicodeAttribute(null=True, attr_name="closesIn")
+    """The hour of `closes_at`."""
+
     connection_index = index("connection", "connectionId")
     ping_index = index("ping", "pingPhase", "connectionId")
+    closing_index = index("closing", "closesIn", "closesAt")
 
 
 class FeedRow(Row, keeps=Feed):
@@ -96,31 +125,35 @@ class Opening(Struct, frozen=True, kw_only=True):
 
 def add(socket: Socket) -> None:
     """Remember a socket."""
-    _row(socket).save()
+    patiently(_row(socket).save)
 
 
 def add_opening(opening: Opening) -> None:
     """Remember a connection until it has joined."""
     at = clock.moment(opening.connected_at)
-    more = {"expires_at": at + LONGEST_CONNECTION, "phase": _phase(at), "format": Format.SOCKET_IO}
-    ConnectionRow.of(opening, organization_id=OPENING, **more).save()
+    more = {"expires_at": at + LONGEST_CONNECTION, "format": Format.SOCKET_IO}
+    patiently(ConnectionRow.of(opening, organization_id=_nobody(opening.connection_id), **more).save)
 
 
 def opening(connection_id: str) -> Opening | None:
     """A connection that has not joined yet."""
-    row = get(ConnectionRow, OPENING, connection_id)
+    row = get(ConnectionRow, _nobody(connection_id), connection_id)
     return row.value(Opening) if row else None
 
 
 def forget_opening(connection_id: str) -> bool:
     """Forget that a connection has not joined yet; whether it had not."""
     transaction = Transaction()
-    transaction.delete(ConnectionRow(OPENING, connection_id), ConnectionRow.connection_id.exists())
+    transaction.delete(ConnectionRow(_nobody(connection_id), connection_id), ConnectionRow.connection_id.exists())
     try:
         transaction.commit()
     except Cancelled:
         return False
     return True
+
+
+def _nobody(connection_id: str) -> str:
+    return f"{OPENING}{zlib.crc32(connection_id.encode()) % OPENINGS}"
 
 
 def of_organization(organization_id: str) -> list[Socket]:
@@ -145,33 +178,69 @@ def release(of: Socket) -> None:
     _update(of, [ConnectionRow.since.remove(), ConnectionRow.tries.remove(), ConnectionRow.aside_at.remove()])
 
 
-def forget(of: Socket) -> None:
+def forget(organization_id: str, connection_id: str) -> None:
     """Forget a socket that is gone."""
-    ConnectionRow(of.organization_id, of.connection_id).delete()
+    patiently(ConnectionRow(organization_id, connection_id).delete)
 
 
 def forget_connection(connection_id: str) -> None:
-    """Forget a socket by its connection alone."""
+    """Forget a socket by its connection alone. One that just began may not be in the index yet, and is opening then."""
+    found = list(ConnectionRow.query(connection_id, index_name="connection"))
+    for row in found or [ConnectionRow(_nobody(connection_id), connection_id)]:
+        patiently(row.delete)
+
+
+def find(connection_id: str) -> Socket | Opening | None:
+    """A socket, or one that is opening, by its connection alone."""
     for row in ConnectionRow.query(connection_id, index_name="connection"):
-        row.delete()
+        if not row.organization_id.startswith(OPENING):
+            return socket(row.organization_id, connection_id)
+    return opening(connection_id)
 
 
-def due_for_ping(now: datetime) -> Iterator[str]:
-    """The Socket.IO connections whose turn it is in this minute: every one's comes every fourth."""
+def hear(of: Socket, now: datetime) -> None:
+    """Write down now and then that a Socket.IO client is there."""
+    if of.heard_at is None or now - clock.moment(of.heard_at) < HEAR_EVERY:
+        return
+    row = _row(replace(of, heard_at=clock.stamp(now)))
+    changes = [ConnectionRow.heard_at.set(row.heard_at), ConnectionRow.closes_at.set(row.closes_at)]
+    _update(of, [*changes, ConnectionRow.closes_in.set(row.closes_in)])
+
+
+Reach = tuple[str, str]
+"""A connection as an index has it, which may lag: its organization's id, and its own."""
+
+
+def due_for_ping(now: datetime) -> Iterator[Reach]:
+    """The Socket.IO connections whose turn it is in this minute: every one's comes every third."""
     for row in ConnectionRow.query(_phase(now), index_name="ping"):
-        yield row.connection_id
+        yield row.organization_id, row.connection_id
+
+
+def due_for_closing(now: datetime) -> Iterator[Reach]:
+    """The connections whose time has come during this hour and the last."""
+    for hour in (now, now - timedelta(hours=1)):
+        due = ConnectionRow.closes_at <= clock.stamp(now)
+        for row in ConnectionRow.query(_hour(clock.stamp(hour)), due, index_name="closing"):
+            yield row.organization_id, row.connection_id
 
 
 def opening_of_image(image: dict[str, object]) -> str | None:
     """The connection of a stream record's image, if it has not joined yet."""
     row = ConnectionRow.from_raw_data(image)
-    return row.connection_id if row.organization_id == OPENING else None
+    return row.connection_id if row.organization_id.startswith(OPENING) else None
 
 
 def _row(socket: Socket) -> ConnectionRow:
     at = clock.moment(socket.connected_at)
     phase = _phase(at) if socket.format is Format.SOCKET_IO else None
-    return ConnectionRow.of(socket, expires_at=at + LONGEST_CONNECTION, phase=phase)
+    closes = socket.closes_at
+    more = {"closes_at": closes, "closes_in": closes and _hour(closes)}
+    return ConnectionRow.of(socket, expires_at=at + LONGEST_CONNECTION, phase=phase, **more)
+
+
+def _hour(stamp: str) -> str:
+    return stamp[: len("2026-11-23T06")]
 
 
 def _phase(at: datetime) -> str:
@@ -201,8 +270,10 @@ def follow(organization_id: str, *, now: datetime) -> Feed:
     row, followed_at = FeedRow(organization_id, "feed"), FeedRow.followed_at.set(clock.stamp(now))
     for _ in range(RACES):
         known = feed(organization_id)
+        if known.followed_at is not None and now - clock.moment(known.followed_at) < FOLLOW_EVERY:
+            return known
         if known.followed_at is None or is_followed(known, now):
-            row.update(actions=[followed_at])
+            patiently(lambda: row.update(actions=[followed_at]))
             return known
         try:
             update_if(row, [followed_at, FeedRow.seq.set(known.seq + 1)], FeedRow.followed_at == known.followed_at)
@@ -232,7 +303,7 @@ def log(feed: Feed, plan: Plan, *, now: datetime) -> list[Logged]:
         FeedRow.held_at.set(plan.held_at) if plan.held_at else FeedRow.held_at.remove(),
     ]
     if not waiting:
-        FeedRow(feed.organization_id, "feed").update(actions=changes)
+        patiently(lambda: FeedRow(feed.organization_id, "feed").update(actions=changes))
     races = RACES
     while waiting:
         part = _part(waiting, feed.seq)
@@ -267,7 +338,8 @@ def _records_of(organization_id: str) -> str:
 
 def let_go(feed: Feed) -> None:
     """What was held has been told."""
-    FeedRow(feed.organization_id, "feed").update(actions=[FeedRow.held.remove(), FeedRow.held_at.remove()])
+    row = FeedRow(feed.organization_id, "feed")
+    patiently(lambda: row.update(actions=[FeedRow.held.remove(), FeedRow.held_at.remove()]))
 
 
 def _part(told: Sequence[Told], seq: int) -> list[Logged]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import time
 import uuid
 from collections import defaultdict
 from collections.abc import Iterator
@@ -12,12 +13,15 @@ from typing import Any
 
 from boto3.dynamodb.types import TypeSerializer
 
-from chalicelib import clock
+from chalicelib import clock, worker
 from chalicelib.aws import sqs
 from chalicelib.realtime import broadcaster, publisher, sockets
 from chalicelib.realtime.poster import Gone, Slow
 from chalicelib.settings import settings
 from tests.service.cloud import Cloud, sqs_event, token
+
+LATE = int(time.time()) + 100 * 3600
+"""When tokens expire that outlast what tests do to the clock."""
 
 
 class Wire:
@@ -30,8 +34,10 @@ class Wire:
         """Connection → how many posts answer 410 before it opens."""
 
         self.slow: set[str] = set()
+        self.stuck: set[str] = set()
+        """Connections that cannot be closed."""
 
-    def post(self, connection_id: str, text: str) -> None:
+    def post(self, connection_id: str, text: str, *, seconds: float = 1) -> None:
         if connection_id in self.closed:
             raise Gone
         if self.gone.get(connection_id, 0):
@@ -42,6 +48,8 @@ class Wire:
         self.posted[connection_id].append(text)
 
     def close(self, connection_id: str) -> None:
+        if connection_id in self.stuck:
+            raise Slow
         self.closed.append(connection_id)
 
     def events(self, connection_id: str) -> list[dict[str, Any]]:
@@ -62,7 +70,7 @@ class Live:
 
     def open(self, connection_id: str, organization: str = "1", *, status: int = 200, **query: str) -> None:
         """A plain socket connects."""
-        event = socket_event(connection_id, query={"token": token(organization), **query})
+        event = socket_event(connection_id, query={"token": token(organization, exp=LATE), **query})
         assert sockets.connect(event, now=self.now)["statusCode"] == status
 
     def say(self, connection_id: str, frame: str) -> None:
@@ -73,6 +81,12 @@ class Live:
     def changed(self, *records: dict[str, Any]) -> None:
         """A stream's batch reaches the publisher."""
         publisher.handle(records, line=self.wire, now=self.now)
+
+    def work(self) -> list[str]:
+        """The jobs that lie in the queue reach the worker; what they were."""
+        bodies = self.cloud.take(settings().jobs_queue, 1_000)
+        worker.handle(bodies, line=self.wire, now=self.now)
+        return bodies
 
     def deliver(self, bodies: list[str] | None = None) -> list[str]:
         """The live queue's messages reach the broadcaster, ten at a time; what they were."""

@@ -31,6 +31,8 @@ class Gateway:
         self.posted: dict[str, list[str]] = defaultdict(list)
         self.closed: list[str] = []
         self.refuses: dict[str, int] = {}
+        self.holds: dict[str, threading.Event] = {}
+        """Connection → what its posts wait for."""
 
     def take(self, connection_id: str) -> list[str]:
         """What was posted to a connection since the last look."""
@@ -47,6 +49,8 @@ class _Handler(BaseHTTPRequestHandler):
     def do_POST(self) -> None:
         body = self.rfile.read(int(self.headers["Content-Length"])).decode()
         connection_id = unquote(self.path.rpartition("/@connections/")[2])
+        if held := self.gateway.holds.get(connection_id):
+            held.wait(60)
         status = self.gateway.refuses.get(connection_id, 200)
         if status == 200:
             self.gateway.posted[connection_id].append(body)

@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 
 from chalicelib.realtime import plain, socketio
 from chalicelib.realtime.model import Logged, Told
-from chalicelib.realtime.socketio import Close, Connect, Disconnect, Ignored, Malformed, Ping
+from chalicelib.realtime.socketio import Close, Connect, Disconnect, Ignored, Malformed, Ping, Pong
 
 JSON = st.recursive(
     st.none() | st.booleans() | st.integers(-(2**53), 2**53) | st.text(),
@@ -57,16 +57,38 @@ def test_any_frame_is_a_packet_or_malformed(frame: str) -> None:
         ("1", Close()),
         ("2", Ping("")),
         ("2probe", Ping("probe")),
-        ("3", Ignored()),
+        ("3", Pong()),
         ('42/auto-calling,["x"]', Ignored()),
+        ('42["x"]', Ignored()),
+        ('42/auto-calling,17["x",{"a":[]}]', Ignored()),
         ("43/auto-calling,1[]", Ignored()),
+        ("6", Ignored()),
     ],
 )
 def test_packet_of_the_protocol(frame: str, packet: object) -> None:
     assert socketio.decode(frame) == packet
 
 
-@pytest.mark.parametrize("frame", ["", "0", "7", "x", "4", "47", "40[1]", "40/auto-calling,{", '40/auto-calling,"x"'])
+DEEP = "[" * 20_000
+
+
+@pytest.mark.parametrize(
+    "frame",
+    [
+        *("", "0", "7", "x", "4", "47", "40[1]", "40/auto-calling,{", '40/auto-calling,"x"'),
+        *(
+            "42/auto-calling,{}",
+            "42/auto-calling,",
+            "42/auto-calling",
+            "42[]",
+            "42abc",
+            '42/auto-calling,x["x"]',
+            "43{}",
+        ),
+        *('451-/auto-calling,["x",{"_placeholder":true,"num":0}]', "461-[]", "bAQID"),
+        *(f"42/auto-calling,{DEEP}", f'40/auto-calling,{{"token":{DEEP}', f"42{DEEP}", DEEP, '40{"token":"\ud800"}'),
+    ],
+)
 def test_frame_that_is_no_packet(frame: str) -> None:
     with pytest.raises(Malformed):
         socketio.decode(frame)
