@@ -28,8 +28,9 @@ JOIN_SECONDS = 30
 OPEN_SECONDS = 1
 """After which a plain socket is told what it missed: it opens when its `connect` has returned."""
 
-GREET_SECONDS, MOST_GREETINGS = 1, 5
-"""When a Socket.IO connection that is not open yet is told again that it is, and how often."""
+GREETINGS = (0, 0, 1, 1, 2, 4)
+"""Seconds after which a Socket.IO connection that is not open yet is told again that it is. A trip through the queue is
+a pause itself."""
 
 AT_ONCE = 32
 """Sockets that are pinged or closed together."""
@@ -108,7 +109,7 @@ def _connect_socketio(connection_id: str, query: dict[str, str], now: datetime) 
 
 
 def greet(order: Greet, *, line: Line = poster) -> None:
-    """Send the Engine.IO open packet: again in a second when the socket is not open yet, and not to one that left.
+    """Send the Engine.IO open packet: again in a moment when the socket is not open yet, and not to one that left.
 
     Nobody waits for it: a flood of connections that are dropped at once holds up no other.
     """
@@ -118,10 +119,10 @@ def greet(order: Greet, *, line: Line = poster) -> None:
     try:
         line.post(connection_id, socketio.opened(connection_id))
     except (Gone, Slow):
-        if order.tries == MOST_GREETINGS:
+        if order.tries == len(GREETINGS):
             logger().info("socket did not open in time", connectionId=connection_id)
         elif store.opening(connection_id):
-            messages.work(replace(order, tries=order.tries + 1), delay_seconds=GREET_SECONDS)
+            messages.work(replace(order, tries=order.tries + 1), delay_seconds=GREETINGS[order.tries])
 
 
 def _campaign(query: dict[str, str]) -> str | None:

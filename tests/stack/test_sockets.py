@@ -171,3 +171,43 @@ def test_socket_of_one_campaign_hears_of_no_other(office: Office, stack: LocalSt
         while not told or told[-1]["event"] != "campaign-complete":
             told.append(json.loads(socket.recv(30)))
     assert {each["data"]["campaignId"] for each in told} == {second}
+
+
+def test_socket_ends_soon_after_its_token(office: Office, stack: LocalStack) -> None:
+    claims = {"organizationId": office.organization, "exp": int(time.time()) + 5}
+    with connect(f"{stack.sockets}?token={jwt.encode(claims, stack.laptop.secret('jwt'))}") as socket:
+        began = time.monotonic()
+        with pytest.raises(ConnectionClosed):
+            socket.recv(100)
+    assert time.monotonic() - began > 4
+
+
+def test_dropped_openings_delay_nobodys_open_packet(stack: LocalStack) -> None:
+    """Some are dropped before they are open, some right after; an honest client among them waits for none."""
+    address = f"{stack.base.replace('http', 'ws')}/socket.io/?EIO=4&transport=websocket"
+    waits = []
+    for _ in range(3):
+        for _ in range(30):
+            with connect(address):
+                pass
+        began = time.monotonic()
+        with connect(address) as honest:
+            assert str(honest.recv(20)).startswith("0{")
+        waits.append(time.monotonic() - began)
+    print(f"open packets came after {', '.join(f'{wait:.2f}' for wait in waits)} s")  # noqa: T201
+
+
+def test_frames_that_cannot_be_read_leave_no_traceback(office: Office, stack: LocalStack) -> None:
+    token = stack.token(office.organization)
+    with connect(f"{stack.sockets}?token={token}") as socket:
+        for frame in ("[x", "{}", b"\0\1"):  # MiniStack reads frames itself, and chokes on a deep one
+            socket.send(frame)
+            assert json.loads(socket.recv(20))["event"] == "error"
+    for frame in ("42/auto-calling,{}", "42/auto-calling," + "[" * 20_000, b"\0\1"):
+        with connect(f"{stack.base.replace('http', 'ws')}/socket.io/?EIO=4&transport=websocket") as socket:
+            assert str(socket.recv(20)).startswith("0{")
+            socket.send(frame)
+            with pytest.raises(ConnectionClosed):
+                socket.recv(20)
+    with pytest.raises(InvalidStatus), connect(f"{stack.sockets}?token={token}&campaignId=none"):
+        pass
