@@ -36,7 +36,7 @@ TESTS = {
     ],
     "realtime": [
         *(f"unit/test_{each}.py" for each in ("events", "rate", "socketio")),
-        *(f"service/test_{each}.py" for each in ("realtime", "feed")),
+        *(f"service/test_{each}.py" for each in ("realtime", "feed", "connections")),
     ],
     "totals": [*LISTS, "service/test_imports.py"],
 }
