@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 POLICIES = (
     "dialing/policy.py",
     "dialing/pacer.py",
@@ -14,20 +16,23 @@ POLICIES = (
     "campaigns/enrolment.py",
     "campaigns/audit.py",
 )
-STORES = tuple(f"{room}/store.py" for room in ("calls", "campaigns", "contacts", "imports", "realtime", "totals"))
-MODULES = (*STORES, *POLICIES)
+HOUSE = Path(__file__).parents[2] / "chalicelib"
+STORES = tuple(sorted(str(store.relative_to(HOUSE)) for store in HOUSE.glob("*/store.py")))
+MODULES = ("aws/dynamodb.py", *STORES, *POLICIES)
 
 CALLING = ["unit/test_policy.py", "unit/test_schedule.py", "unit/test_hours.py", "unit/test_health.py"]
 CAMPAIGNS = ["service/test_dialing.py", "service/test_deliveries.py", "service/test_enrolment.py"]
 LISTS = ["service/test_campaigns.py", "service/test_contacts.py", "service/test_lists.py"]
-SIMULATED = {"calls", "campaigns", "contacts", "dialing", "agents"}
+SIMULATED = {"aws", "calls", "campaigns", "contacts", "dialing", "agents"}
 
 TESTS = {
+    "aws": ["unit/test_store.py", *CAMPAIGNS, *LISTS],
     "agents": [*CALLING, "unit/test_agents.py", "service/test_dialing.py"],
     "calls": [*CALLING, *CAMPAIGNS, *LISTS, "service/test_results.py"],
     "campaigns": [*CALLING, "unit/test_settings.py", *CAMPAIGNS, *LISTS, "service/test_results.py"],
     "contacts": ["unit/test_rows.py", *LISTS, *CAMPAIGNS, "service/test_imports.py"],
     "dialing": [*CALLING, *CAMPAIGNS],
+    "idempotency": ["service/test_idempotency.py"],
     "imports": [
         "unit/test_planning.py",
         "unit/test_imports_bulk.py",
