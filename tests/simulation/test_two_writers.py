@@ -86,6 +86,7 @@ def check(scene: Scene) -> None:
         raise Broken("an attempt stayed on a phone")
     _check_nobody_is_called_who_must_not_be(scene)
     _check_report(scene)
+    _check_contact(scene)
     _check_totals(scene)
     if any("phone" not in row for row in scene.world.database.tables[settings().contacts_table].items.values()):
         raise Broken("a contact that was deleted came back")
@@ -126,3 +127,15 @@ def _check_report(scene: Scene) -> None:
         booked = [each.outcome for each in call.attempts if each.attempt_id == order.call_id]
         if call.contact_id == order.contact_id and booked != ["reported"]:
             raise Broken(f"the agent's report is not booked: {booked}")
+
+
+def _check_contact(scene: Scene) -> None:
+    """The contact shows the conversation of its call that ended last."""
+    people = scene.world.database.tables[settings().contacts_table].items
+    for call in map(calls.of_image, scene.rows()):
+        contact = people.get((ORGANIZATION, call.contact_id))
+        if contact and call.attempts:
+            last = max(call.attempts, key=lambda attempt: attempt.ended_at)
+            shown = contact.get("lastConversationOutcome", {}).get("S")
+            if shown != last.outcome:
+                raise Broken(f"the contact shows {shown}, the last conversation came to {last.outcome}")

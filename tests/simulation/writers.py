@@ -108,8 +108,14 @@ class Scene:
         if table == settings().campaigns_table and new:
             self.completed |= new.get("status", {}).get("S") == CampaignStatus.COMPLETED
             self._check_cap(old or {}, new)
+        if table == settings().campaigns_table and old and new is None:
+            self._check_deletion(old)
         if table == settings().calls_table and old and new:
             self._check_call(calls.of_image(old), calls.of_image(new))
+
+    def _check_deletion(self, old: Item) -> None:
+        if campaigns.is_live(old) and campaigns.of_image(old).in_flight:
+            raise Broken("a campaign was deleted with calls under way")
 
     def _check_cap(self, old: Item, new: Item) -> None:
         before, after = (int(each.get("inFlight", {"N": "0"})["N"]) for each in (old, new))
