@@ -117,7 +117,7 @@ def _run(module: str, seeds: int, number: int | None) -> str:
         except subprocess.TimeoutExpired:
             os.killpg(run.pid, signal.SIGKILL)
             return f"no end after {PATIENCE_SECONDS} s"
-    failed = [line for line in output.splitlines() if line.startswith(("FAILED", "ERROR"))]
+    failed = [line for line in output.splitlines() if line.startswith(("FAILED ", "ERROR tests"))]
     return "" if run.returncode == 0 else (failed or [output[-300:]])[0]
 
 
