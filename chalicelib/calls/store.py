@@ -17,6 +17,7 @@ from chalicelib.calls.model import Call, CallState, CallStatus
 from chalicelib.contacts import store as contacts
 from chalicelib.contacts.model import Contact, ContactStatus
 from chalicelib.errors import Conflict, Failure, NotFound
+from chalicelib.ids import new_id
 
 ATTEMPT_TTL = timedelta(days=90)
 
@@ -80,8 +81,17 @@ class AttemptRow(Row, keeps=AttemptKey):
     attempt_id = UnicodeAttribute(hash_key=True, attr_name="attemptId")
     phone = UnicodeAttribute()
     expires_at = TTLAttribute(attr_name="expiresAt")
+
+
+class NewsRow(Row):
+    """What is to be told of an attempt and no queue took. Earlier versions kept it in the attempt's own row."""
+
+    class Meta:
+        table_name = table("attempts_table")
+
+    news_id = UnicodeAttribute(hash_key=True, attr_name="attemptId")
     news = UnicodeAttribute(null=True)
-    """What is to be told of it, when no queue took the message."""
+    expires_at = TTLAttribute(attr_name="expiresAt")
 
 
 class ConversationRow(Row):
@@ -262,7 +272,7 @@ def _closed(contact: Contact, cancelled: Cancelled) -> Exception:
 
 
 def remember(attempt: AttemptKey, phone: str, *, now: datetime) -> None:
-    """Keep an attempt for 90 days, so that whoever reports its result finds the call; its news stays."""
+    """Keep an attempt for 90 days, so that whoever reports its result finds the call."""
     AttemptRow(attempt.attempt_id).update(
         actions=[
             AttemptRow.organization_id.set(attempt.organization_id),
@@ -302,14 +312,16 @@ def keep_early(provider: str, conversation_id: str, told: str, *, now: datetime)
     return attempt_id
 
 
-def keep_news(transaction: Transaction, attempt_id: str, news: str) -> None:
-    """Add to a transaction that an attempt's row keeps what is to be told of it."""
-    transaction.update(AttemptRow(attempt_id), [AttemptRow.news.set(news)], AttemptRow.attempt_id.exists())
+def keep_news(transaction: Transaction, news: str, *, now: datetime) -> str:
+    """Add to a transaction that a row keeps what is to be told of an attempt; the id of that piece of news."""
+    news_id = new_id()
+    transaction.put(NewsRow(news_id, news=news, expires_at=now + ATTEMPT_TTL))
+    return news_id
 
 
-def news_of(attempt_ids: Iterable[str]) -> list[str]:
-    """What attempts' rows keep to be told."""
-    return [row.news for row in batch(AttemptRow, attempt_ids) if row.news]
+def news_of(news_ids: Iterable[str]) -> list[str]:
+    """What is kept to be told."""
+    return [row.news for row in batch(NewsRow, news_ids) if row.news]
 
 
 def take_out(transaction: Transaction, call: Call) -> None:

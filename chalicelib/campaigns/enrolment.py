@@ -101,7 +101,7 @@ def _not_withdrawn(campaign: Campaign, people: list[Contact], at: str) -> list[C
     if not campaign.withdrawals:
         return people
     gone = calls.withdrawals(campaign.campaign_id, [contact.contact_id for contact in people])
-    return [contact for contact in people if gone.get(contact.contact_id, "") < at]
+    return [each for each in people if each.contact_id not in gone or gone[each.contact_id] < at]
 
 
 def _calls_in(cancelled: Cancelled) -> list[Call]:
@@ -170,8 +170,10 @@ def _take_out(transaction: Transaction, call: Call, now: datetime) -> Counter[st
 def give_up(organization_id: str, campaign_id: str, contact_id: str) -> None:
     """Wait no longer for the call under way: it has FAILED, until its result comes after all. Raises NotFound."""
     store.find(organization_id, campaign_id)
-    calls.find(campaign_id, contact_id)
-    messages.tell_pacer([GivenUp(organization_id=organization_id, campaign_id=campaign_id, contact_id=contact_id)])
+    call = calls.find(campaign_id, contact_id)
+    if call.attempt_id is not None:
+        key = {"organization_id": organization_id, "campaign_id": campaign_id, "contact_id": contact_id}
+        messages.tell_pacer([GivenUp(**key, attempt_id=call.attempt_id)])
 
 
 def redial(order: Redial, *, now: Callable[[], datetime], until: datetime) -> int:

@@ -27,9 +27,10 @@ class Wake(CampaignEvent, frozen=True, tag="wake"):
 
 
 class GivenUp(CampaignEvent, frozen=True, tag="givenUp"):
-    """An operator waits no longer for the call under way."""
+    """An operator waits no longer for an attempt under way; a message of an earlier version means whichever it is."""
 
     contact_id: str
+    attempt_id: str | None = None
 
 
 class Enrol(Struct, frozen=True, kw_only=True, rename="camel", tag_field="type", tag="enrol"):

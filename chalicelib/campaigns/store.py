@@ -35,7 +35,7 @@ from chalicelib.totals.store import Kind, count
 
 WAKE_SHARDS = 8
 NEWS_KEPT = 1_000
-"""Attempts whose news waits in their rows; a campaign's row has 400 KB at most."""
+"""Pieces of news that wait in rows of their own; a campaign's row has 400 KB at most."""
 
 RACES = 5
 DELETED, AUDITS = "#deleted", "#audits"
@@ -152,8 +152,8 @@ def move(
     """Add to a transaction what its calls do to their campaign: differences of its counters, and fields to set.
 
     With `claims` new calls in flight it requires that the campaign is RUNNING and has slots for all of them; with
-    `enrols`, that nobody was taken out since it was read; with `news`, attempts whose news is done with, that there is
-    no other than it holds.
+    `enrols`, that nobody was taken out since it was read; with `news`, the pieces that are done with, that there is no
+    other than it holds.
     """
     new = replace(campaign, **changes)
     attributes = CampaignRow.get_attributes()
@@ -178,17 +178,18 @@ def move(
 
 
 def no_news_since(campaign: Campaign) -> Condition:
-    """That no further attempt's news waits: whoever looks has seen all there is, and may say when to look again."""
+    """That no further news waits: whoever looks has seen all there is, and may say when to look again."""
     none: Condition = CampaignRow.news.does_not_exist()
     return size(CampaignRow.news) == len(campaign.news) if campaign.news else none
 
 
 def complete(campaign: Campaign, last_writes: list[str], *, at: datetime) -> bool:
-    """End a campaign with nobody waiting, in flight or being enrolled. Returns whether that is still so.
+    """End a campaign with nobody waiting, in flight or being enrolled, and no news. Returns whether that is still so.
 
     `last_writes` are the calls that were booked last.
     """
     nobody = (CampaignRow.waiting == 0) & (CampaignRow.in_flight == 0)
+    nobody &= no_news_since(campaign)
     nobody &= CampaignRow.enrolments.does_not_exist() | (CampaignRow.enrolments_until <= clock.stamp(at))
     changes = {
         "status": CampaignStatus.COMPLETED,
@@ -223,15 +224,13 @@ def end_enrolment(campaign: Campaign, order_id: str, *, at: datetime) -> None:
     update_if(row, actions, CampaignRow.status == campaign.status)
 
 
-def keep_news(
-    transaction: Transaction, organization_id: str, campaign_id: str, attempt_id: str, *, at: datetime
-) -> None:
-    """Add to a transaction that the campaign looks at once at what an attempt's row keeps."""
+def keep_news(transaction: Transaction, organization_id: str, campaign_id: str, news_id: str, *, at: datetime) -> None:
+    """Add to a transaction that the campaign looks at once at a piece of news that is kept."""
     wake = [CampaignRow.wake_at.set(clock.minute(at)), CampaignRow.wake_shard.set(_shard(campaign_id))]
     room = CampaignRow.news.does_not_exist() | (size(CampaignRow.news) < NEWS_KEPT)
     transaction.update(
         CampaignRow(organization_id, campaign_id),
-        [CampaignRow.news.add({attempt_id}), *wake],
+        [CampaignRow.news.add({news_id}), *wake],
         CampaignRow.campaign_id.exists() & room,
         tag="campaign",
     )

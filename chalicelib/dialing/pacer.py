@@ -139,10 +139,14 @@ def _kept_news(campaign: Campaign) -> Iterator[Event]:
             logger().exception("news of an attempt not read", campaignId=campaign.campaign_id)
 
 
-def _said(campaign: Campaign, events: Iterable[Event]) -> list[Said]:
-    """What events say of the agent; nothing that was said before the campaign was started last."""
+def _said(events: Iterable[Event]) -> list[Said]:
+    """What events say of the agent."""
+    return [event.said for event in events if isinstance(event, Ended | Released | Undialed | Heard) and event.said]
+
+
+def _since_start(campaign: Campaign, said: Iterable[Said]) -> list[Said]:
+    """What was said of the agent since the campaign was started last; silence counts from when the call was placed."""
     since = campaign.resumed_at or ""
-    said = [event.said for event in events if isinstance(event, Ended | Released | Undialed | Heard) and event.said]
     return [each for each in said if not each.at or each.at >= since]
 
 
@@ -197,10 +201,10 @@ def _agent_changes(
     campaign: Campaign, heard: Sequence[Event], bookings: Sequence[Booking], now: datetime
 ) -> dict[str, Any]:
     """What the agent's answers, and its silence, change of the campaign: its health, at worst its status."""
-    silent = [Said(Verdict.SILENT) for each in bookings if _ran_out(each)]
+    silent = [Said(Verdict.SILENT, at=each.old.started_at or "") for each in bookings if _ran_out(each)]
     after = health.after(
         campaign.health,
-        [*_said(campaign, heard), *silent],
+        _since_start(campaign, [*_said(heard), *silent]),
         cap=campaign.max_concurrent_calls,
         in_flight=campaign.in_flight,
         now=now,
@@ -341,7 +345,7 @@ def _write(
     *,
     news: Collection[str] = (),
 ) -> Campaign:
-    """Write a step in one transaction, with which attempts' `news` is done; the campaign as it is then.
+    """Write a step in one transaction, with which pieces of `news` it is done; the campaign as it is then.
 
     Raises Conflict when anything moved in between.
     """

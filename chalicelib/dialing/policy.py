@@ -59,7 +59,8 @@ def after(call: Call, event: CallEvent, retry: Retry, *, now: datetime) -> Call 
         case Heard():
             return _answered(call, event)
         case GivenUp():
-            return _presumed(call, GIVEN_UP, now) if call.state is CallState.CALLING else None
+            meant = event.attempt_id in (call.attempt_id, None) and call.state is CallState.CALLING
+            return _presumed(call, GIVEN_UP, now) if meant else None
 
 
 def expired(call: Call, *, now: datetime) -> Call | None:
@@ -126,7 +127,7 @@ def _corrected(call: Call, attempt_id: str, result: Result, now: datetime) -> Ca
         return None
     attempts = [better if attempt is known else attempt for attempt in call.attempts]
     call = replace(call, attempts=attempts, updated_at=clock.stamp(now))
-    last = attempts[-1] is better and call.state in (CallState.WAITING, CallState.DONE)
+    last = attempts[-1] is better and call.state is not CallState.CALLING
     return call.finished(now=now, never_dialed="") if known.presumed and last else call
 
 

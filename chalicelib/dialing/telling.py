@@ -18,10 +18,10 @@ def tell(event: Ended | Released | Undialed | Skipped | Heard, *, now: datetime)
     try:
         tell_pacer([event])
     except sqs.SendFailed as failure:
-        logger().warning("news kept in the attempt's row", attemptId=event.attempt_id)
+        logger().warning("news kept in a row", attemptId=event.attempt_id)
         transaction = Transaction()
-        calls.keep_news(transaction, event.attempt_id, sqs.encode(event))
-        campaigns.keep_news(transaction, event.organization_id, event.campaign_id, event.attempt_id, at=now)
+        news_id = calls.keep_news(transaction, sqs.encode(event), now=now)
+        campaigns.keep_news(transaction, event.organization_id, event.campaign_id, news_id, at=now)
         try:
             transaction.commit()
         except Cancelled:

@@ -101,8 +101,8 @@ def test_request_that_breaks_logs_neither_its_token_nor_its_body(
 
 def test_deployment_without_its_secret_logs_no_token(logged: io.StringIO) -> None:
     with mock_aws():
-        assert ask(bearer()) == 500
-    assert "request failed" in logged.getvalue()
+        assert ask(bearer()) == 503
+    assert "the tokens' key cannot be read" in logged.getvalue()
     assert bearer() not in logged.getvalue()
 
 

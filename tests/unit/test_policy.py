@@ -143,18 +143,18 @@ def test_late_result_corrects_a_presumed_end_and_starts_no_retry() -> None:
     assert after(call, ended(SUCCESS), BUSY_LINES, now=NOW) is None
 
 
-def test_late_result_takes_a_redialed_call_out_of_the_wait() -> None:
+@pytest.mark.parametrize("state", [CallState.WAITING, CallState.QUEUED])
+def test_late_result_takes_a_redialed_call_out_of_the_wait(state: CallState) -> None:
     presumed = expired(a_call(), now=NOW + timedelta(minutes=15))
     assert presumed is not None
-    call = then(presumed.redialed(now=NOW), ended(SUCCESS))
+    call = then(replace(presumed.redialed(now=NOW), state=state), ended(SUCCESS))
     assert (call.state, call.call_status, call.due_at) == (CallState.DONE, SUCCESS, None)
 
 
-@pytest.mark.parametrize("state", [CallState.QUEUED, CallState.CALLING])
-def test_late_result_does_not_disturb_the_next_attempt(state: CallState) -> None:
-    under_way = a_call(state, attempt_id="second", attempts=[an_attempt("first", presumed=True)])
+def test_late_result_does_not_disturb_the_next_attempt() -> None:
+    under_way = a_call(CallState.CALLING, attempt_id="second", attempts=[an_attempt("first", presumed=True)])
     call = then(under_way, ended(SUCCESS))
-    assert (call.state, call.attempt_id, call.due_at) == (state, "second", under_way.due_at)
+    assert (call.state, call.attempt_id, call.due_at) == (CallState.CALLING, "second", under_way.due_at)
     assert call.attempts[0].call_status is SUCCESS
 
 
