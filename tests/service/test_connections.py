@@ -134,7 +134,8 @@ def test_socket_io_costs_no_more_rows_than_it_did(cloud: Cloud) -> None:
     with metered() as meter:
         live.say("io", frame)
         live.deliver()
-    assert (meter.written, meter.read) == (3, 4)
+    assert meter.written <= 3
+    assert meter.read <= 4
     with metered() as meter:
         live.open("second")
     assert (meter.written, meter.read) == (1, 1)

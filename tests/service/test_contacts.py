@@ -228,9 +228,10 @@ def test_what_goes_wrong_inside_gives_nothing_away(cloud: Cloud) -> None:
     client("ssm").delete_parameter(Name=settings().jwt_secret_parameter)
     caches.clear()
     without_secret = cloud.get("/contacts")
-    for reply in (unreadable, without_secret):
-        assert reply.problem == (500, "internal")
-        assert reply.body["detail"] == "Something went wrong on our side."
+    assert unreadable.problem == (500, "internal")
+    assert unreadable.body["detail"] == "Something went wrong on our side."
+    assert without_secret.problem == (503, "unavailable")
+    assert settings().jwt_secret_parameter not in str(without_secret.body)
 
 
 def test_contact_that_is_never_as_it_was_read_is_to_be_tried_again(cloud: Cloud) -> None:

@@ -55,7 +55,6 @@ SOUND: list[tuple[str, dict[str, Any]]] = [
     ("several audiences", {"aud": ["one", "another"]}),
     ("issuer nobody asked about", {"iss": "https://login.example/"}),
     ("id is a number", {"jti": 5}),
-    ("just expired", {"exp": NOW - 5}),
     ("expires after a fraction of a second", {"exp": NOW + 600.5}),
     ("expires at the end of time", {"exp": 10**15}),
     ("expiry written as text", {"exp": str(NOW + 600)}),
@@ -139,7 +138,8 @@ def test_table_is_long_enough() -> None:
 
 
 def test_sound_token_is_taken(cloud: Cloud, subtests: pytest.Subtests) -> None:
-    for name, more in SOUND:
+    just_expired = ("just expired", {"exp": int(time.time()) - 5})
+    for name, more in [*SOUND, just_expired]:
         with subtests.test(name):
             assert ask(cloud, by_secret(claims(**more))).status == 200
 
