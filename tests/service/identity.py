@@ -95,7 +95,7 @@ def configure(monkeypatch: pytest.MonkeyPatch, **environment: str) -> None:
 
 def claims(**more: Any) -> dict[str, Any]:
     """The claims of a sound token; one of None is left out."""
-    given = {"organizationId": "1", "exp": int(time.time()) + 600, "sub": "ali", **more}
+    given = {"organizationId": "1", "exp": int(time.time()) + 7200, "sub": "ali", **more}
     return {name: value for name, value in given.items() if value is not None}
 
 
