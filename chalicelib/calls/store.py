@@ -320,8 +320,9 @@ def keep_news(transaction: Transaction, news: str, *, now: datetime) -> str:
 
 
 def news_of(news_ids: Iterable[str]) -> list[str]:
-    """What is kept to be told."""
-    return [row.news for row in batch(NewsRow, news_ids) if row.news]
+    """What is kept to be told, in the order in which it came."""
+    rows = sorted(batch(NewsRow, news_ids), key=lambda row: row.news_id)
+    return [row.news for row in rows if row.news]
 
 
 def take_out(transaction: Transaction, call: Call) -> None:
