@@ -27,7 +27,7 @@ from tests.simulation.environment import variables
 from tests.unit.builders import a_result
 
 HERE: dict[str, Any] = {"organization_id": "1", "campaign_id": "campaign"}
-TRAVELS = st.characters(exclude_characters="\ufffe\uffff")
+TRAVELS = st.characters(codec="utf-8", exclude_characters="\ufffe\uffff")
 """What SQS takes of what UTF-8 can say."""
 
 CALL: dict[str, Any] = {**HERE, "contact_id": "contact", "attempt_id": "first"}
