@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections import Counter
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -20,9 +21,12 @@ class Meter:
 
     def asked(self, operation: str, parameters: dict[str, Any]) -> None:
         self.requests[operation] += 1
-        self.written += len(parameters.get("TransactItems", ()))
         self.written += operation in ("PutItem", "UpdateItem", "DeleteItem")
         self.written += sum(map(len, parameters["RequestItems"].values())) if operation == "BatchWriteItem" else 0
+
+    def sent(self, operation: str, body: bytes) -> None:
+        """Transactions are counted as they go out: the product may hand them over beside botocore's parameters."""
+        self.written += len(json.loads(body)["TransactItems"]) if operation == "TransactWriteItems" else 0
 
     def answered(self, operation: str, answer: dict[str, Any]) -> None:
         self.read += operation == "GetItem"
@@ -49,11 +53,16 @@ def _asked(*, params: dict[str, Any], model: Any, **_: Any) -> None:
         meter.asked(model.name, params)
 
 
+def _sent(*, params: dict[str, Any], model: Any, **_: Any) -> None:
+    for meter in _running:
+        meter.sent(model.name, params["body"])
+
+
 def _answered(*, parsed: dict[str, Any], model: Any, **_: Any) -> None:
     for meter in _running:
         meter.answered(model.name, parsed)
 
 
-HANDLERS: list[Any] = [("before-parameter-build", _asked), ("after-call", _answered)]
+HANDLERS: list[Any] = [("before-parameter-build", _asked), ("before-call", _sent), ("after-call", _answered)]
 BUILTIN_HANDLERS += HANDLERS
 """Every client has these from its making on; this module is imported before the first is made."""
