@@ -46,10 +46,16 @@ def _one_at_a_time(action: Callable[..., Any]) -> Callable[..., Any]:
 
 
 @pytest.fixture
-def live(cloud: Cloud, monkeypatch: pytest.MonkeyPatch) -> Iterator[Live]:
-    """The deployment with sockets; nobody is connected."""
+def gateway(cloud: Cloud, monkeypatch: pytest.MonkeyPatch) -> Iterator[Gateway]:
+    """The sockets' side of API Gateway, which the deployment reaches over HTTP."""
     gateway = Gateway()
     with served(gateway) as endpoint:
         monkeypatch.setenv("SOCKET_ENDPOINT", endpoint)
         caches.clear()
-        yield Live(cloud, gateway)
+        yield gateway
+
+
+@pytest.fixture
+def live(cloud: Cloud, gateway: Gateway) -> Live:
+    """The deployment with sockets; nobody is connected."""
+    return Live(cloud, gateway)
