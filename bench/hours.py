@@ -5,6 +5,7 @@ from __future__ import annotations
 import time
 from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
+from functools import partial
 
 from chalicelib.campaigns import hours
 from chalicelib.campaigns.settings import CallingHours
@@ -40,7 +41,7 @@ def main() -> bool:
         for phone in PHONES
     ]
     step = milliseconds(lambda now: [hours.opening(own, now, place, IN_TASHKENT) for place in places])
-    call = max(milliseconds(lambda now, of=person: hours.zone(own, of, now)) for person in people)  # type: ignore[misc]
+    call = max(milliseconds(partial(hours.zone, own, person)) for person in people)
     print(f"hours: {len(places)} time zones looked at in {step:.2f} ms, a contact's found in {call:.3f} ms")
     print(f"  goal < {GOAL_MS:.0f} ms each; windows worked out: {hours.window.cache_info().misses}")
     return max(step, call) < GOAL_MS

@@ -21,6 +21,7 @@ from contextlib import contextmanager
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
+from unittest import mock
 
 ROWS, MANY_ROWS = 100_000, 500_000
 RUNS = 3
@@ -168,8 +169,7 @@ def importer(workbook: Path) -> Counter[str]:
     from chalicelib.imports.model import Import
 
     counted = answering(dynamodb.connection().client)
-    setattr(s3, "fetch", lambda _, to: to.symlink_to(workbook))  # noqa: B010
-    setattr(s3, "put", lambda *_, **__: None)  # noqa: B010
+    mock.patch.multiple(s3, fetch=lambda _, to: to.symlink_to(workbook), put=lambda *_, **__: None).start()
     of = Import(organization_id="1", import_id="1", key="1", file_name="1.xlsx", created_at=clock.stamp(clock.now()))
     with tempfile.TemporaryDirectory() as place:
         of = reading.read(of, Path(place), now=clock.now)

@@ -165,14 +165,14 @@ class RowType(MetaModel):
         cls, name: str, bases: tuple[type, ...], body: dict[str, Any], keeps: type[msgspec.Struct] | None = None
     ) -> Any:
         kept = attributes_of(keeps) if keeps else {}
-        return super().__new__(cls, name, bases, kept | body)  # type: ignore[no-untyped-call]
+        return super().__new__(cls, name, bases, kept | body)  # type: ignore[no-untyped-call]  # (PynamoDB's)
 
-    def __init__(cls, name: str, bases: tuple[type, ...], body: dict[str, Any], **_: object) -> None:  # noqa: N805
+    def __init__(cls, name: str, bases: tuple[type, ...], body: dict[str, Any], **_: object) -> None:  # noqa: N805 (a metaclass)
         super().__init__(name, bases, body)
 
     if TYPE_CHECKING:
 
-        def __getattr__(cls, name: str) -> Any: ...  # noqa: N805
+        def __getattr__(cls, name: str) -> Any: ...  # noqa: N805 (a metaclass)
 
 
 def attributes_of(kind: type[msgspec.Struct]) -> dict[str, Attribute[Any]]:
