@@ -163,8 +163,8 @@ class Call(Struct, kw_only=True):
 
     @property
     def write(self) -> str:
-        """What the last write of its row is known by."""
-        return f"{self.campaign_id}:{self.contact_id}:{self.version}"
+        """What the last write of its row is known by within its campaign."""
+        return f"{self.contact_id}:{self.version}"
 
     @property
     def next_write(self) -> str:
@@ -180,6 +180,13 @@ class Call(Struct, kw_only=True):
     def ended_at(self) -> str:
         """When a call that has ended did so."""
         return self.attempts[-1].ended_at if self.attempts else self.updated_at
+
+    def is_told(self, before: Call) -> bool:
+        """Whether browsers hear of what changed: it began, its attempt came to an end, or it is skipped."""
+        if self.state is CallState.CALLING or before.state is CallState.CALLING:
+            return self.state is not before.state
+        skipped = self.call_status is CallStatus.SKIPPED and before.call_status is not CallStatus.SKIPPED
+        return skipped or (self.attempts != before.attempts and bool(self.attempts))
 
     def waiting(self, due: datetime, *, now: datetime, because: str | None = None) -> Call:
         """This call when it waits, to be dialed from `due` on; `because` of what its claim was given back."""

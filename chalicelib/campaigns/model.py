@@ -60,7 +60,7 @@ class Campaign(CampaignSettings, kw_only=True):
     """The attempts whose rows keep what no queue took; see `calls.store`."""
 
     last_writes: list[str] = msgspec.field(default_factory=list)
-    """The last calls that were booked before it completed, by `Call.write`: their updates are told first."""
+    """The calls that were booked last and are told, by `Call.write`: their updates come before its end."""
 
     waiting: int = 0
     in_flight: int = 0

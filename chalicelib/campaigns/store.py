@@ -183,10 +183,10 @@ def no_news_since(campaign: Campaign) -> Condition:
     return size(CampaignRow.news) == len(campaign.news) if campaign.news else none
 
 
-def complete(campaign: Campaign, last_writes: list[str], *, at: datetime) -> bool:
+def complete(campaign: Campaign, *, at: datetime) -> bool:
     """End a campaign with nobody waiting, in flight or being enrolled, and no news. Returns whether that is still so.
 
-    `last_writes` are the calls that were booked last.
+    Its row keeps `last_writes`, by whichever way it comes to its end.
     """
     nobody = (CampaignRow.waiting == 0) & (CampaignRow.in_flight == 0)
     nobody &= no_news_since(campaign)
@@ -196,7 +196,6 @@ def complete(campaign: Campaign, last_writes: list[str], *, at: datetime) -> boo
         "status_reason": None,
         "completed_at": clock.stamp(at),
         "wake_at": None,
-        "last_writes": last_writes,
     }
     try:
         change(campaign, changes, condition=nobody, at=at)

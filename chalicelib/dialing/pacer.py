@@ -44,9 +44,6 @@ SWEEP = 200
 STEPS = 60
 """Transactions of one round; a round that needs more is delivered again."""
 
-WRITES_KEPT = 100
-"""Calls whose updates are told before the campaign's end; a row of them has 10 KB."""
-
 EMPTY_AT_START = "The start time came while the campaign had no contacts."
 
 RUNNING, PAUSED = CampaignStatus.RUNNING, CampaignStatus.PAUSED
@@ -84,9 +81,6 @@ class Round(Struct):
 
     stale: set[str] = msgspec.field(default_factory=set)
     """Candidates that turned out not to be waiting."""
-
-    written: list[str] = msgspec.field(default_factory=list)
-    """The calls that were booked, by `Call.write`."""
 
 
 def handle(records: Iterable[dict[str, Any]], *, now: Now = clock.now) -> list[str]:
@@ -169,10 +163,9 @@ def _step(campaign: Campaign, events: Sequence[Event], this: Round, now: datetim
         this.stale |= {claim.candidate.contact_id for claim in look.claims} & cancelled.failed.keys()
         raise
     this.counted = True
-    this.written += [each.new.next_write for each in bookings]
     _dial(campaign, look.claims, now)
     if _is_over(campaign, now):
-        if campaigns.complete(campaign, this.written[-WRITES_KEPT:], at=now):
+        if campaigns.complete(campaign, at=now):
             work(Audit(organization_id=campaign.organization_id, campaign_id=campaign.campaign_id))
         return False
     return more or look.more
@@ -368,6 +361,8 @@ def _write(
     for claim in look.claims:
         store.claim_for_dialing(transaction, campaign.campaign_id, claim.candidate, claim.attempt_id, lease, now=now)
     changes = changes | {"updated_at": clock.stamp(now)}
+    if told := [booking.new.next_write for booking in bookings if booking.new.is_told(booking.old)]:
+        changes["last_writes"] = told
     zones = {booking.new.zone for booking in bookings} - {ANY_ZONE}
     campaigns.move(transaction, campaign, moves, changes, claims=len(look.claims), zones=zones, news=news)
     transaction.commit()

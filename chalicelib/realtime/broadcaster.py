@@ -10,7 +10,7 @@ from collections import defaultdict
 from collections.abc import Callable, Iterable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from datetime import datetime, timedelta
-from typing import Any
+from typing import Any, TypeGuard
 
 import msgspec
 from msgspec.structs import replace
@@ -48,6 +48,9 @@ MOST_WAITS = 30
 
 SUM_UP_SECONDS = 1
 
+STALE = timedelta(minutes=10)
+"""Events that happened longer ago are told as `resync`: a failing message holds up the others for five at most."""
+
 
 def handle(
     records: Iterable[dict[str, Any]], *, line: Line = poster, now: Callable[[], datetime] = clock.now
@@ -75,10 +78,14 @@ def handle(
 def serve(organization_id: str, messages: Sequence[Live], line: Line, now: Callable[[], datetime]) -> None:
     """Do what an organization's messages ask for, in order but for what is told last; it may be done again.
 
-    Doing it again tells the same events by the same numbers.
+    Doing it again tells the same events by the same numbers, or that there were some, when they happened long ago.
     """
+    at = now()
+    if late := [each for message in messages if _is_late(message, at) for each in message.events]:
+        leave_out(organization_id, late, at)
     told: list[Told] = []
-    for message in sorted(messages, key=lambda each: isinstance(each, TellLast)):
+    in_time = [message for message in messages if not _is_late(message, at)]
+    for message in sorted(in_time, key=lambda each: isinstance(each, TellLast)):
         if isinstance(message, Tell):
             told += message.events
             continue
@@ -95,12 +102,30 @@ def serve(organization_id: str, messages: Sequence[Live], line: Line, now: Calla
         tell(organization_id, told, line, now)
 
 
+def _is_late(message: Live, now: datetime) -> TypeGuard[Tell | TellLast]:
+    """Whether a message's events happened so long ago that sockets may have been told what came after them."""
+    return isinstance(message, Tell | TellLast) and message.at != "" and now - clock.moment(message.at) > STALE
+
+
+def leave_out(organization_id: str, late: Sequence[Told], now: datetime) -> None:
+    """Hold `resync` in place of events that happened long ago: a redriven `calling` would be ended by nothing."""
+    feed = store.feed(organization_id)
+    plan = rate.too_late(feed, late, now)
+    _order_sum_up(feed, plan)
+    store.log(feed, plan, now=now)
+
+
+def _order_sum_up(feed: Feed, plan: Plan) -> None:
+    """Have what is held told in a second, unless that is ordered."""
+    if plan.held_at != feed.held_at and plan.held:
+        messages.work(SumUp(organization_id=feed.organization_id), delay_seconds=SUM_UP_SECONDS)
+
+
 def tell(organization_id: str, told: Sequence[Told], line: Line, now: Callable[[], datetime]) -> None:
     """Tell events to the organization's sockets, or hold them for a second when they are too many."""
     feed, sockets = store.feed(organization_id), store.of_organization(organization_id)
     plan = rate.plan(feed, told, len(sockets), now())
-    if plan.held_at != feed.held_at and plan.held:
-        messages.work(SumUp(organization_id=organization_id), delay_seconds=SUM_UP_SECONDS)
+    _order_sum_up(feed, plan)
     _broadcast(sockets, store.log(feed, plan, now=now()), line, now)
     for socket in sockets:
         if socket.since is not None and _is_overdue(socket, now()):

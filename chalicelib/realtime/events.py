@@ -36,19 +36,17 @@ def of_contact(new: Contact) -> list[Event]:
 
 
 def of_call(old: Call | None, new: Call) -> list[Event]:
-    """A call that began, one that did not come about after all, and one whose attempt ended or that was skipped."""
-    if old is None:
+    """A call that began, and how one ended that had: by a result, by none after all, or skipped."""
+    if old is None or not new.is_told(old):
         return []
-    if new.state is CallState.CALLING and old.state is not CallState.CALLING:
+    if new.state is CallState.CALLING:
         return [_update(new, "calling", None, None)]
-    if new.call_status is CallStatus.SKIPPED and old.call_status is not CallStatus.SKIPPED:
+    if new.call_status is CallStatus.SKIPPED:
         return [_update(new, CallStatus.SKIPPED, new.skip_reason, None)]
-    if new.release_reason and old.state is CallState.CALLING:
+    if new.attempts == old.attempts and new.state is not CallState.DONE:
         return [_update(new, new.call_status, new.release_reason, None)]
-    if new.attempts != old.attempts and new.attempts:
-        last = new.attempts[-1]
-        return [_update(new, last.call_status, last.outcome, last.summary)]
-    return []
+    last = new.attempts[-1]
+    return [_update(new, last.call_status, last.outcome, last.summary)]
 
 
 def _update(call: Call, status: str, outcome: str | None, summary: str | None) -> Event:
@@ -60,14 +58,13 @@ def _update(call: Call, status: str, outcome: str | None, summary: str | None) -
         "outcome": outcome,
         "summary": summary,
     }
-    return Event(
-        call.organization_id, "campaign-update", data, call.contact_id, call.campaign_id, record_of(call.write)
-    )
+    record = record_of(call.campaign_id, call.write)
+    return Event(call.organization_id, "campaign-update", data, call.contact_id, call.campaign_id, record)
 
 
-def record_of(write: str) -> str:
-    """What the update of a write of a call is known by."""
-    return f"call:{write}"
+def record_of(campaign_id: str, write: str) -> str:
+    """What the update of a write of a campaign's call is known by."""
+    return f"call:{campaign_id}:{write}"
 
 
 def of_campaign(old: Campaign | None, new: Campaign) -> list[Event]:
@@ -77,7 +74,7 @@ def of_campaign(old: Campaign | None, new: Campaign) -> list[Event]:
     events = [Event(new.organization_id, "campaign-progress", _progress(new), campaign_id=new.campaign_id)]
     if new.status is CampaignStatus.COMPLETED and old.status is not CampaignStatus.COMPLETED:
         data = {"campaignId": new.campaign_id, "message": COMPLETED}
-        after = tuple(map(record_of, new.last_writes))
+        after = tuple(record_of(new.campaign_id, write) for write in new.last_writes)
         events.append(Event(new.organization_id, "campaign-complete", data, campaign_id=new.campaign_id, after=after))
     return events
 

@@ -10,10 +10,11 @@ from chalicelib.settings import settings
 
 
 class Tell(Struct, frozen=True, kw_only=True, rename="camel", tag_field="type", tag="tell"):
-    """Events for an organization's sockets."""
+    """Events for an organization's sockets, the first of which happened `at` a moment."""
 
     organization_id: str
     events: list[Told]
+    at: str = ""
 
 
 class TellLast(Struct, frozen=True, kw_only=True, rename="camel", tag_field="type", tag="tellLast"):
@@ -23,6 +24,7 @@ class TellLast(Struct, frozen=True, kw_only=True, rename="camel", tag_field="typ
     events: list[Told]
     after: list[str]
     tries: int = 0
+    at: str = ""
 
 
 class CatchUp(Struct, frozen=True, kw_only=True, rename="camel", tag_field="type", tag="catchUp"):

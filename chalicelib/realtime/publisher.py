@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections import defaultdict
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from datetime import datetime
+from datetime import UTC, datetime
 from typing import Any
 
 import msgspec
@@ -31,15 +31,17 @@ OPENINGS_AT_ONCE = 16
 def handle(records: Iterable[dict[str, Any]], *, line: Line = poster, now: Callable[[], datetime] = clock.now) -> None:
     """Announce what a batch of stream records tells, and greet the sockets that are opening."""
     told: dict[str, list[tuple[str, Event]]] = defaultdict(list)
+    since: dict[str, str] = {}
     opening = []
     for record in records:
         if _table(record) == settings().connections_table:
             opening += _opening(record)
         for n, event in enumerate(_events(record)):
             told[event.organization_id].append((event.record or f"{record['eventID']}:{n}", event))
+            since.setdefault(event.organization_id, _at(record))
     for organization_id, named in told.items():
         if store.is_followed(store.feed(organization_id), now()):
-            _announce(organization_id, events.condensed(named))
+            _announce(organization_id, events.condensed(named), since[organization_id])
     if opening:
         with ThreadPoolExecutor(min(OPENINGS_AT_ONCE, len(opening))) as pool:
             list(pool.map(lambda connection_id: sockets.greet(Greet(connection_id=connection_id), line=line), opening))
@@ -48,6 +50,11 @@ def handle(records: Iterable[dict[str, Any]], *, line: Line = poster, now: Calla
 def _table(record: dict[str, Any]) -> str:
     name: str = record["eventSourceARN"].split("/")[1]
     return name
+
+
+def _at(record: dict[str, Any]) -> str:
+    """When the change of a stream record happened, to the second."""
+    return clock.stamp(datetime.fromtimestamp(record["dynamodb"]["ApproximateCreationDateTime"], UTC))
 
 
 def _events(record: dict[str, Any]) -> list[Event]:
@@ -70,14 +77,14 @@ def _events(record: dict[str, Any]) -> list[Event]:
     return []
 
 
-def _announce(organization_id: str, named: Sequence[tuple[str, Event]]) -> None:
+def _announce(organization_id: str, named: Sequence[tuple[str, Event]], at: str) -> None:
     people = contacts.find_many(organization_id, {event.contact_id for _, event in named if event.contact_id})
     told = [(_told(record, event, people), event.after) for record, event in named]
     for part in _parts([each for each, after in told if not after]):
-        messages.broadcast(Tell(organization_id=organization_id, events=part))
+        messages.broadcast(Tell(organization_id=organization_id, events=part, at=at))
     for each, after in told:
         if after:
-            messages.broadcast(TellLast(organization_id=organization_id, events=[each], after=list(after)))
+            messages.broadcast(TellLast(organization_id=organization_id, events=[each], after=list(after), at=at))
 
 
 def _told(record: str, event: Event, people: dict[str, Any]) -> Told:

@@ -36,9 +36,14 @@ def plan(feed: Feed, told: Sequence[Told], sockets: int, now: datetime) -> Plan:
         return Plan(told, held, _held_at(feed, held, now), allowance - len(told) * each)
     lasting = [one for one in told if one.name in LASTING]
     progress = {_about(one): one for one in (*feed.held, *told) if one.name in PROGRESS}
-    resync = next((one for one in feed.held if one.name == "resync"), _resync(told[0]))
-    held = [*progress.values(), resync]
+    held = [*progress.values(), _resync(feed, told)]
     return Plan(lasting, held, _held_at(feed, held, now), max(allowance - len(lasting) * each, 0.0))
+
+
+def too_late(feed: Feed, told: Sequence[Told], now: datetime) -> Plan:
+    """Nothing of events that say what was true long ago: in their place `resync`, with what is held already."""
+    held = [*(one for one in feed.held if one.name in PROGRESS), _resync(feed, told)]
+    return Plan((), held, _held_at(feed, held, now), _allowance(feed, now))
 
 
 def _held_at(feed: Feed, held: Sequence[Told], now: datetime) -> str | None:
@@ -63,5 +68,7 @@ def _about(progress: Told) -> tuple[str, object]:
     return progress.name, data.get("campaignId") or data.get("id")
 
 
-def _resync(dropped: Told) -> Told:
-    return Told(record=f"resync:{dropped.record}", name="resync", data=msgspec.Raw(b"{}"))
+def _resync(feed: Feed, dropped: Sequence[Told]) -> Told:
+    """The one that is held already, or one in place of what is dropped."""
+    known = next((one for one in feed.held if one.name == "resync"), None)
+    return known or Told(record=f"resync:{dropped[0].record}", name="resync", data=msgspec.Raw(b"{}"))

@@ -98,7 +98,7 @@ class Live:
 
     def tell(self, *phones: str, organization: str = "1") -> None:
         """So many contacts are made, and announced."""
-        self.changed(*(contact_record(phone, organization=organization) for phone in phones))
+        self.changed(*(contact_record(phone, organization=organization, at=self.now()) for phone in phones))
         self.deliver()
 
 
@@ -146,10 +146,12 @@ def contact_record(phone: str, *, organization: str = "1", at: datetime | None =
         "createdAt": stamp,
         "updatedAt": stamp,
     }
-    return record("contacts_table", image)
+    return record("contacts_table", image, at=at)
 
 
-def record(setting: str, new: dict[str, Any], old: dict[str, Any] | None = None) -> dict[str, Any]:
+def record(
+    setting: str, new: dict[str, Any], old: dict[str, Any] | None = None, *, at: datetime | None = None
+) -> dict[str, Any]:
     """A record of a table's stream."""
     table = getattr(settings(), setting)
     serialize = TypeSerializer().serialize
@@ -162,6 +164,7 @@ def record(setting: str, new: dict[str, Any], old: dict[str, Any] | None = None)
         "awsRegion": "eu-central-1",
         "eventSourceARN": f"arn:aws:dynamodb:eu-central-1:123456789012:table/{table}/stream/2026-11-23T00:00:00.000",
         "dynamodb": {
+            "ApproximateCreationDateTime": (at or clock.now()).timestamp(),
             "StreamViewType": "NEW_AND_OLD_IMAGES",
             **{name: {key: serialize(value) for key, value in image.items()} for name, image in images.items()},
         },

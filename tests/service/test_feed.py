@@ -236,6 +236,41 @@ def test_what_stands_in_place_of_events_is_told_also_when_the_broadcaster_dies(
     assert [(event["event"], event["seq"]) for event in live.wire.events("plain")[2:]] == [("resync", 3)]
 
 
+def test_events_that_come_days_later_are_told_as_one_resync(live: Live) -> None:
+    live.now = lambda: AT
+    live.open("plain")
+    live.changed(contact_record(A, at=AT), contact_record(B, at=AT))
+    live.changed(contact_record(C, at=AT))
+    redriven = live.deliver()
+    live.now = lambda: AT + timedelta(hours=50)
+    live.open("today")
+    for times in (1, 2):
+        live.deliver([*redriven, *redriven])
+        live.work()
+        live.deliver()
+        assert [event["event"] for event in live.wire.events("today")] == ["resync"] * times
+
+
+def test_events_that_were_only_held_up_are_told(live: Live) -> None:
+    live.now = lambda: AT
+    live.open("plain")
+    live.changed(contact_record(A, at=AT))
+    live.now = lambda: AT + broadcaster.STALE - timedelta(seconds=1)
+    live.deliver()
+    assert [event["event"] for event in live.wire.events("plain")] == ["contact-update"]
+
+
+def test_late_events_leave_those_in_their_batch_alone(live: Live) -> None:
+    live.now = lambda: AT
+    live.open("plain")
+    live.changed(contact_record(A, at=AT - timedelta(hours=1)))
+    live.tell(B)
+    live.work()
+    live.deliver()
+    told = [(event["event"], event["data"].get("phone")) for event in live.wire.events("plain")]
+    assert told == [("contact-update", B), ("resync", None)]
+
+
 def test_lost_order_to_sum_up_is_given_again(live: Live, monkeypatch: pytest.MonkeyPatch) -> None:
     told_too_much(live, monkeypatch)
     assert len(live.cloud.take(settings().jobs_queue)) == 1

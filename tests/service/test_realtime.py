@@ -11,9 +11,15 @@ import pytest
 
 import app
 from chalicelib import clock
+from chalicelib.agents.contract import CallOrder, NotPlaced
+from chalicelib.agents.health import Verdict
+from chalicelib.calls.model import CallStatus, Result
 from chalicelib.settings import settings
+from tests.service.agents import ScriptedAgent
 from tests.service.aws import client
-from tests.service.cloud import Cloud, sqs_event, token
+from tests.service.calling import orders
+from tests.service.cloud import Cloud, in_an, sqs_event, token
+from tests.service.feed import impatient
 from tests.service.live import Live, connect_event, of, socket_event
 
 
@@ -78,6 +84,61 @@ def test_skipped_contact_is_announced_with_the_reason(cloud: Cloud, live: Live) 
     [update] = of("campaign-update", live.heard("browser"))
     assert (update["campaignId"], update["status"]) == (campaign_id, "SKIPPED")
     assert update["outcome"] == "contact is DO_NOT_CALL"
+
+
+def test_withdrawn_contact_whose_second_call_comes_to_nothing_is_not_left_calling(cloud: Cloud, live: Live) -> None:
+    [contact_id] = cloud.contacts(1)
+    retry = {"maxAttempts": 2, "delayMinutes": [1], "on": ["BUSY"]}
+    campaign_id = cloud.a_running_campaign([contact_id], retry=retry)
+
+    def withdraw(_: CallOrder) -> None:
+        if len(agent.orders) == 1:
+            assert cloud.delete(f"/campaigns/{campaign_id}/contacts/{contact_id}").status == 204
+
+    busy = Result(call_status=CallStatus.BUSY, outcome="the line is busy")
+    agent = ScriptedAgent(busy, NotPlaced("full", Verdict.FULL), before=withdraw)
+    agent.dial(orders(cloud))
+    cloud.pace_all()
+    live.open("page")
+    live.settle()
+    live.heard("page")
+    cloud.tick(in_an(minutes=2))
+    agent.dial(orders(cloud))
+    cloud.pace_all()
+    live.settle()
+    told = of("campaign-update", live.heard("page"))
+    assert [(each["status"], each["outcome"]) for each in told] == [("calling", None), ("BUSY", "the line is busy")]
+
+
+@pytest.mark.parametrize("ends_by", ["booking", "withdrawal", "enrolment"])
+def test_end_is_told_after_the_last_update_whatever_the_campaign_ended_by(
+    cloud: Cloud, live: Live, ends_by: str
+) -> None:
+    first, second = cloud.contacts(2)
+    campaign_id = cloud.a_running_campaign([first, second][: 1 + (ends_by == "withdrawal")], maxConcurrentCalls=1)
+    if ends_by == "enrolment":
+        cloud.post(f"/campaigns/{campaign_id}/contacts", {"filter": {"status": "INACTIVE"}})
+    enrolments = cloud.take(settings().jobs_queue)
+    live.open("page")
+    live.settle()
+    live.heard("page")
+    ScriptedAgent().dial(orders(cloud))
+    cloud.pace_all()
+    if ends_by == "withdrawal":
+        assert cloud.delete(f"/campaigns/{campaign_id}/contacts/{second}").status == 204
+    for job in enrolments:
+        app.work(sqs_event([job]), None)
+    cloud.pace_all()
+    assert cloud.campaign(campaign_id)["status"] == "COMPLETED"
+    with impatient():
+        for batch in sorted(live.changes(), key=lambda batch: "Campaigns" not in batch[0]["eventSourceARN"]):
+            app.publish({"Records": batch}, None)
+            live.broadcast()
+        while live_jobs := [body for body in cloud.take(settings().jobs_queue) if "tellLast" in body]:
+            app.work(sqs_event(live_jobs[:1]), None)
+            live.broadcast()
+    told = [each["event"] for each in live.heard("page") if each["event"] in ("campaign-update", "campaign-complete")]
+    assert told == ["campaign-update", "campaign-update", "campaign-complete"]
 
 
 def test_bulk_import_announces_its_progress_and_no_single_contact(cloud: Cloud, live: Live) -> None:

@@ -8,7 +8,7 @@ from typing import Any
 import msgspec
 import pytest
 
-from chalicelib.calls.model import Call, CallState, CallStatus
+from chalicelib.calls.model import Attempt, Call, CallState, CallStatus
 from chalicelib.campaigns.model import Campaign, CampaignStatus
 from chalicelib.dialing.policy import replace
 from chalicelib.realtime import events, plain
@@ -45,7 +45,32 @@ def test_call_that_is_enrolled_claimed_or_released_is_not_told() -> None:
     assert of_call(None, a_call(CallState.WAITING)) == []
     assert of_call(a_call(CallState.WAITING), a_call(CallState.QUEUED)) == []
     assert of_call(a_call(CallState.QUEUED), a_call(CallState.WAITING)) == []
-    assert of_call(a_call(), a_call(CallState.WAITING)) == []
+
+
+def test_call_under_way_that_comes_to_nothing_is_told() -> None:
+    assert of_call(a_call(), a_call(CallState.WAITING)) == [("PENDING", None, None)]
+    assert of_call(a_call(), a_call(CallState.WAITING, release_reason="full")) == [("PENDING", "full", None)]
+
+
+def test_last_call_that_comes_to_nothing_is_told_as_the_one_before_it_ended() -> None:
+    before = [an_attempt("first", CallStatus.BUSY, outcome="Busy")]
+    after = a_call(CallState.DONE, call_status=CallStatus.BUSY, attempts=before)
+    assert of_call(a_call(attempts=before), after) == [(CallStatus.BUSY, "Busy", None)]
+    assert of_call(a_call(CallState.WAITING, attempts=before), after) == []
+
+
+@pytest.mark.parametrize("state", [each for each in CallState if each is not CallState.CALLING])
+@pytest.mark.parametrize("attempts", [[], [an_attempt("first")]])
+def test_whatever_ends_a_call_under_way_is_told_once(state: CallState, attempts: list[Attempt]) -> None:
+    status = CallStatus.SKIPPED if state is CallState.DONE and not attempts else CallStatus.FAILED
+    after = a_call(state, call_status=status, attempts=attempts, skip_reason="why")
+    for before in ([], attempts):
+        assert len(of_call(a_call(attempts=before), after)) == 1
+
+
+def test_late_result_of_an_earlier_call_does_not_end_the_one_under_way() -> None:
+    late = an_attempt("first", CallStatus.SUCCESS, outcome="Paid")
+    assert of_call(a_call(attempts=[an_attempt("first", presumed=True)]), a_call(attempts=[late])) == []
 
 
 @pytest.mark.parametrize("state", [CallState.DONE, CallState.WAITING])
