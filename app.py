@@ -11,11 +11,12 @@ from chalicelib.contacts import routes as contacts
 from chalicelib.dialing import dialer, pacer, webhooks
 from chalicelib.imports import importer
 from chalicelib.imports import routes as imports
+from chalicelib.organizations import routes as organizations
 from chalicelib.realtime import broadcaster, publisher, sockets
 
 app = Chalice(app_name="auto-calling")
 app.experimental_feature_flags.update(["BLUEPRINTS", "WEBSOCKETS"])
-for room in (contacts, imports, campaigns, webhooks):
+for room in (organizations, contacts, imports, campaigns, webhooks):
     app.register_blueprint(room.routes.blueprint)
 
 

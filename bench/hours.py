@@ -8,8 +8,9 @@ from datetime import UTC, datetime, timedelta
 from functools import partial
 
 from chalicelib.campaigns import hours
-from chalicelib.campaigns.settings import CallingHours
-from chalicelib.contacts.model import Contact, timezones
+from chalicelib.clock import timezones
+from chalicelib.contacts.model import Contact
+from chalicelib.organizations.model import CONTACT, CallingHours
 
 ZONES = 100
 """Of one campaign: as good as all that differ."""
@@ -33,7 +34,7 @@ def milliseconds(look: Callable[[datetime], object]) -> float:
 def main() -> bool:
     """Print what the looks cost; whether the goal is met."""
     days = ["MON", "TUE", "WED", "THU", "FRI"]
-    own = CallingHours(timezone=hours.CONTACT, days=days, from_="09:00", to="20:00", holidays=["2027-01-01"])
+    own = CallingHours(timezone=CONTACT, days=days, from_="09:00", to="20:00", holidays=["2027-01-01"])
     places = sorted(timezones().values())[::5][:ZONES]
     at = "2026-11-24T06:00:00.000Z"
     people = [

@@ -1,6 +1,9 @@
-"""The present moment and how moments are written: ISO 8601, UTC, milliseconds."""
+"""The present moment and how moments are written: ISO 8601, UTC, milliseconds. What days and time zones are called."""
 
-from datetime import UTC, datetime, timedelta
+import functools
+from datetime import UTC, date, datetime, timedelta
+
+TIMEZONE_EXPECTED = "expected an IANA time zone such as Asia/Tashkent"
 
 
 def now() -> datetime:
@@ -26,3 +29,24 @@ def minute(at: datetime) -> str:
 def later(seconds: float, *, than: datetime) -> datetime:
     """The moment `seconds` after `than`."""
     return than + timedelta(seconds=seconds)
+
+
+def is_date(text: str) -> bool:
+    """Whether `text` is a calendar date as `YYYY-MM-DD`."""
+    try:
+        return date.fromisoformat(text).isoformat() == text
+    except ValueError:
+        return False
+
+
+def is_timezone(text: str) -> bool:
+    """Whether `text` is the name of an IANA time zone."""
+    return timezones().get(text.lower()) == text
+
+
+@functools.cache
+def timezones() -> dict[str, str]:
+    """The IANA time zones, by their names in small letters; names of no place and of this machine are none."""
+    from zoneinfo import available_timezones
+
+    return {name.lower(): name for name in available_timezones() - {"Factory", "localtime"}}

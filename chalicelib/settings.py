@@ -37,6 +37,7 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
     connections_table: str
     feed_table: str
     idempotency_table: str
+    settings_table: str
     campaign_events_queue: str
     dial_queue: str
     jobs_queue: str
@@ -63,6 +64,8 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
     default_phone_region: str = "UZ"
     default_calling_hours: str = ""
     fallback_timezone: str = "Asia/Tashkent"
+    allowed_countries: Annotated[str, Meta(pattern=r"^([A-Z]{2}(,[A-Z]{2})*)?\Z")] = ""
+    retention_days: str = ""
     dialer_max_concurrency: int = 100
     cors_origins: str = ""
     metrics_namespace: str = "autocall"

@@ -7,11 +7,12 @@ from datetime import datetime, timedelta
 
 from chalicelib import clock
 from chalicelib.aws import sqs
-from chalicelib.campaigns import audit, enrolment, removing, results
+from chalicelib.campaigns import audit, control, enrolment, removing, results
 from chalicelib.campaigns import messages as campaigns
 from chalicelib.campaigns.messages import Audit, Enrol, Redial, Remove, WriteResults
 from chalicelib.errors import NotFound
 from chalicelib.log import logger
+from chalicelib.organizations.messages import LookAgain
 from chalicelib.realtime import broadcaster, poster, sockets
 from chalicelib.realtime import messages as live
 from chalicelib.realtime.messages import CatchUp, Greet, Refuse, Replay, SumUp, TellLast
@@ -19,7 +20,7 @@ from chalicelib.realtime.poster import Line
 
 SLICE = timedelta(minutes=4)
 
-Job = campaigns.Job | live.Job
+Job = LookAgain | campaigns.Job | live.Job
 
 Now = Callable[[], datetime]
 
@@ -35,7 +36,16 @@ def handle(bodies: Iterable[str], *, now: Now = clock.now, line: Line = poster) 
 
 
 def _do(job: Job, now: Now, until: datetime, line: Line) -> None:
+    if isinstance(job, live.Job):
+        _tell(job, now, line)
+    else:
+        _work(job, now, until)
+
+
+def _work(job: LookAgain | campaigns.Job, now: Now, until: datetime) -> None:
     match job:
+        case LookAgain():
+            control.wake_running(job.organization_id)
         case Enrol():
             enrolment.in_background(job, now=now, until=until)
         case Redial():
@@ -46,6 +56,10 @@ def _do(job: Job, now: Now, until: datetime, line: Line) -> None:
             results.write(job, now=now, until=until)
         case Remove():
             removing.remove(job, now=now, until=until)
+
+
+def _tell(job: live.Job, now: Now, line: Line) -> None:
+    match job:
         case Refuse():
             sockets.refuse(job.connection_id, line=line)
         case Greet():

@@ -29,7 +29,7 @@ FROM_ENVIRONMENT = [
     *("JwtAudience", "JwtIssuer", "JwtLeewaySeconds", "JwtOrganizationClaim"),
     *("AgentTokenParameter", "AgentAccountsPath", "WebhookSecretParameter", "AgentTimeoutSeconds"),
     *("SimulatedCallSeconds", "DefaultCallingHours", "FallbackTimezone", "PhoneRegion", "DialerMaxConcurrency"),
-    *("PublicUrl", "AlarmTopic"),
+    *("AllowedCountries", "RetentionDays", "PublicUrl", "AlarmTopic"),
 ]
 """Parameters an operator may set."""
 

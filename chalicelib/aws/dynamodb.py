@@ -441,6 +441,35 @@ def batch(kind: type[RowT], keys: Iterable[Any]) -> list[RowT]:
     return list(kind.batch_get(list(dict.fromkeys(keys)), consistent_read=True))
 
 
+def get_together(*wanted: tuple[type[Row], str, str]) -> list[Any]:
+    """Rows of any tables as they are right now, in one request; None for each that does not exist.
+
+    Each is read consistently, but not all at one moment. Raises Busy when DynamoDB leaves some unread for long.
+    """
+    left: dict[str, Any] = {}
+    for kind, partition, sort in wanted:
+        key = {name: {"S": value} for name, value in zip(_key_names(kind), (partition, sort), strict=True)}
+        left.setdefault(kind.Meta.table_name, {"Keys": [], "ConsistentRead": True})["Keys"].append(key)
+    names = {kind.Meta.table_name: _key_names(kind) for kind, *_ in wanted}
+    found: dict[tuple[str, ...], dict[str, Any]] = {}
+    deadline = time.monotonic() + PATIENCE_SECONDS
+    while left:
+        answer = patiently(functools.partial(connection()._make_api_call, "BatchGetItem", {"RequestItems": left}))
+        for table_name, images in answer["Responses"].items():
+            found |= {(table_name, *(image[name]["S"] for name in names[table_name])): image for image in images}
+        left = answer.get("UnprocessedKeys", {})
+        if left and time.monotonic() > deadline:
+            raise Busy
+    images = [found.get((kind.Meta.table_name, partition, sort)) for kind, partition, sort in wanted]
+    return [kind.from_raw_data(image) if image else None for (kind, *_), image in zip(wanted, images, strict=True)]
+
+
+def _key_names(kind: type[Row]) -> list[str]:
+    """What DynamoDB calls the two parts of a row's key."""
+    by_name = kind.get_attributes()
+    return [by_name[str(name)].attr_name for name in (kind._hash_keyname, kind._range_keyname)]
+
+
 def get(kind: type[RowT], partition: str, sort: str | int | None = None) -> RowT | None:
     """One row as it is right now, or None: whoever asks for one waits for what was written before."""
     try:

@@ -55,6 +55,14 @@ def _settled(organization_id: str, campaign_id: str, step: Callable[[Campaign], 
     raise Conflict
 
 
+def wake_running(organization_id: str) -> None:
+    """Have every running campaign of an organization look around at once."""
+    wakes = (
+        Wake(organization_id=key.organization_id, campaign_id=key.campaign_id) for key in store.running(organization_id)
+    )
+    messages.tell_pacer(wakes)
+
+
 def wake_due(*, now: datetime) -> int:
     """Wake every campaign whose `wakeAt` has come; how many there were."""
     wakes = [Wake(organization_id=key.organization_id, campaign_id=key.campaign_id) for key in store.due(now)]

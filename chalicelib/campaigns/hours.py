@@ -15,14 +15,10 @@ from datetime import UTC, date, datetime, time, timedelta, tzinfo
 from itertools import islice
 
 from chalicelib.calls.model import ANY_ZONE, FALLBACK_ZONE
-from chalicelib.campaigns.settings import CallingHours
-from chalicelib.contacts.model import Contact, is_date, is_timezone
+from chalicelib.contacts.model import Contact
 from chalicelib.contacts.phone import zones
-from chalicelib.errors import FieldError, InvalidBody
-
-DAYS = ("MON", "TUE", "WED", "THU", "FRI", "SAT", "SUN")
-CONTACT = "contact"
-"""The time zone that stands for each contact's own."""
+from chalicelib.errors import InvalidBody
+from chalicelib.organizations.model import CONTACT, DAYS, CallingHours, faults
 
 HORIZON = timedelta(days=14)
 """Who cannot be called for so long is never called; zones whose clocks go alike for so long are one."""
@@ -37,21 +33,7 @@ Stretch = tuple[datetime, datetime]
 
 def check(hours: CallingHours) -> None:
     """What types alone do not say. Raises InvalidBody naming the field."""
-    errors = []
-    if hours.timezone != CONTACT and not is_timezone(hours.timezone):
-        errors.append(
-            FieldError("callingHours.timezone", "expected an IANA time zone such as Asia/Tashkent, or contact")
-        )
-    if hours.fallback_timezone and not is_timezone(hours.fallback_timezone):
-        errors.append(FieldError("callingHours.fallbackTimezone", "expected an IANA time zone such as Asia/Tashkent"))
-    unknown = [day for day in hours.days if day not in DAYS]
-    if unknown:
-        errors.append(FieldError("callingHours.days", f"expected {', '.join(DAYS)}"))
-    if hours.from_ == hours.to:
-        errors.append(FieldError("callingHours.to", "expected another time than from"))
-    if not all(map(is_date, hours.holidays)):
-        errors.append(FieldError("callingHours.holidays", "expected dates as YYYY-MM-DD"))
-    if errors:
+    if errors := faults(hours, "callingHours"):
         raise InvalidBody(*errors)
 
 
@@ -76,8 +58,8 @@ def _alike(names: tuple[str, ...], day: date) -> str | None:
 def opening(hours: CallingHours | None, now: datetime, zone: str, fallback: str = "") -> datetime | None:
     """The first moment from `now` on when calls that wait in a zone may be dialed: `now` itself inside the hours.
 
-    `fallback` is the deployment's time zone for calls in FALLBACK_ZONE, where the hours name none. Calls whose zone is
-    not known yet are open: the dialer looks where they belong. None when nothing opens within the horizon.
+    `fallback` is the organization's time zone for calls in FALLBACK_ZONE, where the hours name none. Calls whose zone
+    is not known yet are open: the dialer looks where they belong. None when nothing opens within the horizon.
     """
     if hours is None:
         return now

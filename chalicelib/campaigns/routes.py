@@ -20,7 +20,6 @@ from chalicelib.campaigns.settings import (
     DEPLOYMENTS_AGENT,
     WHILE_RUNNING,
     AgentChoice,
-    CallingHours,
     CampaignChange,
     NewCampaign,
 )
@@ -30,6 +29,8 @@ from chalicelib.errors import CampaignRunning, Conflict, FieldError, InvalidBody
 from chalicelib.http import BASE, Request
 from chalicelib.ids import is_id
 from chalicelib.imports import store as imports
+from chalicelib.organizations import store as organizations
+from chalicelib.organizations.model import OrganizationSettings
 from chalicelib.settings import settings as deployment
 from chalicelib.totals import store as totals
 
@@ -86,7 +87,9 @@ def create(request: Request) -> Response:
 
 
 def _campaign(given: dict[str, Any], organization_id: str, campaign_id: str, now: datetime) -> Campaign:
-    own = {"calling_hours": _default_hours(), "agent": _default_agent()}
+    own: dict[str, Any] = {"agent": _default_agent()}
+    if "calling_hours" not in given:
+        own["calling_hours"] = organizations.find(organization_id).default_calling_hours
     at = clock.stamp(now)
     return Campaign(
         **own | given,
@@ -125,11 +128,6 @@ def _start_of(given: dict[str, Any]) -> str | None:
     return at and clock.minute(clock.moment(at))
 
 
-def _default_hours() -> CallingHours | None:
-    text = deployment().default_calling_hours
-    return msgspec.json.decode(text, type=CallingHours | None) if text else None
-
-
 def _default_agent() -> AgentChoice:
     return AgentChoice(deployment().agent_provider)
 
@@ -165,9 +163,9 @@ def change(request: Request) -> Response:
     now = clock.now()
     wanted = request.json(CampaignChange).given()
     for _ in range(RACES):
-        campaign = store.find(request.identity.organization_id, request.id())
+        campaign, own = store.find_with_settings(request.identity.organization_id, request.id())
         try:
-            changed = store.change(campaign, _changes(campaign, wanted, now), at=now)
+            changed = store.change(campaign, _changes(campaign, own, wanted, now), at=now)
         except Conflict:
             continue
         if changed.status is CampaignStatus.RUNNING:
@@ -176,7 +174,7 @@ def change(request: Request) -> Response:
     raise Conflict
 
 
-def _changes(campaign: Campaign, wanted: dict[str, Any], now: datetime) -> dict[str, Any]:
+def _changes(campaign: Campaign, own: OrganizationSettings, wanted: dict[str, Any], now: datetime) -> dict[str, Any]:
     """The fields a request sets. Raises InvalidBody, and CampaignRunning for what a running campaign keeps."""
     if campaign.status is CampaignStatus.RUNNING and wanted.keys() - WHILE_RUNNING:
         free = [each.encode_name for each in structs.fields(CampaignChange) if each.name in WHILE_RUNNING]
@@ -190,7 +188,7 @@ def _changes(campaign: Campaign, wanted: dict[str, Any], now: datetime) -> dict[
         changes["wake_at"] = clock.minute(now)
     if "calling_hours" in changes and campaign.status_reason in (None, schedule.NEVER_OPEN):
         after = structs.replace(campaign, **changes)
-        changes["status_reason"] = schedule.never_open(after, deployment().fallback_timezone, now)
+        changes["status_reason"] = schedule.never_open(after, own.timezone, now)
     return changes
 
 
@@ -264,14 +262,13 @@ def show_calls(request: Request) -> Response:
 
 @routes.get(f"{BASE}/campaigns/{{id}}/contacts/{{contactId}}")
 def show_call(request: Request) -> Response:
-    campaign = store.find(request.identity.organization_id, request.id())
+    campaign, own = store.find_with_settings(request.identity.organization_id, request.id())
     call = calls.find(campaign.campaign_id, request.id("contactId"))
     person = contacts.find_many(campaign.organization_id, [call.contact_id]).get(call.contact_id)
     view, now = _with_contact(call, person), clock.now()
     if call.state is CallState.WAITING:
         zone = hours.zone(campaign.calling_hours, person, now) if person else call.zone
-        fallback = deployment().fallback_timezone
-        view["whyNotCalled"], view["nextAttemptAt"] = waiting.why(campaign, call, zone, fallback, now=now)
+        view["whyNotCalled"], view["nextAttemptAt"] = waiting.why(campaign, own, call, zone, now=now)
     return http.ok(view)
 
 

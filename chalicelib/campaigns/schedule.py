@@ -40,7 +40,7 @@ def started(campaign: Campaign, now: datetime) -> dict[str, object]:
 def never_open(campaign: Campaign, fallback: str, now: datetime) -> str | None:
     """What a running campaign says whose hours let nobody who waits ever be called; None while they let somebody.
 
-    `fallback` is the deployment's time zone.
+    `fallback` is the organization's time zone.
     """
     waits = campaign.status is CampaignStatus.RUNNING and campaign.waiting
     never = waits and hours.never(campaign.calling_hours, now, {ANY_ZONE, *campaign.zones}, fallback)

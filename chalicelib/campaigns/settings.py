@@ -7,12 +7,13 @@ from enum import StrEnum
 from typing import Annotated
 
 import msgspec
-from msgspec import UNSET, Meta, Struct, UnsetType
+from msgspec import Meta, Struct
 
 from chalicelib import bodies, clock
 from chalicelib.bodies import CLEARABLE
 from chalicelib.calls.model import Retry
 from chalicelib.errors import FieldError, InvalidBody
+from chalicelib.organizations.model import CallingHours
 
 Name = Annotated[str, Meta(max_length=200, pattern=r"\S", description="text that is not blank")]
 Description = Annotated[str, Meta(max_length=2_000)]
@@ -30,22 +31,6 @@ class CampaignType(StrEnum):
     REMINDER = "REMINDER"
     MARKETING = "MARKETING"
     CUSTOMER_SERVICE = "CUSTOMER_SERVICE"
-
-
-class CallingHours(Struct, frozen=True, rename="camel", forbid_unknown_fields=True, omit_defaults=False):
-    """When contacts may be called: `from`–`to` on `days`, not on `holidays`, in a time zone or in the contact's own.
-
-    `fallback_timezone` is for contacts of whom nobody knows their own; the deployment's where it is absent.
-    """
-
-    timezone: str
-    days: Annotated[list[str], Meta(min_length=1, max_length=7)]
-    from_: Annotated[str, Meta(pattern=r"^([01][0-9]|2[0-3]):[0-5][0-9]\Z", description="HH:MM")] = msgspec.field(
-        name="from"
-    )
-    to: Annotated[str, Meta(pattern=r"^(([01][0-9]|2[0-3]):[0-5][0-9]|24:00)\Z", description="HH:MM, up to 24:00")]
-    holidays: Annotated[list[str], Meta(max_length=400)] = msgspec.field(default_factory=list)
-    fallback_timezone: str | UnsetType | None = UNSET
 
 
 Variables = Annotated[
@@ -72,7 +57,8 @@ DEPLOYMENTS_AGENT = AgentChoice("")
 class CampaignSettings(Struct, kw_only=True, rename="camel"):
     """A campaign's settings, with what they are where nobody says anything.
 
-    Hours of None: any time. A request that names no hours or no agent gets the deployment's.
+    Hours of None: any time. A request that names no hours gets the organization's, one without an agent the
+    deployment's.
     """
 
     name: Name

@@ -23,6 +23,7 @@ from chalicelib.aws.dynamodb import (
     Row,
     Transaction,
     get,
+    get_together,
     index,
     listed,
     still,
@@ -31,6 +32,8 @@ from chalicelib.aws.dynamodb import (
 )
 from chalicelib.campaigns.model import IN_FLIGHT, AuditReport, Campaign, CampaignStatus
 from chalicelib.errors import CampaignRunning, Conflict, NotFound
+from chalicelib.organizations import store as organizations
+from chalicelib.organizations.model import OrganizationSettings
 from chalicelib.totals.store import Kind, count
 
 WAKE_SHARDS = 8
@@ -76,6 +79,14 @@ def find(organization_id: str, campaign_id: str) -> Campaign:
     if row is None:
         raise NotFound
     return row.value(Campaign)
+
+
+def find_with_settings(organization_id: str, campaign_id: str) -> tuple[Campaign, OrganizationSettings]:
+    """A campaign and what its organization has set, both as they are right now, in one request. Raises NotFound."""
+    row, own = get_together((CampaignRow, organization_id, campaign_id), organizations.key(organization_id))
+    if row is None:
+        raise NotFound
+    return row.value(Campaign), organizations.of_row(own)
 
 
 def _row(campaign: Campaign) -> CampaignRow:
@@ -276,6 +287,12 @@ def due(now: datetime) -> Iterator[CampaignKey]:
     for shard in range(WAKE_SHARDS):
         for row in CampaignRow.query(str(shard), CampaignRow.wake_at <= clock.minute(now), index_name="wake"):
             yield CampaignKey(row.organization_id, row.campaign_id)
+
+
+def running(organization_id: str) -> Iterator[CampaignKey]:
+    """The organization's running campaigns, as an index knows them that lags by moments."""
+    for row in CampaignRow.query(_status_key(organization_id, CampaignStatus.RUNNING), index_name="status"):
+        yield CampaignKey(row.organization_id, row.campaign_id)
 
 
 def _shard(campaign_id: str) -> str:

@@ -10,6 +10,7 @@ from chalicelib.agents import health
 from chalicelib.calls.model import PHONE_BUSY, Call
 from chalicelib.campaigns import hours
 from chalicelib.campaigns.model import Campaign, CampaignStatus
+from chalicelib.organizations.model import OrganizationSettings
 
 
 class Reason(StrEnum):
@@ -18,22 +19,27 @@ class Reason(StrEnum):
     OUTSIDE_CALLING_HOURS = "outside-calling-hours"
     NEVER_OPEN = "never-open"
     CAMPAIGN_NOT_RUNNING = "campaign-not-running"
+    CALLING_PAUSED = "calling-paused"
     WAITING_FOR_RETRY = "waiting-for-retry"
     PHONE_IN_ANOTHER_CALL = "phone-in-another-call"
     WAITING_FOR_SLOT = "waiting-for-slot"
     AGENT_UNAVAILABLE = "agent-unavailable"
 
 
-def why(campaign: Campaign, call: Call, zone: str, fallback: str = "", *, now: datetime) -> tuple[Reason, str | None]:
+def why(
+    campaign: Campaign, own: OrganizationSettings, call: Call, zone: str, *, now: datetime
+) -> tuple[Reason, str | None]:
     """The reason that keeps a waiting call longest from being dialed, and the next moment it may be; None if unknown.
 
-    `zone` is where the hours let it wait (`hours.zone`), `fallback` the deployment's time zone.
+    `own` is what the organization has set, `zone` where the hours let the call wait (`hours.zone`).
     """
     if campaign.status is not CampaignStatus.RUNNING:
         return Reason.CAMPAIGN_NOT_RUNNING, campaign.scheduled_at
+    if own.calling_paused:
+        return Reason.CALLING_PAUSED, None
     due = clock.moment(call.due_at) if call.due_at else now
     ready = max(due, now)
-    opening = hours.opening(campaign.calling_hours, ready, zone, fallback)
+    opening = hours.opening(campaign.calling_hours, ready, zone, own.timezone)
     if opening is None:
         return Reason.NEVER_OPEN, None
     if opening != ready:

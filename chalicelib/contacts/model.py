@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import functools
 from enum import StrEnum
 from typing import Annotated, Any
 
@@ -11,6 +10,7 @@ from msgspec import Meta, Struct
 
 from chalicelib import bodies
 from chalicelib.bodies import CLEARABLE
+from chalicelib.clock import TIMEZONE_EXPECTED, is_date, is_timezone
 from chalicelib.errors import FieldError, InvalidBody
 
 Name = Annotated[str, Meta(max_length=100, pattern=r"\S", description="text that is not blank")]
@@ -23,8 +23,6 @@ CUSTOM_DATA_LIMIT = 16 * 1024
 
 CUSTOM_DATA_LEVELS = 32
 """Objects and lists inside each other in `customData`: far less than any reader of JSON gives up at."""
-
-TIMEZONE_EXPECTED = "expected an IANA time zone such as Asia/Tashkent"
 
 
 class ContactStatus(StrEnum):
@@ -90,26 +88,3 @@ def levels(value: Any) -> int:
         depth += 1
         inside = [below for each in inside for below in (each.values() if isinstance(each, dict) else each)]
     return depth
-
-
-def is_date(text: str) -> bool:
-    """Whether `text` is a calendar date as `YYYY-MM-DD`."""
-    from datetime import date
-
-    try:
-        return date.fromisoformat(text).isoformat() == text
-    except ValueError:
-        return False
-
-
-def is_timezone(text: str) -> bool:
-    """Whether `text` is the name of an IANA time zone."""
-    return timezones().get(text.lower()) == text
-
-
-@functools.cache
-def timezones() -> dict[str, str]:
-    """The IANA time zones, by their names in small letters; names of no place and of this machine are none."""
-    from zoneinfo import available_timezones
-
-    return {name.lower(): name for name in available_timezones() - {"Factory", "localtime"}}

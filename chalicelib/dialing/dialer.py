@@ -24,6 +24,7 @@ from chalicelib.dialing.messages import Dial, Ended, Heard, Released, Skipped, U
 from chalicelib.dialing.telling import tell
 from chalicelib.errors import Failure, NotFound
 from chalicelib.log import logger
+from chalicelib.organizations.model import OrganizationSettings
 from chalicelib.settings import settings
 
 PHONE_BUSY_SECONDS = 60
@@ -73,9 +74,9 @@ def dial(order: Dial, *, agent: Callable[[str], Agent], now: Callable[[], dateti
     key = AttemptKey(order.organization_id, order.campaign_id, order.contact_id, order.attempt_id)
     state = CallState.QUEUED
     try:
-        campaign = _campaign(order)
+        campaign, own = _campaign(order)
         voice = agent(campaign.agent.provider)
-        contact = _claim(order, key, campaign, _longest(order, voice), now)
+        contact = _claim(order, key, campaign, own, _longest(order, voice), now)
         state = CallState.CALLING
         campaign = _last_look(order, contact, now)
         _place(key, campaign, contact, voice, now)
@@ -120,7 +121,12 @@ def _longest(order: Dial, agent: Agent) -> float:
 
 
 def _claim(
-    order: Dial, key: AttemptKey, campaign: Campaign, lease_seconds: float, now: Callable[[], datetime]
+    order: Dial,
+    key: AttemptKey,
+    campaign: Campaign,
+    own: OrganizationSettings,
+    lease_seconds: float,
+    now: Callable[[], datetime],
 ) -> Contact:
     """Pass the gate; the contact as it is then. Raises AlreadyClaimed, NotCallable, Release."""
     for _ in range(RACES):
@@ -128,7 +134,7 @@ def _claim(
             contact = contacts.find(order.organization_id, order.contact_id)
         except NotFound:
             raise NotCallable("contact was deleted") from None
-        _check_hours(campaign, contact, now())
+        _check_hours(campaign, own, contact, now())
         store.remember(key, contact.phone, now=now())
         try:
             store.claim(key, order.lease, contact, clock.later(lease_seconds, than=now()), now=now())
@@ -140,35 +146,39 @@ def _claim(
     raise Release("the contact's phone is not known as its own", UNKNOWN_PHONE_SECONDS)
 
 
-def _campaign(order: Dial) -> Campaign:
-    """The campaign, if it may call right now. Raises Release."""
+def _campaign(order: Dial) -> tuple[Campaign, OrganizationSettings]:
+    """The campaign, if it may call right now, and what its organization has set. Raises Release."""
     try:
-        campaign = campaigns.find(order.organization_id, order.campaign_id)
+        campaign, own = campaigns.find_with_settings(order.organization_id, order.campaign_id)
     except NotFound:
         raise Release("the campaign was deleted") from None
+    if own.calling_paused:
+        raise Release("all calling is paused")
     if campaign.status is not CampaignStatus.RUNNING:
         raise Release(f"the campaign is {campaign.status}")
     if campaign.in_flight > campaign.max_concurrent_calls:
         raise Release("the campaign may make fewer calls at a time now")
-    return campaign
+    return campaign, own
 
 
-def _check_hours(campaign: Campaign, contact: Contact, at: datetime) -> None:
+def _check_hours(campaign: Campaign, own: OrganizationSettings, contact: Contact, at: datetime) -> None:
     """Raises Release outside the hours."""
     if campaign.calling_hours is not None:
         zone = hours.zone(campaign.calling_hours, contact, at)
-        if hours.opening(campaign.calling_hours, at, zone, settings().fallback_timezone) != at:
+        if hours.opening(campaign.calling_hours, at, zone, own.timezone) != at:
             raise Release("outside the calling hours", zone=zone)
 
 
 def _last_look(order: Dial, contact: Contact, now: Callable[[], datetime]) -> Campaign:
-    """The campaign, read after the claim: no call claimed after a stop or outside the hours goes on. Raises Release.
+    """The campaign, read after the claim: no call claimed after a stop, in a pause or outside the hours goes on.
+
+    Raises Release.
 
     Nobody was asked yet: whatever fails here gives the call back.
     """
     try:
-        campaign = _campaign(order)
-        _check_hours(campaign, contact, now())
+        campaign, own = _campaign(order)
+        _check_hours(campaign, own, contact, now())
     except Release:
         raise
     except Exception as failure:

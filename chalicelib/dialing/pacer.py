@@ -33,6 +33,7 @@ from chalicelib.dialing import policy
 from chalicelib.dialing.messages import Dial, Ended, Event, Heard, Released, Undialed, dial
 from chalicelib.errors import Conflict, NotFound
 from chalicelib.log import logger
+from chalicelib.organizations.model import OrganizationSettings
 from chalicelib.settings import settings
 
 CHUNK = 40
@@ -112,11 +113,11 @@ def pace(organization_id: str, campaign_id: str, events: Sequence[Event], *, now
     this = Round()
     for _ in range(STEPS):
         try:
-            campaign = campaigns.find(organization_id, campaign_id)
+            campaign, own = campaigns.find_with_settings(organization_id, campaign_id)
         except NotFound:
             return None
         try:
-            more = _step(_start_if_due(campaign, now()), [*events, *_kept_news(campaign)], this, now())
+            more = _step(_start_if_due(campaign, now()), own, [*events, *_kept_news(campaign)], this, now())
         except Conflict:
             continue
         if not more:
@@ -144,7 +145,7 @@ def _since_start(campaign: Campaign, said: Iterable[Said]) -> list[Said]:
     return [each for each in said if not each.at or each.at >= since]
 
 
-def _step(campaign: Campaign, events: Sequence[Event], this: Round, now: datetime) -> bool:
+def _step(campaign: Campaign, own: OrganizationSettings, events: Sequence[Event], this: Round, now: datetime) -> bool:
     """Write one transaction's worth of what there is to do. Returns whether there may be more.
 
     Raises Conflict when something moved in between.
@@ -155,8 +156,8 @@ def _step(campaign: Campaign, events: Sequence[Event], this: Round, now: datetim
     more, bookings = len(bookings) > len(fitting), fitting
     for booking in bookings:
         _tell_contact(booking)
-    changes = _agent_changes(campaign, () if this.counted else events, bookings, now)
-    look = _look(replace(campaign, **changes), bookings, this.stale, now)
+    changes = _agent_changes(campaign, own, () if this.counted else events, bookings, now)
+    look = _look(replace(campaign, **changes), own, bookings, this.stale, now)
     try:
         campaign = _write(campaign, bookings, look, changes, now, news=() if more else campaign.news)
     except Cancelled as cancelled:
@@ -191,7 +192,11 @@ def _is_over(campaign: Campaign, now: datetime) -> bool:
 
 
 def _agent_changes(
-    campaign: Campaign, heard: Sequence[Event], bookings: Sequence[Booking], now: datetime
+    campaign: Campaign,
+    own: OrganizationSettings,
+    heard: Sequence[Event],
+    bookings: Sequence[Booking],
+    now: datetime,
 ) -> dict[str, Any]:
     """What the agent's answers, and its silence, change of the campaign: its health, at worst its status."""
     silent = [Said(Verdict.SILENT, at=each.old.started_at or "") for each in bookings if _ran_out(each)]
@@ -207,7 +212,7 @@ def _agent_changes(
     if campaign.status is RUNNING:
         reason = health.pause_reason(after, now)
         changes |= {"status": PAUSED} if reason else {}
-        reason = reason or health.trouble(after) or schedule.never_open(campaign, settings().fallback_timezone, now)
+        reason = reason or health.trouble(after) or schedule.never_open(campaign, own.timezone, now)
         changes |= {"status_reason": reason} if reason != campaign.status_reason else {}
     return changes
 
@@ -278,18 +283,22 @@ def _only_shortened(attempt: Attempt, old: Call) -> bool:
     return any(replace(each, summary=attempt.summary) == attempt for each in old.attempts)
 
 
-def _look(campaign: Campaign, bookings: Sequence[Booking], stale: set[str], now: datetime) -> Look:
+def _look(
+    campaign: Campaign, own: OrganizationSettings, bookings: Sequence[Booking], stale: set[str], now: datetime
+) -> Look:
     """Who is next, as far as there are slots and the transaction has room."""
     moves = _moves(bookings)
     slots = health.slots(campaign.health, cap=_cap(campaign), in_flight=campaign.in_flight + moves[IN_FLIGHT], now=now)
     if campaign.status is not RUNNING or not campaign.waiting + moves[WAITING]:
         return Look()
+    if own.calling_paused:
+        return Look(next_due=now + schedule.LONGEST_SLEEP)
     if not slots:
         again = health.next_try(campaign.health, now)
         return Look(next_due=again if again > now else None)
     limit = min(slots, TRANSACTION_LIMIT - 2 - 2 * len(bookings))
     changing = stale | {booking.old.contact_id for booking in bookings}
-    found, closed_until = _waiting(campaign, limit + len(changing) + 1, now)
+    found, closed_until = _waiting(campaign, own, limit + len(changing) + 1, now)
     due = [each for each in found if each.contact_id not in changing and each.due_at <= clock.stamp(now)]
     later = [clock.moment(each.due_at) for each in found if each.due_at > clock.stamp(now)] + closed_until
     claims = [Claim(each, each.attempt_id or ids.new_id()) for each in due[:limit]]
@@ -316,12 +325,14 @@ def _waits_now(call: Call, now: datetime) -> bool:
     return call.state is CallState.WAITING and call.due_at is not None and call.due_at <= clock.stamp(now)
 
 
-def _waiting(campaign: Campaign, limit: int, now: datetime) -> tuple[list[Candidate], list[datetime]]:
+def _waiting(
+    campaign: Campaign, own: OrganizationSettings, limit: int, now: datetime
+) -> tuple[list[Candidate], list[datetime]]:
     """Calls that wait where it is open now, in the order they are due; and when the closed zones open."""
     found: list[Candidate] = []
     closed_until: list[datetime] = []
     for zone in sorted({ANY_ZONE, *campaign.zones}):
-        opening = hours.opening(campaign.calling_hours, now, zone, settings().fallback_timezone)
+        opening = hours.opening(campaign.calling_hours, now, zone, own.timezone)
         if opening == now:
             found += store.waiting(campaign.campaign_id, zone, limit)
         else:

@@ -9,14 +9,8 @@ from typing import Any, NamedTuple
 
 import msgspec
 
-from chalicelib.contacts.model import (
-    CUSTOM_DATA_LEVELS,
-    CUSTOM_DATA_LIMIT,
-    TIMEZONE_EXPECTED,
-    ContactStatus,
-    levels,
-    timezones,
-)
+from chalicelib.clock import TIMEZONE_EXPECTED, timezones
+from chalicelib.contacts.model import CUSTOM_DATA_LEVELS, CUSTOM_DATA_LIMIT, ContactStatus, levels
 from chalicelib.contacts.phone import EXPECTED as PHONE_EXPECTED
 from chalicelib.errors import FieldError
 from chalicelib.workbooks import dates, headers

@@ -7,7 +7,7 @@ import re
 from datetime import date, timedelta
 from typing import Any
 
-from chalicelib.contacts.model import is_date
+from chalicelib.clock import is_date
 from chalicelib.errors import FieldError
 
 EXPECTED = "expected a date such as 1985-03-15 or 15.03.1985"

@@ -32,6 +32,7 @@ TABLES = {
     "ConnectionsTable": ("organizationId", "connectionId"),
     "FeedTable": ("organizationId", "id"),
     "IdempotencyTable": ("key",),
+    "SettingsTable": ("organizationId", "name"),
 }
 STREAMED = {"ContactsTable", "CampaignsTable", "CallsTable", "ImportsTable", "ConnectionsTable"}
 QUEUES = {
@@ -123,7 +124,7 @@ def test_roles_reach_their_own_tables_and_queues_only(resources: Resources) -> N
     assert reached == {
         "ApiRole": {
             *calling,
-            *("CountersTable", "ImportsTable", "AttemptsTable", "IdempotencyTable"),
+            *("CountersTable", "ImportsTable", "AttemptsTable", "IdempotencyTable", "SettingsTable"),
             *("CampaignEventsQueue", "JobsQueue", "ImportsQueue", "Bucket"),
         },
         "ImporterRole": {
@@ -133,8 +134,11 @@ def test_roles_reach_their_own_tables_and_queues_only(resources: Resources) -> N
             *("CampaignsTable", "CallsTable", "AttemptsTable", "CountersTable", "ContactsTable", "ImportsTable"),
             *("JobsQueue", "CampaignEventsQueue", "LiveEventsQueue", "ConnectionsTable", "FeedTable", "Bucket"),
         },
-        "PacerRole": {*calling, "CountersTable", "AttemptsTable", "CampaignEventsQueue", "DialQueue", "JobsQueue"},
-        "DialerRole": {*calling, "AttemptsTable", "DialQueue", "CampaignEventsQueue"},
+        "PacerRole": {
+            *calling,
+            *("CountersTable", "AttemptsTable", "SettingsTable", "CampaignEventsQueue", "DialQueue", "JobsQueue"),
+        },
+        "DialerRole": {*calling, "AttemptsTable", "SettingsTable", "DialQueue", "CampaignEventsQueue"},
         "ClockRole": {"CampaignsTable", "ConnectionsTable", "CampaignEventsQueue"},
         "PublisherRole": {*STREAMED, "FeedTable", "LiveEventsQueue", "JobsQueue", "Bucket"},
         "BroadcasterRole": {"ConnectionsTable", "FeedTable", "LiveEventsQueue", "JobsQueue"},
@@ -302,7 +306,8 @@ def test_counters_at_odds_with_their_calls_raise_an_alarm(
     from chalicelib import log, settings
 
     worker = resources["Worker"]["Properties"]["Environment"]["Variables"]
-    monkeypatch.setattr(log, "settings", lambda: settings._read({name: "1" for name in worker if "JWT" not in name}))
+    variables = {name: "1" for name in worker if "JWT" not in name and name != "ALLOWED_COUNTRIES"}
+    monkeypatch.setattr(log, "settings", lambda: settings._read(variables))
     log.alarm("CounterDifference", campaignId="some")
     emitted = next(json.loads(line) for line in capsys.readouterr().out.splitlines() if "_aws" in line)
     (directive,) = emitted["_aws"]["CloudWatchMetrics"]

@@ -29,9 +29,16 @@ TESTS = {
     "aws": ["unit/test_store.py", *CAMPAIGNS, *LISTS],
     "agents": [*CALLING, "unit/test_agents.py", "service/test_dialing.py"],
     "calls": [*CALLING, *CAMPAIGNS, *LISTS, "service/test_results.py"],
-    "campaigns": [*CALLING, "unit/test_settings.py", *CAMPAIGNS, *LISTS, "service/test_results.py"],
+    "campaigns": [
+        *CALLING,
+        "service/test_organizations.py",
+        "unit/test_settings.py",
+        *CAMPAIGNS,
+        *LISTS,
+        "service/test_results.py",
+    ],
     "contacts": ["unit/test_rows.py", *LISTS, *CAMPAIGNS, "service/test_imports.py"],
-    "dialing": [*CALLING, *CAMPAIGNS],
+    "dialing": [*CALLING, *CAMPAIGNS, "service/test_organizations.py"],
     "idempotency": ["service/test_idempotency.py"],
     "imports": [
         "unit/test_planning.py",
@@ -39,6 +46,7 @@ TESTS = {
         "service/test_imports.py",
         "service/test_lists.py",
     ],
+    "organizations": ["unit/test_organizations.py", "service/test_organizations.py"],
     "realtime": [
         *(f"unit/test_{each}.py" for each in ("events", "rate", "socketio")),
         *(f"service/test_{each}.py" for each in ("realtime", "feed", "connections")),

@@ -31,6 +31,7 @@ class Broken(BaseException):
 
 
 NOT_RUNNING = "the campaign was not running"
+PAUSED = "all calling was paused"
 
 CAP_SECONDS = 30
 """How long a call may be on its way to the agent after the campaign was read last: no cap lowered since stops it."""
@@ -62,6 +63,9 @@ class Invariants:
         self.given_up: set[str] = set()
         """Attempts nobody waits for although their conversations go on."""
 
+        self.paused = False
+        """Whether the organization lets nobody be called."""
+
         self.checks = 0
         world.database.watchers.append(self.written)
 
@@ -70,6 +74,8 @@ class Invariants:
         if table == settings().attempts_table and new and new["attemptId"]["S"].startswith("withdrawn#"):
             _, campaign_id, contact_id = new["attemptId"]["S"].split("#")
             self.withdrawn.add((campaign_id, contact_id))
+        if table == settings().settings_table and new:
+            self._settings_written(new)
         if table == settings().calls_table:
             self._call_written(calls.of_image(old) if old else None, calls.of_image(new) if new else None)
         elif table == settings().campaigns_table and (row := new or old):
@@ -80,6 +86,13 @@ class Invariants:
                 self.buried.pop(campaign_id, None)
                 if new:
                     self.buried[campaign_id] = campaigns.of_image(new)
+
+    def _settings_written(self, new: Item) -> None:
+        """Let go on between an attempt's claim and its dialing, an organization goes on with it."""
+        self.paused = new.get("callingPaused", {}).get("BOOL", False)
+        if not self.paused:
+            for permission in self.permissions.values():
+                permission.forbidden = "" if permission.forbidden == PAUSED else permission.forbidden
 
     def _call_written(self, old: Call | None, new: Call | None) -> None:
         for call, change in ((old, -1), (new, 1)):
@@ -99,6 +112,8 @@ class Invariants:
         campaign = self.counters.get(call.campaign_id)
         if campaign is None or campaign.status is not CampaignStatus.RUNNING:
             return Permission(call.campaign_id, NOT_RUNNING)
+        if self.paused:
+            return Permission(call.campaign_id, PAUSED)
         if (call.campaign_id, call.contact_id) in self.withdrawn:
             return Permission(call.campaign_id, "the contact was taken out")
         now = self.world.now()

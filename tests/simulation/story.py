@@ -16,11 +16,14 @@ from chalicelib.campaigns import control, enrolment
 from chalicelib.campaigns import store as campaigns
 from chalicelib.campaigns.messages import Redial, work
 from chalicelib.campaigns.model import Campaign, CampaignStatus
-from chalicelib.campaigns.settings import AgentChoice, CallingHours
+from chalicelib.campaigns.settings import AgentChoice
 from chalicelib.contacts import store as contacts
 from chalicelib.contacts.model import ContactStatus
 from chalicelib.dialing.messages import Dial
 from chalicelib.errors import Failure
+from chalicelib.organizations import store as organizations
+from chalicelib.organizations.messages import look_again
+from chalicelib.organizations.model import CallingHours
 from chalicelib.settings import settings
 from tests.simulation.faults import CALM, WILD, Faults
 from tests.simulation.invariants import Broken
@@ -143,6 +146,7 @@ class Story:
                 lambda: self._change(campaign_id),
                 lambda: self._give_up(campaign_id, contact_id),
                 lambda: self._trouble(),
+                lambda: self._pause(),
             ]
         )
 
@@ -206,6 +210,15 @@ class Story:
         setattr(line, kind, True)
         self.world.at(self.random.uniform(30, 900), lambda: setattr(line, kind, False))
 
+    def _pause(self) -> None:
+        """Nobody of the organization is called for a while."""
+        organizations.change(ORGANIZATION, {"calling_paused": True})
+        self._later(900, self._go_on)
+
+    def _go_on(self) -> None:
+        organizations.change(ORGANIZATION, {"calling_paused": False})
+        self._try(lambda: look_again(ORGANIZATION))
+
     def _outage(self) -> None:
         self.world.line.down = True
         self.world.at(self.random.uniform(30, 1500), lambda: setattr(self.world.line, "down", False))
@@ -223,6 +236,7 @@ class Story:
         self.world.faults = CALM
         line = self.world.line
         line.down = line.refuses = line.deaf = False
+        self.world.start("operator", self._go_on)
         for campaign_id in self.campaign_ids:
             self.world.start("operator", partial(self._start, campaign_id))
             self.world.at(LAST_LOOK, partial(self.world.start, "operator", partial(self._start, campaign_id)))

@@ -9,9 +9,10 @@ from chalicelib import clock
 from chalicelib.agents.contract import CallOrder
 from chalicelib.calls.model import Attempt, Call, CallState, CallStatus, Result, Retry
 from chalicelib.campaigns.model import Campaign, CampaignStatus
-from chalicelib.campaigns.settings import AgentChoice, CallingHours
+from chalicelib.campaigns.settings import AgentChoice
 from chalicelib.contacts.model import Contact
 from chalicelib.imports.model import Import
+from chalicelib.organizations.model import CallingHours
 
 NOW = datetime(2026, 11, 23, 6, 15, tzinfo=UTC)
 AT = clock.stamp(NOW)

@@ -21,6 +21,7 @@ FLOORS = [
     ("calls",),
     ("workbooks",),
     ("contacts",),
+    ("organizations",),
     ("http",),
     ("auth",),
     ("idempotency",),

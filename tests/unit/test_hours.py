@@ -11,9 +11,9 @@ from hypothesis import strategies as st
 
 from chalicelib.calls.model import ANY_ZONE, FALLBACK_ZONE
 from chalicelib.campaigns import hours
-from chalicelib.campaigns.hours import DAYS, HORIZON, opening
-from chalicelib.campaigns.settings import CallingHours
+from chalicelib.campaigns.hours import HORIZON, opening
 from chalicelib.errors import InvalidBody
+from chalicelib.organizations.model import CONTACT, DAYS, CallingHours
 from tests.unit.builders import NOW, a_contact, some_hours
 
 MINUTE = timedelta(minutes=1)
@@ -145,7 +145,7 @@ def test_hours_that_do_not_open_in_two_weeks_have_no_opening() -> None:
 
 
 def test_campaign_never_opens_when_none_of_its_zones_does() -> None:
-    closed, open_ = some_hours(hours.CONTACT, holidays=holidays(20)), some_hours(hours.CONTACT)
+    closed, open_ = some_hours(CONTACT, holidays=holidays(20)), some_hours(CONTACT)
     assert hours.never(closed, NOW, {ANY_ZONE, BERLIN, FALLBACK_ZONE}, TASHKENT)
     assert not hours.never(open_, NOW, {ANY_ZONE, BERLIN}, TASHKENT)
     assert not hours.never(closed, NOW, {ANY_ZONE}, TASHKENT)
@@ -153,7 +153,7 @@ def test_campaign_never_opens_when_none_of_its_zones_does() -> None:
     assert not hours.never(None, NOW, {ANY_ZONE})
 
 
-OWN = some_hours(hours.CONTACT)
+OWN = some_hours(CONTACT)
 RUSSIAN_MOBILE, CHILEAN, KAZAKH_MOBILE = "+79161234567", "+56912345678", "+77011234567"
 
 
@@ -187,7 +187,7 @@ def test_zones_are_one_while_their_clocks_go_alike_for_two_weeks() -> None:
 
 def test_fallback_is_the_hours_own_or_else_the_deployments() -> None:
     night = at("2026-11-24T03:00", TASHKENT)
-    in_berlin = some_hours(hours.CONTACT, fallback_timezone=BERLIN)
+    in_berlin = some_hours(CONTACT, fallback_timezone=BERLIN)
     assert opening(OWN, night, FALLBACK_ZONE, TASHKENT) == at("2026-11-24T09:00", TASHKENT)
     assert opening(in_berlin, night, FALLBACK_ZONE, TASHKENT) == at("2026-11-24T09:00", BERLIN)
 
@@ -217,7 +217,7 @@ def test_looking_again_works_no_window_out_again() -> None:
         (some_hours(from_="09:00", to="09:00"), "callingHours.to"),
         (some_hours(holidays=["2027-01-01", "01.01.2027"]), "callingHours.holidays"),
         (some_hours(holidays=["2027-02-30"]), "callingHours.holidays"),
-        (some_hours(hours.CONTACT, fallback_timezone="contact"), "callingHours.fallbackTimezone"),
+        (some_hours(CONTACT, fallback_timezone="contact"), "callingHours.fallbackTimezone"),
     ],
 )
 def test_hours_that_make_no_sense_are_refused(given: CallingHours, field: str) -> None:
@@ -227,7 +227,7 @@ def test_hours_that_make_no_sense_are_refused(given: CallingHours, field: str) -
 
 
 @pytest.mark.parametrize(
-    "given", [some_hours(), some_hours(hours.CONTACT, fallback_timezone=BERLIN), some_hours(BERLIN, "22:00", "24:00")]
+    "given", [some_hours(), some_hours(CONTACT, fallback_timezone=BERLIN), some_hours(BERLIN, "22:00", "24:00")]
 )
 def test_sensible_hours_are_taken(given: CallingHours) -> None:
     hours.check(given)

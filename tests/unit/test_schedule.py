@@ -17,6 +17,7 @@ from chalicelib.campaigns import schedule, waiting
 from chalicelib.campaigns.model import CampaignStatus
 from chalicelib.campaigns.schedule import LAG, LONGEST_SLEEP, NEVER_OPEN, next_wake
 from chalicelib.campaigns.waiting import Reason
+from chalicelib.organizations.model import OrganizationSettings
 from tests.unit.builders import AT, NOW, a_call, a_campaign, later, some_hours
 
 RUNNING, PAUSED, PENDING, COMPLETED = (
@@ -93,15 +94,22 @@ def test_campaign_with_work_wakes_within_a_quarter_of_an_hour(
         assert clock.minute(NOW + LAG) <= found <= clock.minute(NOW + LONGEST_SLEEP)
 
 
-def why(call_due: float = -1, **fields: object) -> tuple[Reason, str | None]:
+def why(call_due: float = -1, *, paused: bool = False, **fields: object) -> tuple[Reason, str | None]:
     """Why a call that is due so many minutes from now waits, and until when."""
     campaign = a_campaign(**{"status": RUNNING, **fields})  # type: ignore[arg-type]
-    return waiting.why(campaign, a_call(CallState.WAITING, due_at=later(minutes=call_due)), ANY_ZONE, now=NOW)
+    call = a_call(CallState.WAITING, due_at=later(minutes=call_due))
+    return waiting.why(campaign, OrganizationSettings(calling_paused=paused), call, ANY_ZONE, now=NOW)
 
 
 def test_campaign_that_does_not_run_keeps_its_contacts_waiting() -> None:
     assert why(status=PAUSED) == (Reason.CAMPAIGN_NOT_RUNNING, None)
     assert why(status=PENDING, scheduled_at=later(hours=2)) == (Reason.CAMPAIGN_NOT_RUNNING, later(hours=2))
+
+
+def test_pause_of_all_calling_keeps_those_waiting_whose_campaign_runs() -> None:
+    assert why(paused=True) == (Reason.CALLING_PAUSED, None)
+    assert why(30, paused=True, calling_hours=some_hours(from_="22:00", to="23:00")) == (Reason.CALLING_PAUSED, None)
+    assert why(paused=True, status=PAUSED) == (Reason.CAMPAIGN_NOT_RUNNING, None)
 
 
 def test_retry_waits_for_its_time() -> None:

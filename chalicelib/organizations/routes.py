@@ -1,0 +1,30 @@
+"""REST routes of what an organization sets for itself."""
+
+from __future__ import annotations
+
+from chalice.app import Response
+
+from chalicelib import http
+from chalicelib.http import BASE, Request
+from chalicelib.organizations import messages, model, store
+from chalicelib.organizations.model import SettingsChange
+
+routes = http.Routes(__name__)
+
+
+@routes.get(f"{BASE}/settings")
+def show(request: Request) -> Response:
+    return http.ok(store.find(request.identity.organization_id))
+
+
+@routes.patch(f"{BASE}/settings")
+def change(request: Request) -> Response:
+    """Campaigns are told of any change, also of one that was made before: who repeats a request wants it to work."""
+    organization_id = request.identity.organization_id
+    changes = request.json(SettingsChange).given()
+    model.check(changes, store.deployments())
+    if not changes:
+        return show(request)
+    changed = store.change(organization_id, changes)
+    messages.look_again(organization_id)
+    return http.ok(changed)

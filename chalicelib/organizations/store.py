@@ -1,0 +1,61 @@
+"""What organizations have set: a row per organization and name. Other rooms keep rows of other names here."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import msgspec
+from pynamodb.attributes import UnicodeAttribute
+
+from chalicelib.aws.dynamodb import Row, get, patiently, table
+from chalicelib.organizations.model import UNSAID, CallingHours, OrganizationSettings, Retention
+from chalicelib.settings import settings
+
+CALLING = "calling"
+"""The name of the one row that OrganizationSettings are kept in."""
+
+
+class SettingsRow(Row, keeps=OrganizationSettings):
+    class Meta:
+        table_name = table("settings_table")
+
+    organization_id = UnicodeAttribute(hash_key=True, attr_name="organizationId")
+    name = UnicodeAttribute(range_key=True)
+
+
+def deployments() -> OrganizationSettings:
+    """What holds for organizations that have set nothing: the environment."""
+    given = settings()
+    hours, kept = given.default_calling_hours, given.retention_days
+    return OrganizationSettings(
+        timezone=given.fallback_timezone,
+        default_calling_hours=msgspec.json.decode(hours, type=CallingHours | None) if hours else None,
+        allowed_countries=given.allowed_countries.split(",") if given.allowed_countries else None,
+        retention_days=msgspec.json.decode(kept, type=Retention) if kept else Retention(),
+    )
+
+
+def key(organization_id: str) -> tuple[type[Row], str, str]:
+    """Where an organization's settings are, for those who read them together with something else."""
+    return SettingsRow, organization_id, CALLING
+
+
+def of_row(row: Row | None) -> OrganizationSettings:
+    """The settings that hold, of what an organization has set."""
+    return (row.value(OrganizationSettings) if row else OrganizationSettings()).over(deployments())
+
+
+def find(organization_id: str) -> OrganizationSettings:
+    """The settings that hold for an organization right now."""
+    return of_row(get(SettingsRow, organization_id, CALLING))
+
+
+def change(organization_id: str, changes: dict[str, Any]) -> OrganizationSettings:
+    """Set some of an organization's settings by name, None lets go of one; the settings that hold then."""
+    by_name = SettingsRow.get_attributes()
+    actions: list[Any] = [
+        by_name[name].remove() if value in UNSAID else by_name[name].set(value) for name, value in changes.items()
+    ]
+    row = SettingsRow(organization_id, CALLING)
+    patiently(lambda: row.update(actions=actions))
+    return of_row(row)
