@@ -2,6 +2,7 @@
 
 import functools
 import re
+from collections.abc import Sequence
 
 from chalicelib.errors import FieldError
 
@@ -10,8 +11,13 @@ EXPECTED = "expected a phone number such as +998901234567"
 SECOND_NUMBER = 7
 """Digits of an extension that is none, but another number."""
 
-ZONES_KEPT = 10_000
-"""Phones whose time zones are remembered: finding those of an American number takes 0.4 ms."""
+PHONES_KEPT = 10_000
+"""Phones of which it is remembered where they are: finding the time zones of an American number takes 0.4 ms."""
+
+COSTLY = "premium-rate and satellite numbers are not called"
+NO_COUNTRY, FREEPHONE = "001", 800
+"""What libphonenumber calls the country of a number that is of none: satellites (870, 881, 882, 883), premium rate
+(979), shared cost (808) and others, and international freephone, which costs nothing."""
 
 LONGEST_WITHOUT_PLUS = 13
 """Digits of a number whose plus was lost. One more, and it is as likely a PINFL or another id of 14 digits."""
@@ -29,12 +35,45 @@ _GROUPS = re.compile(r"[\d\s.()~‐-―-]+")
 _LISTED = re.compile(r"[,;][\W\d]*$")
 
 
-def normalize(text: str, region: str, *, field: str = "phone") -> str:
+def normalize(text: str, region: str, countries: Sequence[str] | None = None, *, field: str = "phone") -> str:
     """The E.164 form of a phone as people write it; `region` (ISO 3166) is assumed where no country code is given.
 
     A remark without digits behind it is ignored. Raises FieldError for text that is no phone number or cannot be one
-    (libphonenumber's validity), and where it is not clear which of its digits are the number.
+    (libphonenumber's validity), where it is not clear which of its digits are the number, and for one that is
+    `uncallable`.
     """
+    phone = _e164(text, region, field)
+    if said := uncallable(phone, countries):
+        raise FieldError(field, said)
+    return phone
+
+
+def uncallable(phone: str, countries: Sequence[str] | None) -> str | None:
+    """Why nobody is called at a phone (E.164), whoever wants it; None where that may be.
+
+    Those are numbers whose calls cost the caller much more than others, by which stolen accounts are turned into money;
+    and those of other countries than `countries` (ISO 3166), where they are given.
+    """
+    country, costly = _about(phone)
+    if costly:
+        return COSTLY
+    if countries is not None and country not in countries:
+        return f"only numbers of {', '.join(countries) or 'no country'} are called"
+    return None
+
+
+@functools.lru_cache(maxsize=PHONES_KEPT)
+def _about(phone: str) -> tuple[str, bool]:
+    """The country (ISO 3166) of a phone, `001` for one of none, and whether its calls are costly."""
+    import phonenumbers
+
+    number = phonenumbers.parse(phone)
+    premium = phonenumbers.number_type(number) == phonenumbers.PhoneNumberType.PREMIUM_RATE
+    country = phonenumbers.region_code_for_number(number) or NO_COUNTRY
+    return country, premium or (country == NO_COUNTRY and number.country_code != FREEPHONE)
+
+
+def _e164(text: str, region: str, field: str) -> str:
     import phonenumbers
 
     written = _DIGITS.search(text)
@@ -91,7 +130,7 @@ def masked(phone: str) -> str:
     return phone[:6] + "*" * max(len(phone) - 8, 0) + phone[-2:] if len(phone) > 8 else "*" * len(phone)
 
 
-@functools.lru_cache(maxsize=ZONES_KEPT)
+@functools.lru_cache(maxsize=PHONES_KEPT)
 def zones(phone: str) -> tuple[str, ...]:
     """The IANA time zones a phone (E.164) may be in; none when nobody knows."""
     import phonenumbers

@@ -13,6 +13,7 @@ from chalicelib.contacts.model import Contact, ContactChange, ContactStatus, New
 from chalicelib.contacts.phone import normalize
 from chalicelib.errors import FieldError, InvalidBody, InvalidParameter
 from chalicelib.http import BASE, Request
+from chalicelib.organizations import store as organizations
 from chalicelib.settings import settings
 from chalicelib.totals import store as totals
 
@@ -26,7 +27,7 @@ def create(request: Request) -> Response:
     at = clock.stamp(request.at)
     contact = store.add(
         Contact(
-            **_checked(request.json(NewContact).given()),
+            **_checked(request, request.json(NewContact).given()),
             organization_id=request.identity.organization_id,
             contact_id=request.new_id,
             created_at=at,
@@ -69,7 +70,7 @@ def show(request: Request) -> Response:
 
 @routes.patch(f"{BASE}/contacts/{{id}}")
 def change(request: Request) -> Response:
-    changes = _checked(request.json(ContactChange).given())
+    changes = _checked(request, request.json(ContactChange).given())
     contact = store.change(request.identity.organization_id, request.id(), changes, at=clock.stamp(clock.now()))
     return http.ok(contact)
 
@@ -80,12 +81,13 @@ def remove(request: Request) -> Response:
     return http.no_content()
 
 
-def _checked(given: dict[str, Any]) -> dict[str, Any]:
+def _checked(request: Request, given: dict[str, Any]) -> dict[str, Any]:
     """The fields a request names, the phone in E.164. Raises InvalidBody."""
     model.check(given)
     if "phone" not in given:
         return given
+    countries = organizations.find(request.identity.organization_id).allowed_countries
     try:
-        return given | {"phone": normalize(given["phone"], settings().default_phone_region)}
+        return given | {"phone": normalize(given["phone"], settings().default_phone_region, countries)}
     except FieldError as error:
         raise InvalidBody(error) from None

@@ -20,6 +20,7 @@ from chalicelib.campaigns import store as campaigns
 from chalicelib.campaigns.model import Campaign, CampaignStatus
 from chalicelib.contacts import store as contacts
 from chalicelib.contacts.model import Contact
+from chalicelib.contacts.phone import uncallable
 from chalicelib.dialing.messages import Dial, Ended, Heard, Released, Skipped, Undialed
 from chalicelib.dialing.telling import tell
 from chalicelib.errors import Failure, NotFound
@@ -134,6 +135,8 @@ def _claim(
             contact = contacts.find(order.organization_id, order.contact_id)
         except NotFound:
             raise NotCallable("contact was deleted") from None
+        if said := uncallable(contact.phone, own.allowed_countries):
+            raise NotCallable(said)
         _check_hours(campaign, own, contact, now())
         store.remember(key, contact.phone, now=now())
         try:
@@ -178,6 +181,8 @@ def _last_look(order: Dial, contact: Contact, now: Callable[[], datetime]) -> Ca
     """
     try:
         campaign, own = _campaign(order)
+        if said := uncallable(contact.phone, own.allowed_countries):
+            raise Release(said)
         _check_hours(campaign, own, contact, now())
     except Release:
         raise

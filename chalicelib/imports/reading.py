@@ -18,6 +18,7 @@ from chalicelib.imports.people import Person, Rejected
 from chalicelib.imports.planning import Draft
 from chalicelib.imports.progress import Progress
 from chalicelib.imports.report import Report
+from chalicelib.organizations import store as organizations
 from chalicelib.settings import settings
 from chalicelib.workbooks import columns, reader
 from chalicelib.workbooks.dates import Dates
@@ -71,7 +72,8 @@ def _read_once(of: Import, place: Path, progress: Progress, now: Now, *, month_f
     american = of.language is Language.EN and columns.dates_are_english(header[1])
     dates = Dates(american=american, month_first=month_first)
     found = Found(report=Report(header[1], of.language), dates=dates)
-    normalize = bulk_phones.normalizer(settings().default_phone_region)
+    countries = organizations.find(of.organization_id).allowed_countries
+    normalize = bulk_phones.normalizer(settings().default_phone_region, countries)
     with (place / "draft").open("w+b") as file:
         draft = Draft(file, of.duplicates)
         for found.total, each in enumerate(people.people(chain([header], rows), normalize, dates), 1):

@@ -48,6 +48,16 @@ _REASONS = [
         "такого номера телефона нет; ожидался, например, {}",
     ),
     (
+        "premium-rate and satellite numbers are not called",
+        "pulli (premium) va sun'iy yo'ldosh raqamlariga qo'ng'iroq qilinmaydi",
+        "на платные (премиум) и спутниковые номера не звонят",
+    ),
+    (
+        r"only numbers of (.+) are called",
+        "faqat quyidagi mamlakatlar raqamlariga qo'ng'iroq qilinadi: {}",
+        "звонки разрешены только на номера стран: {}",
+    ),
+    (
         r"digits were lost: .*",
         "raqamlar yo'qolgan: ustunni matn formatiga o'tkazib, raqamni qayta yozing",
         "цифры потеряны: задайте столбцу текстовый формат и введите номер заново",

@@ -128,7 +128,8 @@ def test_roles_reach_their_own_tables_and_queues_only(resources: Resources) -> N
             *("CampaignEventsQueue", "JobsQueue", "ImportsQueue", "Bucket"),
         },
         "ImporterRole": {
-            *("ContactsTable", "PhoneNumbersTable", "CountersTable", "ImportsTable", "ImportsQueue", "Bucket"),
+            *("ContactsTable", "PhoneNumbersTable", "CountersTable", "ImportsTable", "SettingsTable"),
+            *("ImportsQueue", "Bucket"),
         },
         "WorkerRole": {
             *("CampaignsTable", "CallsTable", "AttemptsTable", "CountersTable", "ContactsTable", "ImportsTable"),

@@ -197,3 +197,74 @@ def test_paused_campaign_looks_around_seldom(cloud: Cloud) -> None:
     wake_at = store.find("1", campaign_id).wake_at
     assert wake_at is not None
     assert clock.minute(in_an(minutes=13)) < wake_at <= clock.minute(in_an(minutes=15))
+
+
+ABROAD, COSTLY = "+77011234560", "+19005551234"
+
+
+def test_nobody_is_saved_whom_nobody_may_call(cloud: Cloud) -> None:
+    cloud.patch("/settings", {"allowedCountries": ["UZ"]})
+    person = cloud.a_contact()["id"]
+    for phone in (ABROAD, COSTLY, "+881612345678"):
+        assert cloud.post("/contacts", {"firstName": "Ali", "phone": phone}).field_at_fault == "phone"
+        assert cloud.patch(f"/contacts/{person}", {"phone": phone}).field_at_fault == "phone"
+    assert cloud.a_contact(ABROAD, organization="2")["phone"] == ABROAD
+
+
+def test_rows_of_an_import_say_why_nobody_may_be_called_there(cloud: Cloud) -> None:
+    cloud.patch("/settings", {"allowedCountries": ["UZ"]})
+    rows = f"firstName,phone,phone 2\nAli,{ABROAD},\nVali,{COSTLY},901234560\nGani,901234567,\nHoji,{COSTLY},\n"
+    import_id = cloud.upload(rows.encode())["id"]
+    cloud.arrive(f"uploads/1/{import_id}")
+    done = cloud.get(f"/imports/{import_id}").body
+    assert (done["created"], done["failed"]) == (2, 2)
+    assert [(error["row"], error["message"]) for error in done["errors"]] == [
+        (2, "only numbers of UZ are called"),
+        (5, "premium-rate and satellite numbers are not called"),
+    ]
+
+
+def test_contacts_of_a_country_that_is_no_longer_allowed_are_skipped_and_found(cloud: Cloud) -> None:
+    here, abroad = cloud.a_contact()["id"], cloud.a_contact(ABROAD)["id"]
+    campaign_id = cloud.a_running_campaign([here, abroad])
+    cloud.patch("/settings", {"allowedCountries": ["UZ"]})
+    cloud.settle()
+    campaign = cloud.campaign(campaign_id)
+    assert (campaign["status"], campaign["skippedContacts"], campaign["calledContacts"]) == ("COMPLETED", 1, 1)
+    call = cloud.call(campaign_id, abroad)
+    assert (call["callStatus"], call["conversationOutcome"]) == ("SKIPPED", "only numbers of UZ are called")
+    assert cloud.get("/contacts?phone=%2B77011234560").body["data"][0]["id"] == abroad
+
+    cloud.patch("/settings", {"allowedCountries": None})
+    assert cloud.post(f"/campaigns/{campaign_id}/redial", {"callStatus": ["SKIPPED"]}).body == {"requeued": 1}
+    cloud.post(f"/campaigns/{campaign_id}/start")
+    cloud.settle()
+    assert cloud.call(campaign_id, abroad)["callStatus"] == "SUCCESS"
+
+
+def test_country_that_is_shut_while_a_call_is_on_its_way_is_not_called(cloud: Cloud) -> None:
+    abroad = cloud.a_contact(ABROAD)["id"]
+    campaign_id = cloud.a_running_campaign([abroad])
+    agent = ScriptedAgent()
+
+    def narrow() -> None:
+        cloud.patch("/settings", {"allowedCountries": ["UZ"]})
+
+    with before_the_next("TransactWriteItems", narrow):
+        agent.dial(orders(cloud))
+    assert agent.orders == []
+    cloud.settle()
+    assert cloud.call(campaign_id, abroad)["conversationOutcome"] == "only numbers of UZ are called"
+    assert cloud.campaign(campaign_id)["status"] == "COMPLETED"
+
+
+def test_countries_of_the_deployment_hold_for_everybody(cloud: Cloud, monkeypatch: pytest.MonkeyPatch) -> None:
+    abroad = cloud.a_contact(ABROAD)["id"]
+    campaign_id = cloud.a_running_campaign([abroad])
+    cloud.patch("/settings", {"allowedCountries": ["KZ", "UZ"]})
+    monkeypatch.setenv("ALLOWED_COUNTRIES", "UZ")
+    caches.clear()
+    assert cloud.get("/settings").body["allowedCountries"] == ["UZ"]
+    assert cloud.post("/contacts", {"firstName": "Ali", "phone": "+77011234568"}).field_at_fault == "phone"
+    cloud.settle()
+    assert cloud.call(campaign_id, abroad)["callStatus"] == "SKIPPED"

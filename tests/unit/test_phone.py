@@ -10,7 +10,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from chalicelib.contacts.phone import EXPECTED, masked, normalize, zones
+from chalicelib.contacts.bulk_phones import normalizer
+from chalicelib.contacts.phone import COSTLY, EXPECTED, masked, normalize, uncallable, zones
 from chalicelib.errors import FieldError
 
 E164 = re.compile(r"\+[1-9][0-9]{6,14}")
@@ -142,3 +143,70 @@ def test_where_a_phone_rings(phone: str, where: tuple[str, ...]) -> None:
 def test_every_zone_a_phone_may_be_in_is_known() -> None:
     for name in {zone for found in phonenumbers.tzdata.TIMEZONE_DATA.values() for zone in found}:
         ZoneInfo(name)
+
+
+COSTLY_PHONES = {
+    "premium rate of the United States": "+19005551234",
+    "premium rate of Latvia": "+37190012345",
+    "premium rate of Russia": "+78091234567",
+    "premium rate of Britain": "+449012345678",
+    "international premium rate": "+979123456789",
+    "Inmarsat": "+870773111632",
+    "Iridium": "+881612345678",
+    "an international network": "+88213300655",
+    "another international network": "+883510012345",
+    "a universal personal number": "+878101234567890",
+}
+
+
+@pytest.mark.parametrize("kind", COSTLY_PHONES)
+def test_number_whose_calls_cost_much_is_refused_however_it_is_written(kind: str) -> None:
+    phone = COSTLY_PHONES[kind]
+    assert uncallable(phone, None) == COSTLY
+    for text in (phone, f"00{phone[1:]}", f"{phone[:4]} {phone[4:7]}-{phone[7:]}"):
+        for read in (lambda text: normalize(text, "UZ"), normalizer("UZ"), normalizer("US"), normalizer("LV")):
+            with pytest.raises(FieldError) as refused:
+                read(text)
+            assert str(refused.value) == COSTLY
+
+
+@pytest.mark.parametrize(("text", "region"), [("900 555 1234", "US"), ("90012345", "LV"), ("809 123-45-67", "RU")])
+def test_costly_number_of_the_own_region_is_refused_too(text: str, region: str) -> None:
+    for read in (lambda text: normalize(text, region), normalizer(region)):
+        with pytest.raises(FieldError, match="premium"):
+            read(text)
+
+
+@pytest.mark.parametrize(
+    "phone", ["+998901234567", "+77011234567", "+14155552671", "+442071838750", "+80012345678", "+18005551234"]
+)
+def test_usual_and_free_numbers_are_called(phone: str) -> None:
+    assert uncallable(phone, None) is None
+    assert normalize(phone, "UZ") == phone
+
+
+@pytest.mark.parametrize(
+    ("phone", "countries", "said"),
+    [
+        ("+998901234567", ["KZ", "UZ"], None),
+        ("+77011234567", ["KZ", "UZ"], None),
+        ("+79161234567", ["KZ", "UZ"], "only numbers of KZ, UZ are called"),
+        ("+14165551234", ["US"], "only numbers of US are called"),
+        ("+80012345678", ["US"], "only numbers of US are called"),
+        ("+998901234567", [], "only numbers of no country are called"),
+        ("+19005551234", ["US"], COSTLY),
+    ],
+)
+def test_other_countries_than_the_allowed_ones_are_not_called(
+    phone: str, countries: list[str], said: str | None
+) -> None:
+    assert uncallable(phone, countries) == said
+
+
+@pytest.mark.parametrize("region", ["UZ", "KZ", "US"])
+def test_fast_phones_keep_to_the_countries(region: str) -> None:
+    read = normalizer(region, ["KZ"])
+    assert read("+77011234567") == "+77011234567"
+    for text in ("+998901234567", "90 123-45-67" if region == "UZ" else "+998 90 123-45-67"):
+        with pytest.raises(FieldError, match="only numbers of KZ are called"):
+            read(text)
