@@ -1,7 +1,7 @@
 """The broadcaster: one organization's events, one batch at a time, get their numbers and go to its sockets.
 
 A socket that takes nothing at the moment delays nobody: it is set aside and told later what it missed; one that takes
-each post slowly is told beside the mailbox.
+each post slowly is told beside the mailbox. Sockets that are too many for what happens are told the gist of it in time.
 """
 
 from __future__ import annotations
@@ -28,6 +28,12 @@ YOUNG = timedelta(seconds=30)
 """A connection younger than this may not be open yet: it is never forgotten for a 410."""
 
 POSTS_AT_ONCE = 32
+SLICE_POSTS = 300
+"""After which it is looked whether there is time for more."""
+
+TURN = timedelta(seconds=3)
+"""How long one batch is told in full. What then remains is told as its gist, lest what follows be late."""
+
 PARTS_AT_ONCE = 5
 """Parts of the log told to a socket that catches up, before others have their turn."""
 
@@ -83,11 +89,11 @@ def serve(organization_id: str, messages: Sequence[Live], line: Line, now: Calla
     at = now()
     if late := [each for message in messages if _is_late(message, at) for each in message.events]:
         leave_out(organization_id, late, at)
-    told: list[Told] = []
+    told: list[Tell | TellLast] = []
     in_time = [message for message in messages if not _is_late(message, at)]
     for message in sorted(in_time, key=lambda each: isinstance(each, TellLast)):
         if isinstance(message, Tell):
-            told += message.events
+            told.append(message)
             continue
         if told:
             tell(organization_id, told, line, now)
@@ -121,10 +127,12 @@ def _order_sum_up(feed: Feed, plan: Plan) -> None:
         messages.work(SumUp(organization_id=feed.organization_id), delay_seconds=SUM_UP_SECONDS)
 
 
-def tell(organization_id: str, told: Sequence[Told], line: Line, now: Callable[[], datetime]) -> None:
-    """Tell events to the organization's sockets, or hold them for a second when they are too many."""
+def tell(organization_id: str, orders: Sequence[Tell | TellLast], line: Line, now: Callable[[], datetime]) -> None:
+    """Tell events to the organization's sockets, or hold them for a second when they are too many or too old."""
     feed, sockets = store.feed(organization_id), store.of_organization(organization_id)
-    plan = rate.plan(feed, told, len(sockets), now())
+    told = [each for order in orders for each in order.events]
+    since = min((clock.moment(order.at) for order in orders if order.at), default=None)
+    plan = rate.plan(feed, told, len(sockets), now(), since=since)
     _order_sum_up(feed, plan)
     _broadcast(sockets, store.log(feed, plan, now=now()), line, now)
     for socket in sockets:
@@ -136,7 +144,7 @@ def tell(organization_id: str, told: Sequence[Told], line: Line, now: Callable[[
 def tell_last(order: TellLast, line: Line, now: Callable[[], datetime]) -> None:
     """Tell what comes after other events, which other streams bring, as soon as those have been told."""
     if order.tries >= MOST_WAITS or store.are_logged(order.organization_id, order.after):
-        tell(order.organization_id, order.events, line, now)
+        tell(order.organization_id, [order], line, now)
     else:
         messages.work(replace(order, tries=order.tries + 1), delay_seconds=WAIT_SECONDS)
 
@@ -198,14 +206,17 @@ def _missed(feed: Feed, since: int) -> list[Logged]:
 
 
 def _broadcast(sockets: Sequence[Socket], logged: Sequence[Logged], line: Line, now: Callable[[], datetime]) -> None:
-    """In order on each socket, many sockets at once."""
+    """In order on each socket, many sockets at once; in full as long as there is time, and then the gist."""
     live = [socket for socket in sockets if socket.since is None and socket.is_admitted(now())]
     if not live or not logged:
         return
-    frames = {format_: [(each, FRAME[format_](each)) for each in logged] for format_ in {s.format for s in live}}
+    end, together = now() + TURN, max(SLICE_POSTS // len(live), 1)
     with ThreadPoolExecutor(min(POSTS_AT_ONCE, len(live))) as pool:
-        for _ in pool.map(lambda socket: _post_frames(socket, frames[socket.format], line, now), live):
-            pass
+        while logged and live:
+            part, logged = (logged[:together], logged[together:]) if now() < end else (rate.gist(logged), [])
+            frames = {format_: [(each, FRAME[format_](each)) for each in part] for format_ in Format}
+            took = pool.map(lambda socket, of=frames: _post_frames(socket, of[socket.format], line, now), live)
+            live = [socket for socket, is_told in zip(live, list(took), strict=True) if is_told]
 
 
 def _post_all(

@@ -251,13 +251,41 @@ def test_events_that_come_days_later_are_told_as_one_resync(live: Live) -> None:
         assert [event["event"] for event in live.wire.events("today")] == ["resync"] * times
 
 
-def test_events_that_were_only_held_up_are_told(live: Live) -> None:
+@pytest.mark.parametrize(
+    ("seconds", "events"), [(4, ["contact-update"]), (6, ["resync"]), (599, ["resync"]), (601, ["resync"])]
+)
+def test_events_that_sockets_could_not_take_in_time_are_summed_up(live: Live, seconds: int, events: list[str]) -> None:
     live.now = lambda: AT
     live.open("plain")
     live.changed(contact_record(A, at=AT))
-    live.now = lambda: AT + broadcaster.STALE - timedelta(seconds=1)
+    live.now = lambda: AT + timedelta(seconds=seconds)
     live.deliver()
-    assert [event["event"] for event in live.wire.events("plain")] == ["contact-update"]
+    live.work()
+    live.deliver()
+    assert [event["event"] for event in live.wire.events("plain")] == events
+
+
+def test_batch_that_takes_long_is_told_as_its_gist_from_then_on(live: Live, monkeypatch: pytest.MonkeyPatch) -> None:
+    at = AT
+    monkeypatch.setattr(broadcaster, "SLICE_POSTS", 2)
+    live.now = lambda: at
+    live.open("one")
+    live.open("two")
+    post = live.wire.post
+
+    def post_slowly(connection_id: str, text: str, **more: Any) -> None:
+        nonlocal at
+        at += timedelta(seconds=0.75)
+        post(connection_id, text, **more)
+
+    live.wire.post = post_slowly  # type: ignore[method-assign]
+    live.tell(*(f"+9989011{n:05}" for n in range(20)))
+    for connection_id in ("one", "two"):
+        told = [(event["event"], event["seq"]) for event in live.wire.events(connection_id)]
+        assert told == [("contact-update", 1), ("contact-update", 2), ("resync", 20)]
+    live.wire.post = post  # type: ignore[method-assign]
+    live.tell(A)
+    assert live.wire.numbers("one") == live.wire.numbers("two") == [1, 2, 20, 21]
 
 
 def test_late_events_leave_those_in_their_batch_alone(live: Live) -> None:

@@ -9,7 +9,7 @@ import msgspec
 
 from chalicelib import clock
 from chalicelib.realtime import rate
-from chalicelib.realtime.model import Feed, Told
+from chalicelib.realtime.model import Feed, Logged, Told
 
 NOW = datetime(2026, 11, 23, 9, 0, tzinfo=UTC)
 BURST = rate.POSTS_PER_SECOND * rate.BURST_SECONDS
@@ -51,6 +51,28 @@ def test_too_many_are_held_as_progress_and_resync() -> None:
     assert [each.name for each in plan.tell] == ["campaign-complete"]
     assert [each.record for each in plan.held[:2]] == ["campaign-progress:2", "import-progress:1"]
     assert [each.name for each in plan.held] == ["campaign-progress", "import-progress", "resync"]
+
+
+def test_what_happened_too_long_ago_is_too_much() -> None:
+    events = [told("campaign-update", 1), told("campaign-complete", 1, campaignId="d")]
+    in_time = rate.plan(feed(), events, 1, NOW, since=NOW - rate.BEHIND)
+    assert (in_time.tell, in_time.held) == (events, [])
+    late = rate.plan(feed(), events, 1, NOW, since=NOW - rate.BEHIND - timedelta(milliseconds=1))
+    assert [each.name for each in late.tell] == ["campaign-complete"]
+    assert [each.name for each in late.held] == ["resync"]
+
+
+def test_gist_is_what_lasts_and_the_last_progress_in_order_and_resync() -> None:
+    events = [
+        told("campaign-progress", 1, campaignId="c"),
+        told("campaign-complete", 1, campaignId="d"),
+        told("campaign-update", 1),
+        told("campaign-progress", 2, campaignId="c"),
+        told("contact-update", 1),
+    ]
+    gist = rate.gist([Logged(n, each) for n, each in enumerate(events, 7)])
+    told_of = [(each.seq, each.told.name) for each in gist]
+    assert told_of == [(8, "campaign-complete"), (10, "campaign-progress"), (11, "resync")]
 
 
 def test_what_is_held_is_summed_up_with_what_follows() -> None:
