@@ -155,6 +155,8 @@ class Call(Struct, kw_only=True):
     called_back: bool = False
     spent: int = 0
     """Attempts in the list made before a redial, which gave the retry policy a fresh start; less those not kept."""
+    redialed_at: str | None = None
+    """When it was put back last to be made again: no redial that was asked for before puts it back once more."""
     leaving: bool = False
     """Taken out of the campaign during its call or after it: whatever comes of that is final, and nobody redials it."""
     zone: str = ANY_ZONE
@@ -204,7 +206,13 @@ class Call(Struct, kw_only=True):
     def redialed(self, *, now: datetime) -> Call:
         """This call, which has ended, when it shall be made again, with a fresh start for the retry policy."""
         fresh = replace(
-            self, skip_reason=None, spent=len(self.attempts), called_back=False, leaving=False, lease=self.lease + 1
+            self,
+            skip_reason=None,
+            spent=len(self.attempts),
+            called_back=False,
+            leaving=False,
+            lease=self.lease + 1,
+            redialed_at=clock.stamp(now),
         )
         return fresh.waiting(now, now=now)
 

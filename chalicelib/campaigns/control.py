@@ -26,7 +26,7 @@ def _start(campaign: Campaign, now: datetime) -> Campaign:
         return campaign
     if campaign.status is CampaignStatus.COMPLETED:
         raise CampaignFinished
-    if not campaign.total and not campaign.enrols(now):
+    if not campaign.total and not campaign.is_filling(now):
         raise CampaignEmpty
     return store.change(campaign, schedule.started(campaign, now), at=now)
 

@@ -15,12 +15,12 @@ from chalicelib.aws import sqs
 from chalicelib.aws.dynamodb import TRANSACTION_LIMIT, Cancelled, Paging, Transaction, chunks
 from chalicelib.calls import store as calls
 from chalicelib.calls.model import ANY_ZONE, Call, CallState
-from chalicelib.campaigns import hours, messages, store
+from chalicelib.campaigns import hours, messages, schedule, store
 from chalicelib.campaigns.messages import Enrol, GivenUp, Redial
 from chalicelib.campaigns.model import WAITING, WITHDRAWALS, Campaign, CampaignStatus, counter_of
 from chalicelib.contacts import store as contacts
 from chalicelib.contacts.model import Contact, ContactStatus
-from chalicelib.errors import Conflict
+from chalicelib.errors import Conflict, NotFound
 from chalicelib.imports import store as imports
 
 CHUNK = TRANSACTION_LIMIT - 2
@@ -31,8 +31,11 @@ PAGE = 500
 
 RACES = 5
 
+ORDER_RACES = 20
+"""A request gives up to ten orders at once, and a worker begins each at about the same time."""
+
 PATIENCE = timedelta(minutes=40)
-"""Without progress for so long an order to enrol is lost: its next try is at most 15 minutes away, and 5 are made."""
+"""Without progress for so long an order is lost: its next try is at most 15 minutes away, and 5 are made."""
 
 FIRST_WAIT_SECONDS = 3
 SLICE = 500
@@ -181,6 +184,7 @@ def redial(order: Redial, *, now: Callable[[], datetime], until: datetime) -> in
 
     It goes by the rows themselves, all of the campaign's: the index of statuses lags.
     """
+    _keep_open(order, now())
     cursor, waiting = order.cursor, 0
     while found := calls.some(order.campaign_id, PAGE, after=cursor):
         ended = [call for call in found if _is_redialed(call, order)]
@@ -188,15 +192,18 @@ def redial(order: Redial, *, now: Callable[[], datetime], until: datetime) -> in
             waiting += _wait_again(order, some, now())
         cursor = found[-1].contact_id
         if now() >= until:
-            messages.work(replace(order, cursor=cursor))
+            begin(replace(order, cursor=cursor), now=now())
             break
+    else:
+        _end(order, now())
     messages.wake(order.organization_id, order.campaign_id)
     return waiting
 
 
 def _is_redialed(call: Call, order: Redial) -> bool:
     ended = call.state is CallState.DONE and call.ended_at <= order.before
-    return ended and call.call_status in order.statuses and not call.leaving
+    again = call.redialed_at is not None and call.redialed_at >= order.before
+    return ended and not again and call.call_status in order.statuses and not call.leaving
 
 
 def _wait_again(order: Redial, ended: Sequence[Call], now: datetime) -> int:
@@ -236,24 +243,58 @@ def _awakened(campaign: Campaign, now: datetime) -> dict[str, Any]:
         changes["wake_at"] = clock.minute(now)
     if campaign.status is CampaignStatus.COMPLETED:
         changes |= {"status": CampaignStatus.PAUSED, "completed_at": None}
+    if campaign.status is CampaignStatus.PAUSED and campaign.status_reason == schedule.FILLING:
+        changes["status_reason"] = None
     return changes
 
 
-def begin(order: Enrol, *, now: datetime) -> None:
-    """Have contacts enrolled in the background; the campaign does not end before. Raises NotFound."""
-    order = replace(order, order_id=ids.new_id(), at=clock.stamp(now))
+def begin(order: Enrol | Redial, *, now: datetime) -> None:
+    """Have an order followed in the background; the campaign does not end before. Raises NotFound, SendFailed."""
+    order = replace(order, order_id=order.order_id or ids.new_id())
     _keep_open(order, now)
-    messages.work(order)
+    try:
+        messages.work(order)
+    except sqs.SendFailed:
+        _end(order, now)
+        raise
 
 
-def _keep_open(order: Enrol, now: datetime) -> None:
+def _keep_open(order: Enrol | Redial, now: datetime) -> None:
+    """Raises NotFound."""
     if order.order_id:
-        store.begin_enrolment(order.organization_id, order.campaign_id, order.order_id, until=now + PATIENCE)
+        _mark(order, lambda campaign: store.begin_order(campaign, order.order_id, until=now + PATIENCE, at=now))
+
+
+def _end(order: Enrol | Redial, now: datetime) -> None:
+    """The order is followed no more; a campaign that only waited for it looks whether it is at its end."""
+    if order.order_id:
+        _mark(order, lambda campaign: store.end_order(campaign, order.order_id, at=now))
+        messages.wake(order.organization_id, order.campaign_id)
+
+
+def _mark(order: Enrol | Redial, write: Callable[[Campaign], None]) -> None:
+    for _ in range(ORDER_RACES):
+        try:
+            return write(store.find(order.organization_id, order.campaign_id))
+        except Conflict:
+            continue
+    raise Conflict
 
 
 def in_background(order: Enrol, *, now: Callable[[], datetime], until: datetime) -> None:
-    """Enrol what an order names, and queue the rest when the time is up; an import's contacts once that has ended."""
+    """Enrol what an order names, and queue the rest when the time is up; an import's contacts once that has ended.
+
+    Raises NotFound for the campaign, and for an import that is gone: nothing waits for that any more.
+    """
     _keep_open(order, now())
+    try:
+        _go_on(order, now, until)
+    except NotFound:
+        _end(order, now())
+        raise
+
+
+def _go_on(order: Enrol, now: Callable[[], datetime], until: datetime) -> None:
     if pause := _seconds_to_wait(order, now()):
         return messages.work(order, delay_seconds=pause)
     while True:
@@ -264,20 +305,6 @@ def in_background(order: Enrol, *, now: Callable[[], datetime], until: datetime)
         order = replace(order, cursor=cursor)
         if now() >= until:
             return messages.work(order)
-
-
-def _end(order: Enrol, now: datetime) -> None:
-    """The order has been followed; a campaign that only waited for it looks whether it is at its end."""
-    if not order.order_id:
-        return None
-    for _ in range(RACES):
-        campaign = store.find(order.organization_id, order.campaign_id)
-        try:
-            store.end_enrolment(campaign, order.order_id, at=now)
-        except Conflict:
-            continue
-        return messages.wake(order.organization_id, order.campaign_id)
-    raise Conflict
 
 
 def _seconds_to_wait(order: Enrol, now: datetime) -> int:

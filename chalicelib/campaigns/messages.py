@@ -58,13 +58,17 @@ class Remove(Struct, frozen=True, kw_only=True, rename="camel", tag_field="type"
 
 
 class Redial(Struct, frozen=True, kw_only=True, rename="camel", tag_field="type", tag="redial"):
-    """Let calls that ended by `before` with one of the statuses wait again, from `cursor` of the first status on."""
+    """Let calls that ended by `before` with one of the statuses wait again, from the contact after `cursor` on.
+
+    The campaign does not end before the order of its `order_id` has been followed.
+    """
 
     organization_id: str
     campaign_id: str
     statuses: list[CallStatus]
     before: str
     cursor: str | None = None
+    order_id: str = ""
 
 
 class Audit(Struct, frozen=True, kw_only=True, rename="camel", tag_field="type", tag="audit"):

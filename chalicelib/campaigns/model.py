@@ -47,11 +47,8 @@ class Campaign(CampaignSettings, kw_only=True):
     """When it was started last: what the agent said before does not count any more."""
 
     wake_at: str | None = None
-    enrolments: set[str] = msgspec.field(default_factory=set)
-    """The orders to enrol that are being followed."""
-
-    enrolments_until: str | None = None
-    """By when they are given up, unless they come further."""
+    orders: dict[str, str] = msgspec.field(default_factory=dict)
+    """The orders to enrol or to redial that the worker follows, each with when it is given up unless it comes further."""
 
     withdrawals: int = 0
     """How often a contact was taken out."""
@@ -93,9 +90,14 @@ class Campaign(CampaignSettings, kw_only=True):
     def total(self) -> int:
         return self.waiting + self.in_flight + self.successful + self.unsuccessful + self.skipped
 
-    def enrols(self, now: datetime) -> bool:
-        """Whether contacts are still being added in the background."""
-        return bool(self.enrolments) and self.enrolments_until is not None and self.enrolments_until > clock.stamp(now)
+    def is_filling(self, now: datetime) -> bool:
+        """Whether contacts are still being added, or put back to be called again, in the background."""
+        return any(until > clock.stamp(now) for until in self.orders.values())
+
+    @property
+    def is_idle(self) -> bool:
+        """Whether nobody waits and nobody is being called."""
+        return not self.waiting and not self.in_flight
 
     def counters(self) -> dict[str, Any]:
         """The counters as the API shows them."""

@@ -220,7 +220,7 @@ def enrol(request: Request) -> Response:
     if ids_ is not None and len(ids_) <= AT_ONCE:
         return http.ok(_enrol_now(organization_id, campaign_id, ids_, request.at))
     campaign = store.find(organization_id, campaign_id)
-    for order in _orders(organization_id, campaign_id, wanted):
+    for order in _orders(organization_id, campaign_id, wanted, request.at):
         enrolment.begin(order, now=request.at)
     return http.ok({"campaignId": campaign_id, "totalContacts": campaign.total}, 202)
 
@@ -233,20 +233,18 @@ def _enrol_now(organization_id: str, campaign_id: str, contact_ids: list[str], a
     return msgspec.structs.replace(done, not_found=[*done.not_found, *odd])
 
 
-def _orders(organization_id: str, campaign_id: str, wanted: Enrolment) -> list[Enrol]:
+def _orders(organization_id: str, campaign_id: str, wanted: Enrolment, at: datetime) -> list[Enrol]:
     """The worker's orders for an enrolment. Raises NotFound for an import there is none of."""
+    whose: dict[str, Any] = {"organization_id": organization_id, "campaign_id": campaign_id, "at": clock.stamp(at)}
     if wanted.import_id is not None:
         if not is_id(wanted.import_id):
             raise NotFound("There is no such import in this organization.")
         imports.find(organization_id, wanted.import_id)
-        return [Enrol(organization_id=organization_id, campaign_id=campaign_id, import_id=wanted.import_id)]
+        return [Enrol(**whose, import_id=wanted.import_id)]
     if wanted.filter is not None:
-        return [Enrol(organization_id=organization_id, campaign_id=campaign_id, status=wanted.filter.status)]
+        return [Enrol(**whose, status=wanted.filter.status)]
     known = list(filter(is_id, wanted.contact_ids or []))
-    return [
-        Enrol(organization_id=organization_id, campaign_id=campaign_id, contact_ids=known[start : start + AT_ONCE])
-        for start in range(0, len(known), AT_ONCE)
-    ]
+    return [Enrol(**whose, contact_ids=known[start : start + AT_ONCE]) for start in range(0, len(known), AT_ONCE)]
 
 
 @routes.get(f"{BASE}/campaigns/{{id}}/contacts")
@@ -298,7 +296,7 @@ def redial(request: Request) -> Response:
         requeued = enrolment.redial(order, now=clock.now, until=clock.now() + PATIENCE)
     else:
         requeued = sum(map(campaign.counted, order.statuses))
-        messages.work(order)
+        enrolment.begin(order, now=request.at)
     return http.ok({"requeued": requeued}, 202)
 
 

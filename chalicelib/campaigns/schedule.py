@@ -23,6 +23,8 @@ NEVER_OPEN = (
     "Change their days, times or holidays."
 )
 
+FILLING = "Nobody is left to call at the moment, but contacts are still being added or put back to be called again."
+
 
 def started(campaign: Campaign, now: datetime) -> dict[str, object]:
     """What starting changes of a campaign."""
@@ -47,6 +49,12 @@ def never_open(campaign: Campaign, fallback: str, now: datetime) -> str | None:
     return NEVER_OPEN if never else None
 
 
+def filling(campaign: Campaign, now: datetime) -> str | None:
+    """What a campaign says that would be at its end, if the worker did not bring it contacts."""
+    open_ = campaign.status in (CampaignStatus.RUNNING, CampaignStatus.PAUSED)
+    return FILLING if open_ and campaign.is_idle and campaign.is_filling(now) else None
+
+
 def next_wake(
     campaign: Campaign, *, next_lease: datetime | None, next_due: datetime | None, now: datetime
 ) -> str | None:
@@ -63,8 +71,10 @@ def next_wake(
         moments.append(next_lease or now + LAG)
     if running and campaign.waiting and campaign.in_flight < campaign.max_concurrent_calls:
         moments.append(next_due or now + LAG)
-    if running and not campaign.in_flight and not campaign.waiting:
+    if running and campaign.is_idle:
         moments.append(now + LAG)
+    if campaign.status is CampaignStatus.PAUSED and campaign.is_idle and campaign.is_filling(now):
+        moments.append(clock.moment(max(campaign.orders.values())))
     if not moments and not (running and campaign.waiting):
         return None
     earliest = min([*moments, now + LONGEST_SLEEP])

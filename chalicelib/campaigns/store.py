@@ -195,13 +195,13 @@ def no_news_since(campaign: Campaign) -> Condition:
 
 
 def complete(campaign: Campaign, *, at: datetime) -> bool:
-    """End a campaign with nobody waiting, in flight or being enrolled, and no news. Returns whether that is still so.
+    """End a campaign with nobody waiting, in flight or being added, and no news. Returns whether that is still so.
 
     Its row keeps `last_writes`, by whichever way it comes to its end.
     """
     nobody = (CampaignRow.waiting == 0) & (CampaignRow.in_flight == 0)
     nobody &= no_news_since(campaign)
-    nobody &= CampaignRow.enrolments.does_not_exist() | (CampaignRow.enrolments_until <= clock.stamp(at))
+    nobody &= still(CampaignRow.orders, campaign.orders)
     changes = {
         "status": CampaignStatus.COMPLETED,
         "status_reason": None,
@@ -215,23 +215,24 @@ def complete(campaign: Campaign, *, at: datetime) -> bool:
     return True
 
 
-def begin_enrolment(organization_id: str, campaign_id: str, order_id: str, *, until: datetime) -> None:
-    """The campaign does not end before an order to enrol has been followed, or makes no progress. Raises NotFound."""
-    row = CampaignRow(organization_id, campaign_id)
-    actions = [CampaignRow.enrolments.add({order_id}), CampaignRow.enrolments_until.set(clock.stamp(until))]
-    try:
-        update_if(row, actions, CampaignRow.campaign_id.exists())
-    except Conflict:
-        raise NotFound from None
+def begin_order(campaign: Campaign, order_id: str, *, until: datetime, at: datetime) -> None:
+    """The campaign does not end before an order has been followed, or makes no progress until then. Raises Conflict."""
+    open_ = {each: end for each, end in campaign.orders.items() if end > clock.stamp(at)}
+    _set_orders(campaign, {"orders": open_ | {order_id: clock.stamp(until)}})
 
 
-def end_enrolment(campaign: Campaign, order_id: str, *, at: datetime) -> None:
-    """An order to enrol has been followed: the campaign looks whether it is at its end. Raises Conflict."""
-    looking = campaign.status in (CampaignStatus.RUNNING, CampaignStatus.PAUSED)
-    changes = {"wake_at": clock.minute(at)} if looking else {}
-    actions = [CampaignRow.enrolments.delete({order_id}), *_assignments(replace(campaign, **changes), changes)]
+def end_order(campaign: Campaign, order_id: str, *, at: datetime) -> None:
+    """An order is followed no more: the campaign looks whether it is at its end. Raises Conflict."""
+    changes: dict[str, Any] = {"orders": {each: end for each, end in campaign.orders.items() if each != order_id}}
+    if campaign.status in (CampaignStatus.RUNNING, CampaignStatus.PAUSED):
+        changes["wake_at"] = clock.minute(at)
+    _set_orders(campaign, changes)
+
+
+def _set_orders(campaign: Campaign, changes: dict[str, Any]) -> None:
     row = CampaignRow(campaign.organization_id, campaign.campaign_id)
-    update_if(row, actions, CampaignRow.status == campaign.status)
+    as_read = (CampaignRow.status == campaign.status) & still(CampaignRow.orders, campaign.orders)
+    update_if(row, _assignments(replace(campaign, **changes), changes), as_read)
 
 
 def keep_news(transaction: Transaction, organization_id: str, campaign_id: str, news_id: str, *, at: datetime) -> None:

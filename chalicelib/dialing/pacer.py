@@ -187,8 +187,7 @@ def _dial(campaign: Campaign, claims: Sequence[Claim], now: datetime) -> None:
 
 
 def _is_over(campaign: Campaign, now: datetime) -> bool:
-    idle = not campaign.waiting and not campaign.in_flight and not campaign.enrols(now)
-    return idle and campaign.status in (RUNNING, PAUSED)
+    return campaign.is_idle and not campaign.is_filling(now) and campaign.status in (RUNNING, PAUSED)
 
 
 def _agent_changes(
@@ -209,12 +208,16 @@ def _agent_changes(
     )
     after = replace(after, waits=_waits(after, heard))
     changes: dict[str, Any] = {} if after == campaign.health else {"health": after}
+    filling = schedule.filling(_moved(campaign, _moves(bookings)), now)
+    reason = campaign.status_reason
     if campaign.status is RUNNING:
-        reason = health.pause_reason(after, now)
-        changes |= {"status": PAUSED} if reason else {}
-        reason = reason or health.trouble(after) or schedule.never_open(campaign, own.timezone, now)
-        changes |= {"status_reason": reason} if reason != campaign.status_reason else {}
-    return changes
+        pause = health.pause_reason(after, now)
+        changes |= {"status": PAUSED} if pause else {}
+        never = schedule.never_open(campaign, own.timezone, now)
+        reason = pause or health.trouble(after) or never or filling
+    elif reason in (None, schedule.FILLING):
+        reason = filling
+    return changes if reason == campaign.status_reason else changes | {"status_reason": reason}
 
 
 def _waits(known: Health, events: Iterable[Event]) -> bool | None:
@@ -237,7 +240,7 @@ def _start_if_due(campaign: Campaign, now: datetime) -> Campaign:
         return campaign
     if clock.moment(campaign.scheduled_at) > now:
         return campaign
-    if not campaign.total and not campaign.enrols(now):
+    if not campaign.total and not campaign.is_filling(now):
         changes = {"status_reason": EMPTY_AT_START, "scheduled_at": None, "wake_at": None}
         return campaigns.change(campaign, changes, at=now)
     return campaigns.change(campaign, schedule.started(campaign, now), at=now)
@@ -357,7 +360,7 @@ def _write(
     moves.update({WAITING: -len(look.claims), IN_FLIGHT: len(look.claims)})
     probed = health.probed(changes.get("health", campaign.health), len(look.claims), now)
     changes = changes if probed == campaign.health else changes | {"health": probed}
-    after = replace(campaign, **changes, **{name: getattr(campaign, name) + n for name, n in moves.items()})
+    after = _moved(replace(campaign, **changes), moves)
     lease = clock.later(policy.queue_lease(_waits_seconds(campaign)), than=now)
     wake_at = schedule.next_wake(
         after, next_lease=_next_lease(after, look, lease, now), next_due=look.next_due, now=now
@@ -387,6 +390,11 @@ def _moves(bookings: Sequence[Booking]) -> Counter[str]:
         moves[counter_of(booking.old)] -= 1
         moves[counter_of(booking.new)] += 1
     return moves
+
+
+def _moved(campaign: Campaign, moves: Counter[str]) -> Campaign:
+    """A campaign with its counters moved."""
+    return replace(campaign, **{name: getattr(campaign, name) + n for name, n in moves.items()})
 
 
 def _next_lease(after: Campaign, look: Look, lease: datetime, now: datetime) -> datetime | None:

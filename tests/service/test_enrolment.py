@@ -7,14 +7,21 @@ import time
 from typing import Any
 
 import pytest
+from msgspec.structs import replace
 
 import app
+from chalicelib import clock
 from chalicelib.agents.contract import Accepted
 from chalicelib.calls.model import CallStatus, Result
-from chalicelib.campaigns import enrolment
+from chalicelib.campaigns import enrolment, messages, routes
+from chalicelib.campaigns import store as campaigns
+from chalicelib.campaigns.messages import Enrol
+from chalicelib.campaigns.schedule import FILLING
 from chalicelib.settings import settings
 from tests.service.agents import ScriptedAgent
+from tests.service.calling import orders
 from tests.service.cloud import Cloud, in_an, sqs_event
+from tests.service.test_nothing_lost import queues_that_refuse
 
 NOWHERE = "0192e4a0-0000-7000-8000-000000000000"
 
@@ -111,6 +118,79 @@ def test_contacts_of_a_status_are_enrolled(cloud: Cloud) -> None:
     do_twice(enrol_later(cloud, campaign_id, {"filter": {"status": "ACTIVE"}}))
     listed = cloud.get(f"/campaigns/{campaign_id}/contacts").body["data"]
     assert [call["contactId"] for call in listed] == [ids[2], ids[0]]
+
+
+def test_campaign_that_would_be_at_its_end_waits_for_an_enrolment_and_says_so(cloud: Cloud) -> None:
+    first, second = cloud.contacts(2)
+    cloud.patch(f"/contacts/{second}", {"status": "INACTIVE"})
+    campaign_id = cloud.a_running_campaign([first])
+    assert cloud.post(f"/campaigns/{campaign_id}/contacts", {"filter": {"status": "INACTIVE"}}).status == 202
+    cloud.patch(f"/contacts/{second}", {"status": "ACTIVE"})
+    jobs = cloud.take(settings().jobs_queue)
+    cloud.settle()
+    assert standing(cloud, campaign_id) == ("RUNNING", FILLING)
+    do_twice(jobs)
+    cloud.settle()
+    assert standing(cloud, campaign_id) == ("COMPLETED", None)
+
+
+@pytest.mark.parametrize("status", ["RUNNING", "PAUSED"])
+def test_enrolment_that_no_queue_takes_keeps_no_campaign_open(cloud: Cloud, status: str) -> None:
+    campaign_id = cloud.a_running_campaign(cloud.contacts(1))
+    with queues_that_refuse("jobs_queue"):
+        assert cloud.post(f"/campaigns/{campaign_id}/contacts", {"filter": {"status": "ACTIVE"}}).status == 503
+    ScriptedAgent().dial(orders(cloud))
+    if status == "PAUSED":
+        cloud.post(f"/campaigns/{campaign_id}/stop")
+    cloud.pace_all()
+    assert standing(cloud, campaign_id) == ("COMPLETED", None)
+
+
+@pytest.mark.parametrize("status", ["RUNNING", "PAUSED"])
+def test_campaign_whose_order_was_lost_says_what_it_waits_for_and_ends(
+    cloud: Cloud, monkeypatch: pytest.MonkeyPatch, status: str
+) -> None:
+    campaign_id = cloud.a_running_campaign(cloud.contacts(1))
+
+    def die(*_: object) -> None:
+        raise RuntimeError("killed")
+
+    with monkeypatch.context() as death:
+        death.setattr(messages, "work", die)
+        assert cloud.post(f"/campaigns/{campaign_id}/contacts", {"filter": {"status": "ACTIVE"}}).status == 500
+    ScriptedAgent().dial(orders(cloud))
+    if status == "PAUSED":
+        cloud.post(f"/campaigns/{campaign_id}/stop")
+    cloud.pace_all()
+    assert standing(cloud, campaign_id) == (status, FILLING)
+    for minutes in range(5, 60, 5):
+        cloud.tick(in_an(minutes=minutes))
+    assert standing(cloud, campaign_id) == ("COMPLETED", None)
+
+
+def test_lost_order_does_not_live_by_the_progress_of_another(cloud: Cloud) -> None:
+    campaign_id = cloud.a_campaign()["id"]
+    order = Enrol(organization_id="1", campaign_id=campaign_id, status="ACTIVE")
+    lost, alive = (replace(order, order_id=order_id) for order_id in ("lost", "alive"))
+    enrolment.begin(lost, now=clock.now())
+    enrolment.begin(alive, now=in_an(minutes=30))
+    assert campaigns.find("1", campaign_id).orders.keys() == {"lost", "alive"}
+    enrolment.begin(alive, now=in_an(minutes=41))
+    assert campaigns.find("1", campaign_id).orders.keys() == {"alive"}
+
+
+def test_enrolment_of_an_import_that_is_gone_keeps_no_campaign_open(cloud: Cloud) -> None:
+    campaign_id = cloud.a_campaign()["id"]
+    enrolment.begin(Enrol(organization_id="1", campaign_id=campaign_id, import_id=NOWHERE), now=clock.now())
+    assert campaigns.find("1", campaign_id).orders
+    do_twice(cloud.take(settings().jobs_queue))
+    assert not campaigns.find("1", campaign_id).orders
+
+
+def standing(cloud: Cloud, campaign_id: str) -> tuple[str, str | None]:
+    """A campaign's status and the reason of it."""
+    campaign = cloud.campaign(campaign_id)
+    return campaign["status"], campaign["statusReason"]
 
 
 def test_enrolment_names_exactly_one_source(cloud: Cloud) -> None:
@@ -217,6 +297,37 @@ def test_redial_of_a_running_campaign_is_called_at_once(cloud: Cloud) -> None:
     assert [attempt["callStatus"] for attempt in first["attempts"]] == ["BUSY", "SUCCESS"]
     assert (second["callStatus"], second["attempts"]) == ("CALLING", [])
     assert cloud.campaign(campaign_id)["status"] == "RUNNING"
+
+
+def test_redial_in_the_background_comes_before_the_end(cloud: Cloud, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(routes, "AT_ONCE", 2)
+    campaign_id = cloud.a_running_campaign(cloud.contacts(3, last_digit=7), maxConcurrentCalls=1)
+    for _ in range(2):
+        app.dial(sqs_event(orders(cloud)), None)
+        cloud.pace_all()
+    assert cloud.post(f"/campaigns/{campaign_id}/redial", {"callStatus": ["BUSY"]}).body == {"requeued": 2}
+    jobs = cloud.take(settings().jobs_queue)
+    app.dial(sqs_event(orders(cloud)), None)
+    cloud.pace_all()
+    assert standing(cloud, campaign_id) == ("RUNNING", FILLING)
+    do_twice(jobs)
+    cloud.settle()
+    campaign = cloud.campaign(campaign_id)
+    assert (campaign["status"], campaign["statusReason"], campaign["failedCalls"]) == ("COMPLETED", None, 3)
+    calls = cloud.get(f"/campaigns/{campaign_id}/contacts").body["data"]
+    assert sorted(len(call["attempts"]) for call in calls) == [1, 2, 2]
+
+
+def test_contacts_added_to_a_stopped_campaign_are_not_said_to_be_missing(cloud: Cloud) -> None:
+    first, second = cloud.contacts(2)
+    campaign_id = cloud.a_running_campaign([first])
+    enrolment.begin(Enrol(organization_id="1", campaign_id=campaign_id, contact_ids=[]), now=clock.now())
+    ScriptedAgent().dial(orders(cloud))
+    cloud.post(f"/campaigns/{campaign_id}/stop")
+    cloud.pace_all()
+    assert standing(cloud, campaign_id) == ("PAUSED", FILLING)
+    enrol(cloud, campaign_id, {"contactIds": [second]})
+    assert standing(cloud, campaign_id) == ("PAUSED", None)
 
 
 def test_redial_takes_only_statuses_a_call_ends_with(cloud: Cloud) -> None:

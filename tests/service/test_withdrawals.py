@@ -162,6 +162,22 @@ def test_withdrawal_while_a_late_result_is_booked_miscounts_nothing(cloud: Cloud
     assert redialed(cloud, campaign_id, "PROMISE_TO_PAY") == 0
 
 
+def test_redial_redriven_later_takes_nobody_it_took_before(cloud: Cloud) -> None:
+    contact_ids = cloud.contacts(1, last_digit=7)
+    campaign_id = cloud.a_running_campaign(contact_ids)
+    cloud.settle()
+    before = clock.stamp(clock.now())
+    job = sqs.encode(Redial(organization_id="1", campaign_id=campaign_id, statuses=[CallStatus.BUSY], before=before))
+    app.work(sqs_event([job]), None)
+    cloud.patch(f"/contacts/{contact_ids[0]}", {"status": "INACTIVE"})
+    cloud.post(f"/campaigns/{campaign_id}/start")
+    cloud.settle()
+    cloud.patch(f"/contacts/{contact_ids[0]}", {"status": "ACTIVE"})
+    app.work(sqs_event([job]), None)
+    assert cloud.campaign(campaign_id)["status"] == "COMPLETED"
+    assert redialed(cloud, campaign_id, "BUSY") == 1
+
+
 def test_redial_says_how_many_wait_again(cloud: Cloud) -> None:
     contact_ids = cloud.contacts(3, last_digit=7) + cloud.contacts(2, last_digit=6)
     campaign_id = cloud.a_running_campaign(contact_ids)

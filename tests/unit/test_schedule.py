@@ -15,7 +15,7 @@ from chalicelib.agents.health import Health
 from chalicelib.calls.model import ANY_ZONE, CallState
 from chalicelib.campaigns import schedule, waiting
 from chalicelib.campaigns.model import CampaignStatus
-from chalicelib.campaigns.schedule import LAG, LONGEST_SLEEP, NEVER_OPEN, next_wake
+from chalicelib.campaigns.schedule import FILLING, LAG, LONGEST_SLEEP, NEVER_OPEN, next_wake
 from chalicelib.campaigns.waiting import Reason
 from chalicelib.organizations.model import OrganizationSettings
 from tests.unit.builders import AT, NOW, a_call, a_campaign, later, some_hours
@@ -68,6 +68,21 @@ def test_index_that_shows_nothing_is_asked_again_in_a_minute() -> None:
 
 def test_nothing_is_left_to_sleep_longer_than_a_quarter_of_an_hour() -> None:
     assert wake(RUNNING, waiting=3, due=600) == minute(15)
+
+
+def test_paused_campaign_wakes_when_the_order_it_waits_for_is_given_up() -> None:
+    orders = {"a": later(minutes=3), "b": later(minutes=7), "gone": later(minutes=-1)}
+    assert wake(PAUSED, orders=orders) == minute(7)
+    assert wake(PAUSED, orders={"gone": later(minutes=-1)}) is None
+    assert wake(PAUSED, orders=orders, waiting=1) is None
+
+
+def test_campaign_that_only_waits_for_contacts_says_so() -> None:
+    orders = {"a": later(minutes=3), "gone": later(minutes=-1)}
+    for status in (RUNNING, PAUSED):
+        assert schedule.filling(a_campaign(status, orders=orders), NOW) == FILLING
+    for changed in ({"orders": {"gone": AT}}, {"waiting": 1}, {"in_flight": 1}, {"status": PENDING}):
+        assert schedule.filling(a_campaign(**{"orders": orders, **changed}), NOW) is None  # type: ignore[arg-type]
 
 
 @pytest.mark.parametrize("status", [PAUSED, COMPLETED, CampaignStatus.FAILED])
