@@ -48,7 +48,7 @@ class Campaign(CampaignSettings, kw_only=True):
 
     wake_at: str | None = None
     orders: dict[str, str] = msgspec.field(default_factory=dict)
-    """The orders to enrol or to redial that the worker follows, each with when it is given up unless it comes further."""
+    """The orders to enrol or to redial that the worker follows, with when each is given up unless it comes further."""
 
     withdrawals: int = 0
     """How often a contact was taken out."""
