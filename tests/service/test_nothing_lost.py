@@ -140,17 +140,21 @@ def campaign_unreadable_after_the_claim() -> Iterator[None]:
         claimed.append(True)
 
     def fail(params: dict[str, Any], **_: Any) -> tuple[Any, dict[str, Any]] | None:
-        if not claimed or json.loads(params["body"])["TableName"] != settings().campaigns_table:
+        asked = json.loads(params["body"])
+        tables = asked.get("RequestItems") or [asked["TableName"]]
+        if not claimed or settings().campaigns_table not in tables:
             return None
         return SimpleNamespace(status_code=500), {"Error": {"Code": "InternalServerError", "Message": "no"}}
 
     events.register("before-call.dynamodb.TransactWriteItems", note, unique_id="note")
-    events.register("before-call.dynamodb.GetItem", fail, unique_id="fail")
+    for read in ("GetItem", "BatchGetItem"):
+        events.register(f"before-call.dynamodb.{read}", fail, unique_id=f"fail {read}")
     try:
         yield
     finally:
         events.unregister("before-call.dynamodb.TransactWriteItems", unique_id="note")
-        events.unregister("before-call.dynamodb.GetItem", unique_id="fail")
+        for read in ("GetItem", "BatchGetItem"):
+            events.unregister(f"before-call.dynamodb.{read}", unique_id=f"fail {read}")
 
 
 def test_campaign_does_not_end_before_an_enrolment_that_waits_for_its_import(cloud: Cloud) -> None:
