@@ -51,7 +51,7 @@ def _work(job: LookAgain | campaigns.Job, now: Now, until: datetime) -> None:
         case Redial():
             enrolment.redial(job, now=now, until=until)
         case Audit():
-            audit.audit(job.organization_id, job.campaign_id, now=now)
+            audit.audit(job, now=now, until=until)
         case WriteResults():
             results.write(job, now=now, until=until)
         case Remove():

@@ -6,15 +6,23 @@ from collections import Counter
 from collections.abc import Callable
 from datetime import datetime
 
+from msgspec.structs import replace
+
 from chalicelib import clock
+from chalicelib.aws import sqs
 from chalicelib.calls import store as calls
-from chalicelib.campaigns import store
+from chalicelib.campaigns import messages, store
+from chalicelib.campaigns.messages import Audit
 from chalicelib.campaigns.model import AuditReport, AuditStatus, Campaign, counter_of
-from chalicelib.log import alarm
+from chalicelib.log import alarm, logger
 
 PAGE = 1_000
 TRIES = 5
-"""How often a campaign that changed during the recount is counted again, before the last count stands."""
+"""How often a campaign that changed during the recount is counted again at once."""
+
+MOST_WAITS = 100
+"""How often it is left for a while after that, about a day in all: calling hours close, and a campaign that ends is
+audited then."""
 
 COUNTERS = (
     "waiting",
@@ -30,12 +38,12 @@ COUNTERS = (
 )
 
 
-class Unsettled(RuntimeError):
-    """The campaign kept changing while it was counted; the job is to be done again."""
+def audit(order: Audit, *, now: Callable[[], datetime], until: datetime) -> None:
+    """Recount a campaign and keep the report; a difference raises an alarm. Raises NotFound.
 
-
-def audit(organization_id: str, campaign_id: str, *, now: Callable[[], datetime]) -> AuditReport:
-    """Recount a campaign and keep the report; a difference raises an alarm. Raises NotFound, Unsettled."""
+    A campaign that keeps changing while it is counted is counted again later.
+    """
+    organization_id, campaign_id = order.organization_id, order.campaign_id
     for _ in range(TRIES):
         before = store.find(organization_id, campaign_id)
         recounted = _recount(campaign_id)
@@ -45,8 +53,18 @@ def audit(organization_id: str, campaign_id: str, *, now: Callable[[], datetime]
             store.put_audit(organization_id, campaign_id, report)
             if not report.consistent:
                 alarm("CounterDifference", campaignId=campaign_id, differences=report.differences)
-            return report
-    raise Unsettled
+            return
+        if now() >= until:
+            break
+    _leave(order)
+
+
+def _leave(order: Audit) -> None:
+    if order.waits >= MOST_WAITS:
+        logger().warning("never quiet enough to be audited", campaignId=order.campaign_id)
+        return
+    pause = min(60 << min(order.waits, 4), sqs.LONGEST_DELAY_SECONDS)
+    messages.work(replace(order, waits=order.waits + 1), delay_seconds=pause)
 
 
 def compare(counters: dict[str, int], recounted: dict[str, int], *, at: datetime) -> AuditReport:

@@ -60,20 +60,25 @@ def enrol(organization_id: str, campaign_id: str, contact_ids: Sequence[str], *,
     known = contacts.find_many(organization_id, wanted)
     present = [contact_id for contact_id in wanted if contact_id in known]
     store.find(organization_id, campaign_id)
-    added = sum(
-        _add(organization_id, campaign_id, [known[each] for each in present[start : start + CHUNK]], at, now)
-        for start in range(0, len(present), CHUNK)
-    )
+    added = already = 0
+    for start in range(0, len(present), CHUNK):
+        some = [known[each] for each in present[start : start + CHUNK]]
+        new, old = _add(organization_id, campaign_id, some, at, now)
+        added, already = added + new, already + old
     campaign = store.find(organization_id, campaign_id)
     if added and campaign.status is CampaignStatus.RUNNING:
         messages.wake(organization_id, campaign_id)
     missing = [contact_id for contact_id in wanted if contact_id not in known]
-    return Enrolled(added, len(present) - added, missing, campaign.total)
+    return Enrolled(added, already, missing, campaign.total)
 
 
-def _add(organization_id: str, campaign_id: str, people: list[Contact], at: str, now: datetime) -> int:
-    """Add one transaction's worth of contacts, leaving out those who are in the campaign; how many wait now."""
+def _add(organization_id: str, campaign_id: str, people: list[Contact], at: str, now: datetime) -> tuple[int, int]:
+    """Add one transaction's worth of contacts; how many wait now, and how many are in the campaign already.
+
+    Who was taken out since it was asked for is neither.
+    """
     present: dict[str, Call] = {}
+    already = 0
     while people:
         campaign = store.find(organization_id, campaign_id)
         people = _not_withdrawn(campaign, people, at)
@@ -93,10 +98,12 @@ def _add(organization_id: str, campaign_id: str, people: list[Contact], at: str,
             transaction.commit()
         except Cancelled as cancelled:
             present |= {call.contact_id: call for call in _calls_in(cancelled)}
-            people = [each for each in people if each.contact_id not in present or present[each.contact_id].leaving]
+            absent = [each for each in people if each.contact_id not in present or present[each.contact_id].leaving]
+            already += len(people) - len(absent)
+            people = absent
         else:
-            return moves[WAITING]
-    return 0
+            return moves[WAITING], already + len(people) - moves[WAITING]
+    return 0, already
 
 
 def _not_withdrawn(campaign: Campaign, people: list[Contact], at: str) -> list[Contact]:

@@ -72,10 +72,14 @@ class Redial(Struct, frozen=True, kw_only=True, rename="camel", tag_field="type"
 
 
 class Audit(Struct, frozen=True, kw_only=True, rename="camel", tag_field="type", tag="audit"):
-    """Recount a campaign's calls and compare them with its counters."""
+    """Recount a campaign's calls and compare them with its counters.
+
+    `waits` is how often it was left for a while, because the campaign kept changing.
+    """
 
     organization_id: str
     campaign_id: str
+    waits: int = 0
 
 
 class WriteResults(Struct, frozen=True, kw_only=True, rename="camel", tag_field="type", tag="results"):

@@ -20,7 +20,7 @@ from msgspec import Struct
 from msgspec.structs import replace
 
 from chalicelib import clock, ids, records
-from chalicelib.aws import s3
+from chalicelib.aws import s3, sqs
 from chalicelib.calls import store as calls
 from chalicelib.calls.model import Call, CallStatus
 from chalicelib.campaigns import messages, store
@@ -54,6 +54,12 @@ FRESH = timedelta(minutes=1)
 LONGEST = timedelta(minutes=15)
 """After so long whoever began a workbook will not finish it."""
 
+UNTAKEN = timedelta(minutes=1)
+"""After so long an order for a workbook that no worker has begun is given again: it may be lost."""
+
+REQUEST, WORKER = "request", "worker"
+"""Who put the object that says that results are being written."""
+
 EXACT_INTEGER = 10**15
 """Excel keeps 15 digits of a number; longer ones are written as text."""
 
@@ -80,11 +86,25 @@ def download(campaign: Campaign, *, now: datetime) -> Download | None:
     found = s3.stored(key)
     if found and _is_fresh(campaign, found[1].get("version"), now - found[0]):
         return Download(s3.link(key, f"{campaign.name}.xlsx"), found[1].get("as-of"))
-    begun = s3.stored(_begun(campaign))
-    if begun is None or now - begun[0] > LONGEST:
-        _begin(campaign)
-        messages.work(WriteResults(organization_id=campaign.organization_id, campaign_id=campaign.campaign_id))
+    if not _is_begun(campaign, now):
+        _order(campaign)
     return None
+
+
+def _is_begun(campaign: Campaign, now: datetime) -> bool:
+    """Whether somebody writes a campaign's results, or was told to a moment ago."""
+    begun = s3.stored(_begun(campaign))
+    return begun is not None and now - begun[0] <= (LONGEST if begun[1].get("by") == WORKER else UNTAKEN)
+
+
+def _order(campaign: Campaign) -> None:
+    """Have a campaign's results written. Raises SendFailed, and then they can be asked for again at once."""
+    _begin(campaign, by=REQUEST)
+    try:
+        messages.work(WriteResults(organization_id=campaign.organization_id, campaign_id=campaign.campaign_id))
+    except sqs.SendFailed:
+        s3.delete(_begun(campaign))
+        raise
 
 
 def _is_fresh(campaign: Campaign, written: str | None, age: timedelta) -> bool:
@@ -93,8 +113,8 @@ def _is_fresh(campaign: Campaign, written: str | None, age: timedelta) -> bool:
     return written == version(campaign) or (goes_on and age < FRESH)
 
 
-def _begin(campaign: Campaign) -> None:
-    s3.put(_begun(campaign), b"")
+def _begin(campaign: Campaign, *, by: str) -> None:
+    s3.put(_begun(campaign), b"", by=by)
 
 
 def version(campaign: Campaign) -> str:
@@ -112,6 +132,7 @@ def write(order: WriteResults, *, now: Now, until: datetime) -> None:
     campaign = store.find(order.organization_id, order.campaign_id)
     if not order.version:
         order = replace(order, version=version(campaign), as_of=clock.stamp(now()))
+        _begin(campaign, by=WORKER)
     name = ids.new_id()
     with tempfile.TemporaryDirectory(prefix="results-") as place:
         keys, cursor = _gather(order, Path(place) / name, now, until)
@@ -121,7 +142,7 @@ def write(order: WriteResults, *, now: Now, until: datetime) -> None:
             return
         s3.put(_part(order, name), Path(place) / name)
     if s3.stored(_begun(campaign)):
-        _begin(campaign)
+        _begin(campaign, by=WORKER)
     messages.work(order)
 
 

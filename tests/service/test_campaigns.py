@@ -7,11 +7,16 @@ from typing import Any
 
 import pytest
 
+import app
 from chalicelib import clock
+from chalicelib.aws import sqs
+from chalicelib.campaigns import audit
+from chalicelib.campaigns.messages import Audit
 from chalicelib.settings import settings
 from tests import caches
 from tests.service.agents import ScriptedAgent
-from tests.service.cloud import Cloud, in_an
+from tests.service.cloud import Cloud, in_an, sqs_event
+from tests.service.feed import impatient
 
 NOWHERE = "0192e4a0-0000-7000-8000-000000000000"
 HOURS = {
@@ -270,3 +275,41 @@ def test_audit_runs_in_the_background(cloud: Cloud) -> None:
     report = cloud.get(path).body
     assert report.keys() == {"status", "consistent", "counters", "recounted", "differences", "auditedAt"}
     assert (report["status"], report["consistent"], report["recounted"]["waiting"]) == ("COMPLETED", True, 2)
+
+
+def test_audit_of_a_campaign_that_keeps_changing_is_left_for_a_while(
+    cloud: Cloud, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    campaign_id = cloud.a_campaign(cloud.contacts(1))["id"]
+    cloud.post(f"/campaigns/{campaign_id}/audit")
+    recount = audit._recount
+
+    def change_meanwhile(of: str) -> dict[str, int]:
+        counted = recount(of)
+        cloud.post(f"/campaigns/{campaign_id}/contacts", {"contactIds": [cloud.a_contact(next(phones))["id"]]})
+        return counted
+
+    phones = (f"+9989011{n:05}" for n in range(99))
+    [job] = cloud.take(settings().jobs_queue)
+    with impatient(), monkeypatch.context() as busy:
+        busy.setattr(audit, "_recount", change_meanwhile)
+        app.work(sqs_event([job]), None)
+    assert cloud.get(f"/campaigns/{campaign_id}/audit").body["status"] == "RUNNING"
+    cloud.settle()
+    report = cloud.get(f"/campaigns/{campaign_id}/audit").body
+    assert (report["status"], report["consistent"]) == ("COMPLETED", True)
+    assert report["recounted"]["waiting"] == 1 + audit.TRIES
+
+
+def test_audit_of_a_campaign_that_is_never_quiet_is_left_in_the_end(
+    cloud: Cloud, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    campaign_id = cloud.a_campaign(cloud.contacts(1))["id"]
+    counts = iter(range(10_000))
+    monkeypatch.setattr(audit, "_counters", lambda _: dict.fromkeys(audit.COUNTERS, next(counts)))
+    order = Audit(organization_id="1", campaign_id=campaign_id, waits=audit.MOST_WAITS - 1)
+    with impatient():
+        app.work(sqs_event([sqs.encode(order)]), None)
+        [last] = cloud.take(settings().jobs_queue)
+        app.work(sqs_event([last]), None)
+    assert cloud.take(settings().jobs_queue) == []

@@ -14,6 +14,7 @@ from chalicelib.campaigns import results, store
 from chalicelib.settings import settings
 from tests.service.aws import client
 from tests.service.cloud import Cloud
+from tests.service.test_nothing_lost import queues_that_refuse
 from tests.service.test_workbooks import download, phone, ticking
 
 Sheet = list[tuple[Any, ...]]
@@ -121,6 +122,32 @@ def test_job_that_was_lost_is_begun_again(cloud: Cloud, monkeypatch: pytest.Monk
     later(monkeypatch, minutes=20)
     cloud.get(f"/campaigns/{campaign}/results")
     assert len(jobs(cloud)) == 1
+
+
+def test_results_that_no_queue_was_told_to_write_can_be_asked_for_again(cloud: Cloud) -> None:
+    campaign = a_finished_campaign(cloud)
+    with queues_that_refuse("jobs_queue"):
+        assert cloud.get(f"/campaigns/{campaign}/results").status == 503
+    assert cloud.get(f"/campaigns/{campaign}/results").status == 202
+    assert len(jobs(cloud)) == 1
+
+
+def test_order_that_no_worker_begins_is_given_again_after_a_minute(
+    cloud: Cloud, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    campaign = a_finished_campaign(cloud)
+    cloud.get(f"/campaigns/{campaign}/results")
+    assert len(jobs(cloud)) == 1
+    later(monkeypatch, minutes=2)
+    assert cloud.get(f"/campaigns/{campaign}/results").status == 202
+    assert len(jobs(cloud)) == 1
+
+
+def test_order_that_a_worker_has_begun_is_not_given_again(cloud: Cloud, monkeypatch: pytest.MonkeyPatch) -> None:
+    campaign, _ = half_written(cloud, monkeypatch)
+    later(monkeypatch, minutes=10)
+    assert cloud.get(f"/campaigns/{campaign}/results").status == 202
+    assert jobs(cloud) == []
 
 
 def test_long_results_are_gathered_in_slices(cloud: Cloud, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -11,6 +11,7 @@ from chalicelib.agents.contract import Accepted, CallOrder, NotPlaced
 from chalicelib.agents.health import Verdict
 from chalicelib.aws import sqs
 from chalicelib.calls.model import CallStatus, Result
+from chalicelib.campaigns import enrolment
 from chalicelib.campaigns.messages import Enrol, Redial
 from tests.service.agents import ScriptedAgent
 from tests.service.calling import accepted_call, before_the_next, orders, presumed_call, report
@@ -96,6 +97,15 @@ def test_enrolment_delivered_again_brings_nobody_back_who_was_withdrawn_since(cl
         app.work(sqs_event([again]), None)
         assert cloud.get(f"/campaigns/{campaign_id}/contacts/{contact_id}").status == 404
     assert cloud.campaign(campaign_id)["totalContacts"] == 1
+
+
+def test_who_was_withdrawn_while_being_added_is_neither_added_nor_in_the_campaign(cloud: Cloud) -> None:
+    contact_id, other = cloud.contacts(2)
+    campaign_id = cloud.a_campaign([contact_id, other])["id"]
+    asked = clock.now()
+    enrolment.withdraw("1", campaign_id, contact_id, now=asked)
+    done = enrolment.enrol("1", campaign_id, [contact_id, other], at=clock.stamp(asked), now=asked)
+    assert (done.added, done.already_in_campaign, done.not_found, done.total_contacts) == (0, 1, [], 1)
 
 
 @pytest.mark.parametrize("called", [False, True])
