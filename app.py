@@ -12,11 +12,12 @@ from chalicelib.dialing import dialer, pacer, webhooks
 from chalicelib.imports import importer
 from chalicelib.imports import routes as imports
 from chalicelib.organizations import routes as organizations
+from chalicelib.privacy import routes as privacy
 from chalicelib.realtime import broadcaster, publisher, sockets
 
 app = Chalice(app_name="auto-calling")
 app.experimental_feature_flags.update(["BLUEPRINTS", "WEBSOCKETS"])
-for room in (organizations, contacts, imports, campaigns, webhooks):
+for room in (organizations, contacts, imports, campaigns, webhooks, privacy):
     app.register_blueprint(room.routes.blueprint)
 
 

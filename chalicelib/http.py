@@ -14,7 +14,7 @@ from collections.abc import Callable, Mapping, Sequence
 from datetime import datetime
 from enum import StrEnum
 from itertools import accumulate
-from typing import Any, TypeVar, cast
+from typing import Any, ClassVar, TypeVar, cast
 
 import msgspec
 from chalice.app import Blueprint, Response
@@ -84,6 +84,8 @@ class Request(Struct, frozen=True):
     """The id of what the request makes: the same whenever it is made with one Idempotency-Key."""
     at: datetime = msgspec.field(default_factory=clock.now)
     """When the request was made; with an Idempotency-Key, when it was made first."""
+    answer_key: str | None = None
+    """Where its answer will be kept, when it has an Idempotency-Key."""
 
     def asked(self, key: str) -> Asked:
         """The request with its Idempotency-Key, which belongs to the organization and person who ask."""
@@ -150,9 +152,11 @@ class Request(Struct, frozen=True):
 class Routes:
     """REST routes of a room. Every route wants a token unless it is registered as `public`."""
 
+    _paths: ClassVar[set[str]] = set()
+    """Those that have their preflight; several rooms may serve one path."""
+
     def __init__(self, name: str) -> None:
         self.blueprint = Blueprint(name)
-        self._paths: set[str] = set()
 
     def get(self, path: str, **options: Any) -> Callable[[View], View]:
         return self.route("GET", path, **options)
@@ -233,7 +237,9 @@ def _once(view: View, request: Request) -> Response:
         raise InvalidParameter(FieldError("Idempotency-Key", f"expected 1 to {MAX_KEY} characters"))
 
     def answer(hold: Hold) -> Answer:
-        response = view(structs.replace(request, new_id=hold.new_id, at=clock.moment(hold.began_at)))
+        response = view(
+            structs.replace(request, new_id=hold.new_id, at=clock.moment(hold.began_at), answer_key=hold.key)
+        )
         return Answer(response.status_code, cast("str", response.body), cast("dict[str, str]", response.headers))
 
     given = idempotency.once(request.asked(key), answer, now=clock.now)

@@ -59,6 +59,7 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
     agent_accounts_path: str = ""
     agent_timeout_seconds: Annotated[float, Meta(gt=0, le=LONGEST_WAIT)] = 60
     webhook_secret_parameter: str = ""
+    barred_phones_key_parameter: str = ""
     simulated_call_seconds: Annotated[float, Meta(ge=0, le=LONGEST_WAIT)] = 1
     public_url: str = ""
     default_phone_region: str = "UZ"

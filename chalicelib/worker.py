@@ -7,12 +7,15 @@ from datetime import datetime, timedelta
 
 from chalicelib import clock
 from chalicelib.aws import sqs
+from chalicelib.calls.model import Call
 from chalicelib.campaigns import audit, control, enrolment, removing, results
 from chalicelib.campaigns import messages as campaigns
 from chalicelib.campaigns.messages import Audit, Enrol, Redial, Remove, WriteResults
 from chalicelib.errors import NotFound
 from chalicelib.log import logger
 from chalicelib.organizations.messages import LookAgain
+from chalicelib.privacy import erasing
+from chalicelib.privacy.messages import Erase
 from chalicelib.realtime import broadcaster, poster, sockets
 from chalicelib.realtime import messages as live
 from chalicelib.realtime.messages import CatchUp, Greet, Refuse, Replay, SumUp, TellLast
@@ -20,7 +23,7 @@ from chalicelib.realtime.poster import Line
 
 SLICE = timedelta(minutes=4)
 
-Job = LookAgain | campaigns.Job | live.Job
+Job = LookAgain | Erase | campaigns.Job | live.Job
 
 Now = Callable[[], datetime]
 
@@ -42,10 +45,12 @@ def _do(job: Job, now: Now, until: datetime, line: Line) -> None:
         _work(job, now, until)
 
 
-def _work(job: LookAgain | campaigns.Job, now: Now, until: datetime) -> None:
+def _work(job: LookAgain | Erase | campaigns.Job, now: Now, until: datetime) -> None:
     match job:
         case LookAgain():
             control.wake_running(job.organization_id)
+        case Erase():
+            erasing.erase(job, withdraw=lambda call: _withdraw(call, now()), now=now)
         case Enrol():
             enrolment.in_background(job, now=now, until=until)
         case Redial():
@@ -56,6 +61,10 @@ def _work(job: LookAgain | campaigns.Job, now: Now, until: datetime) -> None:
             results.write(job, now=now, until=until)
         case Remove():
             removing.remove(job, now=now, until=until)
+
+
+def _withdraw(call: Call, now: datetime) -> None:
+    enrolment.withdraw(call.organization_id, call.campaign_id, call.contact_id, now=now)
 
 
 def _tell(job: live.Job, now: Now, line: Line) -> None:

@@ -28,6 +28,7 @@ FROM_ENVIRONMENT = [
     *("CorsOrigins", "JwtAlgorithm", "JwtSecretParameter", "JwtJwksUrl", "JwtRequireExp", "AgentProvider", "AgentUrl"),
     *("JwtAudience", "JwtIssuer", "JwtLeewaySeconds", "JwtOrganizationClaim"),
     *("AgentTokenParameter", "AgentAccountsPath", "WebhookSecretParameter", "AgentTimeoutSeconds"),
+    "BarredPhonesKeyParameter",
     *("SimulatedCallSeconds", "DefaultCallingHours", "FallbackTimezone", "PhoneRegion", "DialerMaxConcurrency"),
     *("AllowedCountries", "RetentionDays", "PublicUrl", "AlarmTopic"),
 ]
@@ -175,6 +176,7 @@ def secret_names(stage: str) -> dict[str, str]:
     return {
         "JwtSecretParameter": f"/autocall/{stage}/jwt-secret",
         "WebhookSecretParameter": f"/autocall/{stage}/webhook-secret",
+        "BarredPhonesKeyParameter": f"/autocall/{stage}/barred-phones-key",
         "AgentTokenParameter": f"/autocall/{stage}/agent-token",
     }
 

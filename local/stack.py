@@ -123,6 +123,7 @@ def _put_secrets(ssm: Any, at: Laptop) -> None:
     values = {
         "jwt-secret": at.secret("jwt"),
         "webhook-secret": at.secret("webhook"),
+        "barred-phones-key": at.secret("barred-phones"),
         "agent-token": os.environ.get("AGENT_TOKEN") or at.secret("agent"),
     }
     for name, value in values.items():

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import functools
+from collections.abc import Iterator
 from datetime import datetime
 from pathlib import Path
 from typing import Any
@@ -60,6 +61,12 @@ def stored(key: str) -> tuple[datetime, dict[str, str]] | None:
             raise
         return None
     return head["LastModified"], head["Metadata"]
+
+
+def keys(prefix: str) -> Iterator[str]:
+    """The keys of the stored files that begin so."""
+    for page in _s3().get_paginator("list_objects_v2").paginate(Bucket=settings().bucket, Prefix=prefix):
+        yield from (each["Key"] for each in page.get("Contents", []))
 
 
 def delete(key: str) -> None:

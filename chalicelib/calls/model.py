@@ -70,6 +70,10 @@ class Result(Struct, frozen=True, kw_only=True, rename="camel"):
     callback_at: str | None = None
     do_not_call: bool = False
 
+    def wordless(self) -> Result:
+        """This result without what was said."""
+        return replace(self, outcome=None, summary=None, recording_url=None)
+
     def cut(self) -> Result:
         """This result within the limits of what travels and is stored."""
         return replace(
@@ -159,6 +163,8 @@ class Call(Struct, kw_only=True):
     """When it was put back last to be made again: no redial that was asked for before puts it back once more."""
     leaving: bool = False
     """Taken out of the campaign during its call or after it: whatever comes of that is final, and nobody redials it."""
+    erased: bool = False
+    """Nothing is kept any more of what was said in it, and of whom it was to."""
     zone: str = ANY_ZONE
     """Where the call waits: the contact's time zone, when the campaign calls in the contact's own hours."""
     updated_at: str
@@ -185,6 +191,8 @@ class Call(Struct, kw_only=True):
 
     def is_told(self, before: Call) -> bool:
         """Whether browsers hear of what changed: it began, its attempt came to an end, or it is skipped."""
+        if self.erased and not before.erased:
+            return False
         if self.state is CallState.CALLING or before.state is CallState.CALLING:
             return self.state is not before.state
         skipped = self.call_status is CallStatus.SKIPPED and before.call_status is not CallStatus.SKIPPED
@@ -231,6 +239,11 @@ class Call(Struct, kw_only=True):
             started_at=None,
             updated_at=clock.stamp(now),
         )
+
+    def blanked(self, *, now: datetime) -> Call:
+        """This call, which has ended, without what was said in it and whom it was to."""
+        attempts = [replace(each, outcome=None, summary=None, recording_url=None) for each in self.attempts]
+        return replace(self, attempts=attempts, phone=None, answer=None, erased=True, updated_at=clock.stamp(now))
 
     def withdrawn(self, *, now: datetime) -> Call | None:
         """This call when its contact is taken out: one under way ends normally, a result stays; None: nothing does."""

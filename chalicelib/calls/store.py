@@ -79,7 +79,6 @@ class AttemptRow(Row, keeps=AttemptKey):
         table_name = table("attempts_table")
 
     attempt_id = UnicodeAttribute(hash_key=True, attr_name="attemptId")
-    phone = UnicodeAttribute()
     expires_at = TTLAttribute(attr_name="expiresAt")
 
 
@@ -118,7 +117,7 @@ class Candidate(Struct, frozen=True):
 def row_of(call: Call) -> CallRow:
     """The row of a call, with its index keys."""
     row = CallRow.of(call, status_key=f"{call.campaign_id}#{call.call_status}", work_key=_work_key(call))
-    for name in ("called_back", "spent", "leaving"):
+    for name in ("called_back", "spent", "leaving", "erased"):
         setattr(row, name, getattr(row, name) or None)
     return row
 
@@ -168,6 +167,23 @@ def page_of_contact(contact_id: str, paging: Paging) -> tuple[list[Call], str | 
     """A page of a contact's calls, newest campaign first, and the next cursor."""
     rows, cursor = listed(CallRow, contact_id, CallRow.campaign_id, paging, index="contact")
     return [row.value(Call) for row in rows], cursor
+
+
+def of_contact(contact_id: str) -> list[Call]:
+    """A contact's calls as they are right now; those of the last moments may be missing."""
+    keys = [(row.campaign_id, row.contact_id) for row in CallRow.query(contact_id, index_name="contact")]
+    return [row.value(Call) for row in batch(CallRow, keys)]
+
+
+def blank(call: Call, *, now: datetime) -> bool:
+    """Remove what was said in a call that has ended, and whom it was to; whether it still is as it was read."""
+    transaction = Transaction()
+    swap(transaction, call, call.blanked(now=now))
+    try:
+        transaction.commit()
+    except Cancelled:
+        return False
+    return True
 
 
 def count_of_contact(contact_id: str) -> int:
@@ -271,14 +287,13 @@ def _closed(contact: Contact, cancelled: Cancelled) -> Exception:
     return PhoneBusy()
 
 
-def remember(attempt: AttemptKey, phone: str, *, now: datetime) -> None:
+def remember(attempt: AttemptKey, *, now: datetime) -> None:
     """Keep an attempt for 90 days, so that whoever reports its result finds the call."""
     AttemptRow(attempt.attempt_id).update(
         actions=[
             AttemptRow.organization_id.set(attempt.organization_id),
             AttemptRow.campaign_id.set(attempt.campaign_id),
             AttemptRow.contact_id.set(attempt.contact_id),
-            AttemptRow.phone.set(phone),
             AttemptRow.expires_at.set(now + ATTEMPT_TTL),
         ]
     )
@@ -312,11 +327,22 @@ def keep_early(provider: str, conversation_id: str, told: str, *, now: datetime)
     return attempt_id
 
 
+def forget_early(provider: str, conversation_id: str) -> None:
+    """Forget what a provider told of a call, once it has been passed on."""
+    ConversationRow(f"{provider}#{conversation_id}").update([ConversationRow.early.remove()])
+
+
 def keep_news(transaction: Transaction, news: str, *, now: datetime) -> str:
     """Add to a transaction that a row keeps what is to be told of an attempt; the id of that piece of news."""
     news_id = new_id()
     transaction.put(NewsRow(news_id, news=news, expires_at=now + ATTEMPT_TTL))
     return news_id
+
+
+def forget_news(news_ids: Iterable[str]) -> None:
+    """Forget what was kept to be told, once it has been booked."""
+    for news_id in news_ids:
+        NewsRow(news_id).delete()
 
 
 def news_of(news_ids: Iterable[str]) -> list[str]:

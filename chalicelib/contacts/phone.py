@@ -1,6 +1,8 @@
 """Phone numbers: people write them in many ways, rows keep E.164."""
 
 import functools
+import hashlib
+import hmac
 import re
 from collections.abc import Sequence
 
@@ -123,6 +125,18 @@ def _valid(text: str, region: str) -> str | None:
     if not phonenumbers.is_valid_number(number):
         return None
     return phonenumbers.format_number(number, phonenumbers.PhoneNumberFormat.E164)
+
+
+def national(phone: str) -> str:
+    """The digits of a phone (E.164) as they are written at home."""
+    import phonenumbers
+
+    return phonenumbers.national_significant_number(phonenumbers.parse(phone))
+
+
+def digest(phone: str, organization_id: str, key: str) -> str:
+    """What a phone of an organization is known by to whom has the key, and by nobody else."""
+    return hmac.new(key.encode(), f"{organization_id}\n{phone}".encode(), hashlib.sha256).hexdigest()
 
 
 def masked(phone: str) -> str:

@@ -32,7 +32,8 @@ def create(request: Request) -> Response:
             contact_id=request.new_id,
             created_at=at,
             updated_at=at,
-        )
+        ),
+        answer_key=request.answer_key,
     )
     return http.ok(contact, 201, location=f"/contacts/{contact.contact_id}")
 
@@ -73,12 +74,6 @@ def change(request: Request) -> Response:
     changes = _checked(request, request.json(ContactChange).given())
     contact = store.change(request.identity.organization_id, request.id(), changes, at=clock.stamp(clock.now()))
     return http.ok(contact)
-
-
-@routes.delete(f"{BASE}/contacts/{{id}}")
-def remove(request: Request) -> Response:
-    store.remove(request.identity.organization_id, request.id())
-    return http.no_content()
 
 
 def _checked(request: Request, given: dict[str, Any]) -> dict[str, Any]:

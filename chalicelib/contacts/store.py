@@ -15,6 +15,7 @@ from pynamodb.attributes import UnicodeAttribute
 from pynamodb.expressions.condition import Condition
 from pynamodb.expressions.update import Action
 
+from chalicelib.aws import ssm
 from chalicelib.aws.bulk import Bulk
 from chalicelib.aws.dynamodb import (
     Cancelled,
@@ -28,12 +29,18 @@ from chalicelib.aws.dynamodb import (
     index,
     listed,
     newest_first,
+    patiently,
     table,
     update_if,
 )
 from chalicelib.contacts.model import Contact, ContactStatus
+from chalicelib.contacts.phone import digest
 from chalicelib.errors import CallUnderWay, Conflict, NotFound, PhoneTaken
+from chalicelib.settings import settings
 from chalicelib.totals.store import Kind, count
+
+ERASING = "#erasing"
+"""Beside an organization's contacts: those who are being erased."""
 
 RACES = 5
 """How often a change is read and tried anew when others changed the same contact in between."""
@@ -49,6 +56,8 @@ class ContactRow(Row, keeps=Contact):
     last_attempt_id = UnicodeAttribute(null=True, attr_name="lastAttemptId")
     import_id = UnicodeAttribute(null=True, attr_name="importId")
     """Present while the last writer was an import: those announce no `contact-update` per row."""
+    answer_key = UnicodeAttribute(null=True, attr_name="answerKey")
+    """Where the answer to the request that made it is kept for a day."""
     status_index = index("status", "statusKey", "contactId")
 
 
@@ -101,14 +110,16 @@ def ids(organization_id: str, status: ContactStatus, paging: Paging) -> tuple[li
     return [row.contact_id for row in rows], cursor
 
 
-def add(contact: Contact) -> Contact:
+def add(contact: Contact, *, answer_key: str | None = None) -> Contact:
     """Store a new contact, unless it is there. Its phone may have been barred before: then it starts DO_NOT_CALL.
 
     Raises PhoneTaken with the `contactId` that has the phone.
     """
+    if barred(contact.organization_id, [contact.phone]):
+        contact.status = ContactStatus.DO_NOT_CALL
     for _ in range(RACES):
         transaction = Transaction()
-        put_new(transaction, contact)
+        put_new(transaction, contact, answer_key=answer_key)
         count(transaction, Kind.CONTACTS, contact.organization_id, contact.contact_id, {contact.status: 1})
         try:
             transaction.commit()
@@ -132,13 +143,15 @@ def _status_on(cancelled: Cancelled) -> ContactStatus:
     return ContactStatus.DO_NOT_CALL
 
 
-def put_new(transaction: Transaction, contact: Contact, *, import_id: str | None = None) -> None:
+def put_new(
+    transaction: Transaction, contact: Contact, *, import_id: str | None = None, answer_key: str | None = None
+) -> None:
     """Add a new contact and its phone to a transaction; counting it is the caller's.
 
     A DO_NOT_CALL contact may take a phone that a deleted one left barred. The writes are tagged `contact` and `phone`.
     """
     key = _status_key(contact.organization_id, contact.status)
-    row = ContactRow.of(contact, status_key=key, import_id=import_id)
+    row = ContactRow.of(contact, status_key=key, import_id=import_id, answer_key=answer_key)
     transaction.put(row, ContactRow.contact_id.does_not_exist(), tag="contact")
     owned = PhoneRow(contact.organization_id, contact.phone, contact_id=contact.contact_id, status=contact.status)
     transaction.put(owned, _unowned(contact), tag="phone")
@@ -203,6 +216,8 @@ def change(organization_id: str, contact_id: str, changes: dict[str, Any], *, at
 
     Raises NotFound, PhoneTaken, and CallUnderWay when the phone would change during a call.
     """
+    if "phone" in changes and barred(organization_id, [changes["phone"]]):
+        changes = changes | {"status": ContactStatus.DO_NOT_CALL}
     for _ in range(RACES):
         row = get(ContactRow, organization_id, contact_id)
         if row is None:
@@ -291,6 +306,81 @@ def remove(organization_id: str, contact_id: str) -> None:
     raise Conflict
 
 
+def begin_erasure(organization_id: str, contact_id: str) -> bool:
+    """Hide a contact at once, with what is needed to find the person's traces; nobody calls it any more.
+
+    Returns whether there is one, or one whose erasure has begun. Unlike `remove` it waits for no call: a phone in one
+    is barred until `free` is told that it has ended.
+    """
+    for _ in range(RACES):
+        row = get(ContactRow, organization_id, contact_id)
+        if row is None:
+            return erasing(organization_id, contact_id) is not None
+        contact = row.value(Contact)
+        transaction = Transaction()
+        transaction.delete(row, _as_read(contact), tag="contact")
+        owner = organization_id + ERASING
+        hidden = ContactRow.of(_changed(contact, {"organization_id": owner}), answer_key=row.answer_key)
+        hidden.status_key = _status_key(owner, contact.status)
+        transaction.put(hidden)
+        gate = PhoneRow(organization_id, contact.phone)
+        shut = [PhoneRow.contact_id.remove(), PhoneRow.status.set(ContactStatus.DO_NOT_CALL)]
+        transaction.update(gate, shut, PhoneRow.contact_id == contact_id, tag="gate")
+        count(transaction, Kind.CONTACTS, organization_id, contact_id, {contact.status: -1})
+        try:
+            transaction.commit()
+        except Cancelled:
+            continue
+        return True
+    raise Conflict
+
+
+class Erasing(Struct, frozen=True):
+    """A person whose traces are being removed."""
+
+    contact: Contact
+    answer_key: str | None = None
+
+
+def erasing(organization_id: str, contact_id: str) -> Erasing | None:
+    """A contact whose erasure has begun and not ended."""
+    row = get(ContactRow, organization_id + ERASING, contact_id)
+    return Erasing(row.value(Contact), row.answer_key) if row else None
+
+
+def end_erasure(organization_id: str, contact_id: str) -> None:
+    """Forget the person."""
+    patiently(ContactRow(organization_id + ERASING, contact_id).delete)
+
+
+def keep_barred(organization_id: str, phone: str) -> None:
+    """Remember a barred phone by its digest."""
+    patiently(PhoneRow(organization_id, _digest(organization_id, phone), status=ContactStatus.DO_NOT_CALL).save)
+
+
+def free(organization_id: str, phone: str) -> None:
+    """Forget a phone that is nobody's, unless an attempt is on it."""
+    idle = PhoneRow.contact_id.does_not_exist() & PhoneRow.attempt_id.does_not_exist()
+    transaction = Transaction()
+    transaction.delete(PhoneRow(organization_id, phone), idle)
+    try:
+        transaction.commit()
+    except Cancelled:
+        return
+
+
+def barred(organization_id: str, phones: Iterable[str]) -> set[str]:
+    """Those of the phones that are remembered as barred by their digests alone."""
+    if not settings().barred_phones_key_parameter:
+        return set()
+    by_digest = {_digest(organization_id, phone): phone for phone in phones}
+    return {by_digest[row.phone] for row in batch(PhoneRow, [(organization_id, each) for each in by_digest])}
+
+
+def _digest(organization_id: str, phone: str) -> str:
+    return f"#{digest(phone, organization_id, ssm.secret(settings().barred_phones_key_parameter))}"
+
+
 class Written(Struct, frozen=True):
     """A contact, whether an import was the last that wrote it, and whether a call is under way on its phone."""
 
@@ -373,6 +463,11 @@ def gate_in(cancelled: Cancelled, tag: object) -> PhoneRow | None:
     """The phone's row that cancelled a transaction; None when there is none."""
     image = cancelled.failed.get(tag)
     return PhoneRow.from_raw_data(image) if image else None
+
+
+def is_live(image: dict[str, Any]) -> bool:
+    """Whether a row in a stream record's image is a contact an organization sees."""
+    return "#" not in image["organizationId"]["S"]
 
 
 def of_image(image: dict[str, Any]) -> Contact:

@@ -138,7 +138,7 @@ def _claim(
         if said := uncallable(contact.phone, own.allowed_countries):
             raise NotCallable(said)
         _check_hours(campaign, own, contact, now())
-        store.remember(key, contact.phone, now=now())
+        store.remember(key, now=now())
         try:
             store.claim(key, order.lease, contact, clock.later(lease_seconds, than=now()), now=now())
         except PhoneChanged:
@@ -221,6 +221,7 @@ def _link(key: AttemptKey, provider: str, conversation_id: str, now: datetime) -
     """Keep the provider's id of a call, and pass on what it told of it before anybody knew whose it was."""
     if early := store.link(provider, conversation_id, key.attempt_id, now=now):
         tell(told(key, msgspec.json.decode(early, type=Ending), now=now), now=now)
+        store.forget_early(provider, conversation_id)
 
 
 def told(key: AttemptKey, ending: Ending, *, now: datetime) -> Ended | Undialed:

@@ -158,12 +158,14 @@ def _step(campaign: Campaign, own: OrganizationSettings, events: Sequence[Event]
         _tell_contact(booking)
     changes = _agent_changes(campaign, own, () if this.counted else events, bookings, now)
     look = _look(replace(campaign, **changes), own, bookings, this.stale, now)
+    news = set() if more else campaign.news
     try:
-        campaign = _write(campaign, bookings, look, changes, now, news=() if more else campaign.news)
+        campaign = _write(campaign, bookings, look, changes, now, news=news)
     except Cancelled as cancelled:
         this.stale |= {claim.candidate.contact_id for claim in look.claims} & cancelled.failed.keys()
         raise
     this.counted = True
+    store.forget_news(news)
     _dial(campaign, look.claims, now)
     if _is_over(campaign, now):
         if campaigns.complete(campaign, at=now):

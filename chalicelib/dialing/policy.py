@@ -49,7 +49,8 @@ def after(call: Call, event: CallEvent, retry: Retry, *, now: datetime) -> Call 
     """The call after an event of it."""
     match event:
         case Ended():
-            return _ended(call, event.attempt_id, event.result.cut(), retry, now=now)
+            result = event.result.wordless() if call.erased else event.result.cut()
+            return _ended(call, event.attempt_id, result, retry, now=now)
         case Released():
             return _released(call, event, now)
         case Undialed():

@@ -44,6 +44,8 @@ def _hear(provider: str, webhook: Webhook, now: datetime) -> None:
     """Pass on what a webhook tells of an attempt, or keep it until that is known. Raises NotFound."""
     if key := _attempt(provider, webhook, now):
         tell(dialer.told(key, webhook.ending, now=now), now=now)
+        if webhook.conversation_id is not None and key.attempt_id != webhook.call_id:
+            store.forget_early(provider, webhook.conversation_id)
 
 
 def _attempt(provider: str, webhook: Webhook, now: datetime) -> AttemptKey | None:

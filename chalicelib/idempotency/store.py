@@ -38,6 +38,14 @@ def take(hold: Hold, known: Hold | None) -> None:
         raise RequestUnderWay from None
 
 
+def replace_answer(key: str, answer: Answer) -> None:
+    """Give another answer from now on, if there is one that is given."""
+    try:
+        update_if(HoldRow(key), [HoldRow.answer.set(answer)], HoldRow.answer.exists())
+    except Conflict:
+        return
+
+
 def let_go(hold: Hold, answer: Answer | None) -> None:
     """Keep the answer of a held key, or free it when there is none. Whatever fails here, the request itself is done."""
     keep = answer is not None and len(msgspec.json.encode(answer)) <= LARGEST_ANSWER

@@ -7,7 +7,7 @@ never done again, and an import's counts are the sums of its markers.
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from typing import Any
 
 from msgspec import Struct
@@ -29,7 +29,7 @@ from chalicelib.aws.dynamodb import (
 from chalicelib.contacts import store as contacts
 from chalicelib.contacts.model import Contact, ContactStatus
 from chalicelib.errors import Conflict, Failure, ImportRunning, NotFound
-from chalicelib.imports.model import Counts, Import, ImportStatus, Undo, Undone
+from chalicelib.imports.model import Counts, Import, ImportStatus, RowError, Undo, Undone
 from chalicelib.totals.store import Kind, count
 
 UPLOADS, INBOX = "uploads", "inbox"
@@ -112,6 +112,17 @@ def page(organization_id: str, paging: Paging) -> Page:
     """A page of the organization's imports, newest first."""
     rows, cursor = newest_first(ImportRow, organization_id, ImportRow.import_id, paging)
     return Page([row.value(Import) for row in rows], cursor)
+
+
+def all_of(organization_id: str) -> Iterator[Import]:
+    """The organization's imports, the newest first."""
+    for row in ImportRow.query(organization_id, scan_index_forward=False, consistent_read=True):
+        yield row.value(Import)
+
+
+def set_errors(of: Import, errors: list[RowError]) -> None:
+    """Put other errors in place of those that an import lists."""
+    update_if(ImportRow(of.organization_id, of.import_id), [ImportRow.errors.set(errors)], ImportRow.owner.exists())
 
 
 def change(old: Import, **changes: Any) -> Import:

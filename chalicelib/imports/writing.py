@@ -110,8 +110,9 @@ class Writer:
     def _write(self, number: int, people: list[Person], owners: Owners) -> Counts:
         """Write a chunk given whose its phones are; None for one that is barred and nobody's."""
         of, at = self._of, clock.stamp(self._now())
+        barred = contacts.barred(of.organization_id, [person.phone for person in people]) | owners.keys()
         new = [
-            _contact(of, person, at, barred=person.phone in owners)
+            _contact(of, person, at, barred=person.phone in barred)
             for person in people
             if owners.get(person.phone) is None
         ]

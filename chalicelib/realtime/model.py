@@ -8,6 +8,7 @@ from enum import StrEnum
 
 import msgspec
 from msgspec import Struct
+from msgspec.structs import replace
 
 from chalicelib import clock
 
@@ -105,3 +106,15 @@ class Plan(Struct, frozen=True):
     held: Sequence[Told]
     held_at: str | None
     allowance: float
+
+
+def without(told: Told, contact_id: str) -> Told:
+    """An event without the person that a contact is, if it is about them."""
+    if contact_id.encode() not in bytes(told.data):
+        return told
+    data = msgspec.json.decode(told.data)
+    if told.name == "contact-update" and data["id"] == contact_id:
+        data = {"id": contact_id}
+    elif told.name == "campaign-update" and data["contactId"] == contact_id:
+        data |= {"contact": {"id": contact_id}, "outcome": None, "summary": None}
+    return replace(told, data=msgspec.Raw(msgspec.json.encode(data)))

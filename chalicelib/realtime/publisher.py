@@ -70,7 +70,7 @@ def _events(record: dict[str, Any]) -> list[Event]:
         return events.of_call(old and calls.of_image(old), calls.of_image(new))
     if table == settings().campaigns_table and campaigns.is_live(new):
         return events.of_campaign(old and campaigns.of_image(old), campaigns.of_image(new))
-    if table == settings().contacts_table:
+    if table == settings().contacts_table and contacts.is_live(new):
         return events.of_contact(contacts.of_image(new))
     if table == settings().imports_table:
         return events.of_import(imports.of_image(new))

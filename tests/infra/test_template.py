@@ -133,6 +133,7 @@ def test_roles_reach_their_own_tables_and_queues_only(resources: Resources) -> N
         },
         "WorkerRole": {
             *("CampaignsTable", "CallsTable", "AttemptsTable", "CountersTable", "ContactsTable", "ImportsTable"),
+            *("PhoneNumbersTable", "IdempotencyTable"),
             *("JobsQueue", "CampaignEventsQueue", "LiveEventsQueue", "ConnectionsTable", "FeedTable", "Bucket"),
         },
         "PacerRole": {

@@ -66,6 +66,7 @@ def setup(environ: dict[str, str] | os._Environ[str] = os.environ) -> None:
     for variable, name, value in (
         ("JWT_SECRET_PARAMETER", "/autocall/jwt-secret", JWT_SECRET),
         ("WEBHOOK_SECRET_PARAMETER", "/autocall/webhook-secret", WEBHOOK_SECRET),
+        ("BARRED_PHONES_KEY_PARAMETER", "/autocall/barred-phones-key", "the key of barred phones"),
     ):
         ssm.put_parameter(Name=name, Value=value, Type="SecureString")
         environ[variable] = name

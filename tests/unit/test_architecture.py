@@ -13,6 +13,7 @@ ROOT = Path(__file__).parents[2]
 FLOORS = [
     ("app",),
     ("worker",),
+    ("privacy",),
     ("realtime",),
     ("dialing",),
     ("campaigns",),

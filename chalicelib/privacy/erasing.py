@@ -1,0 +1,158 @@
+"""Erasing a person: the contact, and what is left of it in calls, events, answers, imports and files.
+
+The contact was hidden when it was asked for. The job may die anywhere and be done again: what it needs to know is in
+the hidden contact's row, which goes last. A call under way, or an import, is waited for; what they leave, and what was
+on its way meanwhile, a last look removes.
+"""
+
+from __future__ import annotations
+
+import tempfile
+from collections.abc import Callable, Iterable
+from datetime import datetime
+from functools import partial
+from pathlib import Path
+
+import msgspec
+from msgspec.structs import replace
+
+from chalicelib.aws import s3, sqs
+from chalicelib.calls import store as calls
+from chalicelib.calls.model import Call, CallState
+from chalicelib.contacts import store as contacts
+from chalicelib.contacts.model import ContactStatus
+from chalicelib.contacts.store import Erasing
+from chalicelib.errors import Conflict, NotFound
+from chalicelib.idempotency import store as answers
+from chalicelib.idempotency.model import Answer
+from chalicelib.imports import store as imports
+from chalicelib.imports.model import Import
+from chalicelib.log import logger
+from chalicelib.privacy import messages, traces
+from chalicelib.privacy.messages import Erase
+from chalicelib.privacy.traces import Traces
+from chalicelib.realtime import store as feed
+from chalicelib.realtime.model import without
+from chalicelib.workbooks import reader, writer
+
+AGAIN_SECONDS = 30
+"""How soon is looked again whether a call has ended. Whoever had found a phone's digest absent has by then
+written the contact that he wanted to, and met the phone's own row: no request and no chunk of an import takes longer.
+"""
+
+IMPORT_SECONDS = 300
+"""How soon is looked again whether an import has ended."""
+
+LAST_LOOK_SECONDS = sqs.LONGEST_DELAY_SECONDS
+"""By then results that were being written are, and events that were on their way are logged."""
+
+WRITTEN_ANEW = ("results.xlsx", "begun", "part-")
+"""Files of a campaign that are made again when they are asked for, as they begin."""
+
+RACES = 5
+
+
+def erase(job: Erase, *, withdraw: Callable[[Call], None], now: Callable[[], datetime]) -> None:
+    """Remove what can be removed now, and see to the rest later. Doing it again changes nothing more.
+
+    `withdraw` takes a call's contact out of its campaign.
+    """
+    known = [call for call in calls.of_contact(job.contact_id) if call.organization_id == job.organization_id]
+    under_way = [call for call in known if not _end(call, withdraw, now())]
+    feed.retell(job.organization_id, partial(without, contact_id=job.contact_id))
+    person = contacts.erasing(job.organization_id, job.contact_id)
+    waits = AGAIN_SECONDS if under_way else _remove(job, person, known) if person else 0
+    if not waits or not job.again:
+        _remove_results(job.organization_id)
+    if waits:
+        messages.work(replace(job, again=True, shut=not under_way), delay_seconds=waits)
+        return
+    contacts.end_erasure(job.organization_id, job.contact_id)
+    logger().info("person erased", organizationId=job.organization_id, contactId=job.contact_id)
+    if not job.last:
+        messages.work(replace(job, last=True), delay_seconds=LAST_LOOK_SECONDS)
+
+
+def _remove(job: Erase, person: Erasing, known: Iterable[Call]) -> int:
+    """Remove a person whom nobody calls; in how many seconds to look again, 0 when all is removed."""
+    _blank_answer(person)
+    waits = 0 if _let_go(job, person, known) else AGAIN_SECONDS
+    imported = _remove_from_imports(job.organization_id, traces.of(person.contact))
+    return waits or (0 if imported else IMPORT_SECONDS)
+
+
+def _end(call: Call, withdraw: Callable[[Call], None], now: datetime) -> bool:
+    """Take a call out of its campaign, and what was said out of it; whether that is done. One under way goes on."""
+    for _ in range(RACES):
+        if call.state is CallState.DONE:
+            if call.erased or calls.blank(call, now=now):
+                return True
+        elif call.leaving:
+            return False
+        try:
+            if call.state is not CallState.DONE:
+                withdraw(call)
+            call = calls.find(call.campaign_id, call.contact_id)
+        except NotFound:
+            return True
+    raise Conflict
+
+
+def _let_go(job: Erase, person: Erasing, known: Iterable[Call]) -> bool:
+    """Give the phone up, barred by its digest if it was barred; whether that is done."""
+    contact = person.contact
+    asked = any(attempt.do_not_call for call in known for attempt in call.attempts)
+    if contact.status is ContactStatus.DO_NOT_CALL or asked:
+        contacts.keep_barred(job.organization_id, contact.phone)
+        if not job.shut:
+            return False
+    contacts.free(job.organization_id, contact.phone)
+    return True
+
+
+def _blank_answer(person: Erasing) -> None:
+    """The answer to the request that made the contact tells its id alone; the request is not made again."""
+    if person.answer_key:
+        body = msgspec.json.encode({"id": person.contact.contact_id}).decode()
+        answers.replace_answer(person.answer_key, Answer(201, body, {"Content-Type": "application/json"}))
+
+
+def _remove_results(organization_id: str) -> None:
+    for key in s3.keys(f"reports/{organization_id}/"):
+        if key.rpartition("/")[2].startswith(WRITTEN_ANEW):
+            s3.delete(key)
+
+
+def _remove_from_imports(organization_id: str, person: Traces) -> bool:
+    """Remove the person from what imports that have ended left; whether all have."""
+    under_way = {of.key for of in imports.all_of(organization_id) if not _clean(of, person)}
+    for folder in (imports.UPLOADS, imports.INBOX):
+        for key in s3.keys(f"{folder}/{organization_id}/"):
+            if key not in under_way:
+                s3.delete(key)
+    return not under_way
+
+
+def _clean(of: Import, person: Traces) -> bool:
+    """Remove the person from what an import says of its rows; whether it has ended."""
+    if of.under_way:
+        return False
+    errors = traces.without(person, of.errors)
+    if errors != of.errors:
+        imports.set_errors(of, errors)
+    if of.plan:
+        s3.delete(of.plan)
+    if of.report and s3.stored(of.report) and (of.failed > writer.ROWS_PER_SHEET or _is_in(of.report, person)):
+        s3.delete(of.report)
+    return True
+
+
+def _is_in(report: str, person: Traces) -> bool:
+    """Whether a workbook has a row that may be about the person, or cannot be read."""
+    with tempfile.TemporaryDirectory(prefix="erasing-") as place:
+        path = Path(place) / "report"
+        s3.fetch(report, path)
+        try:
+            return any(traces.in_row(person, cells) for _, cells in reader.rows(path))
+        except reader.Unreadable:
+            return True

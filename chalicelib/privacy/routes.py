@@ -1,0 +1,39 @@
+"""Deleting a contact, and erasing the person."""
+
+from __future__ import annotations
+
+from chalice.app import Response
+
+from chalicelib import http
+from chalicelib.calls import store as calls
+from chalicelib.contacts import store as contacts
+from chalicelib.errors import FieldError, InvalidParameter, NotFound
+from chalicelib.http import BASE, Request
+from chalicelib.privacy import messages
+from chalicelib.privacy.messages import Erase
+
+routes = http.Routes(__name__)
+
+
+@routes.delete(f"{BASE}/contacts/{{id}}")
+def remove(request: Request) -> Response:
+    organization_id, contact_id = request.identity.organization_id, request.id()
+    if not _erases(request):
+        contacts.remove(organization_id, contact_id)
+        return http.no_content()
+    if not contacts.begin_erasure(organization_id, contact_id) and not _was_called(organization_id, contact_id):
+        raise NotFound
+    messages.work(Erase(organization_id=organization_id, contact_id=contact_id))
+    return http.no_content()
+
+
+def _erases(request: Request) -> bool:
+    given = request.query.get("erase", "false")
+    if given not in ("true", "false"):
+        raise InvalidParameter(FieldError("erase", "expected true or false"))
+    return given == "true"
+
+
+def _was_called(organization_id: str, contact_id: str) -> bool:
+    """Whether a contact that is gone left calls."""
+    return any(call.organization_id == organization_id for call in calls.of_contact(contact_id))
