@@ -168,6 +168,27 @@ def test_campaign_whose_order_was_lost_says_what_it_waits_for_and_ends(
     assert standing(cloud, campaign_id) == ("COMPLETED", None)
 
 
+def test_order_that_begins_just_before_the_end_keeps_the_campaign_open(
+    cloud: Cloud, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    first, second = cloud.contacts(2)
+    campaign_id = cloud.a_running_campaign([first])
+    ScriptedAgent().dial(orders(cloud))
+    complete = campaigns.complete
+
+    def begin_before(*given: Any, **options: Any) -> bool:
+        monkeypatch.setattr(campaigns, "complete", complete)
+        assert cloud.post(f"/campaigns/{campaign_id}/contacts", {"filter": {"status": "ACTIVE"}}).status == 202
+        return complete(*given, **options)
+
+    monkeypatch.setattr(campaigns, "complete", begin_before)
+    cloud.pace_all()
+    assert cloud.campaign(campaign_id)["status"] == "RUNNING"
+    cloud.settle()
+    assert cloud.campaign(campaign_id)["status"] == "COMPLETED"
+    assert cloud.call(campaign_id, second)["callStatus"] == "SUCCESS"
+
+
 def test_lost_order_does_not_live_by_the_progress_of_another(cloud: Cloud) -> None:
     campaign_id = cloud.a_campaign()["id"]
     order = Enrol(organization_id="1", campaign_id=campaign_id, status="ACTIVE")

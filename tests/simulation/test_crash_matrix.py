@@ -1,7 +1,8 @@
 """Every handler dies before and after every single call it makes to the outside; then its message comes again.
 
-A calm campaign goes through everything a campaign can: enrolment in the background, start, a prompt result, a result by
-webhook, a retry, an agent that is away, a redial, an audit, deletion. A first run counts every process's calls; the
+A calm campaign goes through everything a campaign can: enrolment in the background by several orders, start, a prompt
+result, a result by webhook, a call nobody reports and somebody gives up, a retry, an agent that is away, a redial, an
+audit, deletion. A first run counts every process's calls; the
 same tale is then told once for each of them and each side of it.
 """
 
@@ -11,15 +12,18 @@ import functools
 from collections import defaultdict
 
 import pytest
+from msgspec.structs import replace
 
 from chalicelib import clock, ids
 from chalicelib.agents.contract import CallOrder
-from chalicelib.calls.model import CallState, CallStatus, Result, Retry
-from chalicelib.campaigns import control
+from chalicelib.calls import store as calls
+from chalicelib.calls.model import Call, CallState, CallStatus, Result, Retry
+from chalicelib.campaigns import control, enrolment
 from chalicelib.campaigns import store as campaigns
-from chalicelib.campaigns.messages import Enrol, Redial, work
+from chalicelib.campaigns.messages import Enrol, Redial
 from chalicelib.campaigns.model import Campaign, CampaignStatus
 from chalicelib.campaigns.settings import AgentChoice
+from chalicelib.dialing import policy
 from chalicelib.errors import Failure
 from chalicelib.settings import settings
 from tests.simulation.agent import PhoneLine
@@ -53,12 +57,12 @@ class ScriptedLine(PhoneLine):
 
     def prepare(self) -> ScriptedLine:
         self.seconds = (5.0, 5.0)
-        self.kinds = {WEBHOOK: "webhook"}
+        self.kinds = {WEBHOOK: "webhook", SILENT: "silent"}
         self.asked: dict[str, int] = defaultdict(int)
         return self
 
 
-PROMPT, WEBHOOK, BUSY, AWAY_AT_FIRST = (f"+99890123450{n}" for n in range(4))
+PROMPT, WEBHOOK, BUSY, AWAY_AT_FIRST, SILENT = (f"+99890123450{n}" for n in range(5))
 
 
 class Tale:
@@ -69,7 +73,7 @@ class Tale:
         self.made: dict[tuple[str, int], int] = {}
         self.world = World(0, CALM, kill=self._kill)
         self.world.line = ScriptedLine(self.world).prepare()
-        self.died = False
+        self.died = self.given_up = False
 
     def _kill(self, process: Process, number: int, when: str) -> bool:
         key = process.name, process.number
@@ -82,13 +86,16 @@ class Tale:
         """Raises Broken."""
         world = self.world
         with world.installed():
-            people = [self.world.add_contact(phone) for phone in (PROMPT, WEBHOOK, BUSY, AWAY_AT_FIRST)]
+            people = [self.world.add_contact(phone) for phone in (PROMPT, WEBHOOK, BUSY, AWAY_AT_FIRST, SILENT)]
+            self.silent = people[-1]
             self.campaign = self._campaign()
             campaigns.add(self.campaign)
             world.at(1, world.tick_every_minute)
             self._ask(lambda: self._enrol(people))
             world.run(3600, until=lambda: self._now().total == len(people))
             self._ask(lambda: control.start(ORGANIZATION, self.campaign.campaign_id, now=world.now()))
+            world.run(600, until=lambda: self._silent_call().state is CallState.CALLING)
+            self._ask(lambda: enrolment.give_up(ORGANIZATION, self.campaign.campaign_id, self.silent))
             self._until_completed(2 * 3600)
             self._ask(self._redial)
             world.run(600)
@@ -132,18 +139,26 @@ class Tale:
     def _now(self) -> Campaign:
         return self.world.invariants.counters[self.campaign.campaign_id]
 
+    def _silent_call(self) -> Call:
+        key = self.campaign.campaign_id, self.silent
+        return calls.of_image(self.world.database.tables[settings().calls_table].items[key])
+
     def _enrol(self, people: list[str]) -> None:
-        work(Enrol(organization_id=ORGANIZATION, campaign_id=self.campaign.campaign_id, contact_ids=people))
+        """Two orders, as the API gives for many ids; the second brings nobody new."""
+        now = self.world.now()
+        for some in (people, people[:1]):
+            order = Enrol(organization_id=ORGANIZATION, campaign_id=self.campaign.campaign_id, contact_ids=some)
+            enrolment.begin(replace(order, at=clock.stamp(now)), now=now)
 
     def _redial(self) -> None:
-        work(
-            Redial(
-                organization_id=ORGANIZATION,
-                campaign_id=self.campaign.campaign_id,
-                statuses=[CallStatus.SUCCESS],
-                before=clock.stamp(self.world.now()),
-            )
+        now = self.world.now()
+        order = Redial(
+            organization_id=ORGANIZATION,
+            campaign_id=self.campaign.campaign_id,
+            statuses=[CallStatus.SUCCESS],
+            before=clock.stamp(now),
         )
+        enrolment.begin(order, now=now)
 
     def _until_completed(self, seconds: float) -> None:
         self.world.run(seconds, until=lambda: self._now().status is CampaignStatus.COMPLETED)
@@ -152,6 +167,7 @@ class Tale:
         self.world.run(30)
 
     def _check_calls(self) -> None:
+        self.given_up = (self._silent_call().attempts[-1].outcome or "").startswith(policy.GIVEN_UP)
         rows = self.world.database.tables[settings().calls_table].items.values()
         if any(row["state"]["S"] != CallState.DONE for row in rows):
             raise Broken("a call never reached a final state")
@@ -172,6 +188,7 @@ def matrix() -> list[Point]:
     """Every call of every process, and both sides of it."""
     calm = Tale().tell()
     assert not calm.world.tally["failed"], "a handler failed although nothing died"
+    assert calm.given_up, "nobody gave a call up"
     return [
         (name, process, number, when)
         for (name, process), calls in sorted(calm.made.items())
