@@ -12,6 +12,7 @@ from chalicelib.dialing import dialer, pacer, webhooks
 from chalicelib.imports import importer
 from chalicelib.imports import routes as imports
 from chalicelib.organizations import routes as organizations
+from chalicelib.privacy import retention
 from chalicelib.privacy import routes as privacy
 from chalicelib.realtime import broadcaster, publisher, sockets
 
@@ -51,6 +52,7 @@ def tick(_: CloudWatchEvent) -> None:
     control.wake_due(now=clock.now())
     sockets.close_due(now=clock.now())
     sockets.ping(now=clock.now())
+    retention.begin_if_due(now=clock.now())
 
 
 @app.lambda_function(name="publisher")

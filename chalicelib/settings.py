@@ -24,6 +24,10 @@ KEYS_ADDRESS = re.compile(r"https://[^/\s@]+(/|$)|http://(localhost|127\.0\.0\.1
 """Where keys are read from: nobody on the way may put his own in their place. A laptop talks to itself as it likes."""
 
 
+RETENTION = r'^(\{("(contacts|calls|imports)":[1-9][0-9]{0,4}(,|(?=\})))*\})?\Z'
+"""JSON without spaces such as `{"contacts":1095,"calls":365,"imports":30}`."""
+
+
 class Settings(msgspec.Struct, frozen=True, kw_only=True):
     """One field per environment variable of the same name in capitals; a field without default is required."""
 
@@ -66,7 +70,7 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
     default_calling_hours: str = ""
     fallback_timezone: str = "Asia/Tashkent"
     allowed_countries: Annotated[str, Meta(pattern=r"^([A-Z]{2}(,[A-Z]{2})*)?\Z")] = ""
-    retention_days: str = ""
+    retention_days: Annotated[str, Meta(pattern=RETENTION)] = ""
     dialer_max_concurrency: int = 100
     cors_origins: str = ""
     metrics_namespace: str = "autocall"

@@ -14,8 +14,9 @@ from chalicelib.campaigns.messages import Audit, Enrol, Redial, Remove, WriteRes
 from chalicelib.errors import NotFound
 from chalicelib.log import logger
 from chalicelib.organizations.messages import LookAgain
-from chalicelib.privacy import erasing
-from chalicelib.privacy.messages import Erase
+from chalicelib.privacy import erasing, retention
+from chalicelib.privacy import messages as privacy
+from chalicelib.privacy.messages import Erase, Sweep
 from chalicelib.realtime import broadcaster, poster, sockets
 from chalicelib.realtime import messages as live
 from chalicelib.realtime.messages import CatchUp, Greet, Refuse, Replay, SumUp, TellLast
@@ -23,7 +24,7 @@ from chalicelib.realtime.poster import Line
 
 SLICE = timedelta(minutes=4)
 
-Job = LookAgain | Erase | campaigns.Job | live.Job
+Job = LookAgain | privacy.Job | campaigns.Job | live.Job
 
 Now = Callable[[], datetime]
 
@@ -45,12 +46,14 @@ def _do(job: Job, now: Now, until: datetime, line: Line) -> None:
         _work(job, now, until)
 
 
-def _work(job: LookAgain | Erase | campaigns.Job, now: Now, until: datetime) -> None:
+def _work(job: LookAgain | privacy.Job | campaigns.Job, now: Now, until: datetime) -> None:
     match job:
         case LookAgain():
             control.wake_running(job.organization_id)
         case Erase():
             erasing.erase(job, withdraw=lambda call: _withdraw(call, now()), now=now)
+        case Sweep():
+            retention.sweep(job, now=now, until=until)
         case Enrol():
             enrolment.in_background(job, now=now, until=until)
         case Redial():

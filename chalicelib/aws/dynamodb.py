@@ -441,6 +441,12 @@ def batch(kind: type[RowT], keys: Iterable[Any]) -> list[RowT]:
     return list(kind.batch_get(list(dict.fromkeys(keys)), consistent_read=True))
 
 
+def some_of_all(kind: type[RowT], limit: int, after: dict[str, Any] | None) -> tuple[list[RowT], dict[str, Any] | None]:
+    """Some rows of a whole table, whatever they are, and where to go on: for what sweeps a table from end to end."""
+    found = kind.scan(limit=limit, last_evaluated_key=after)
+    return list(found), found.last_evaluated_key
+
+
 def get_together(*wanted: tuple[type[Row], str, str]) -> list[Any]:
     """Rows of any tables as they are right now, in one request; None for each that does not exist.
 

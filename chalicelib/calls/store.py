@@ -12,6 +12,7 @@ from pynamodb.attributes import TTLAttribute, UnicodeAttribute
 from pynamodb.expressions.condition import Condition
 
 from chalicelib import clock
+from chalicelib.aws import dynamodb
 from chalicelib.aws.dynamodb import Cancelled, Paging, Row, Transaction, batch, get, index, listed, still, table
 from chalicelib.calls.model import Call, CallState, CallStatus
 from chalicelib.contacts import store as contacts
@@ -173,6 +174,12 @@ def of_contact(contact_id: str) -> list[Call]:
     """A contact's calls as they are right now; those of the last moments may be missing."""
     keys = [(row.campaign_id, row.contact_id) for row in CallRow.query(contact_id, index_name="contact")]
     return [row.value(Call) for row in batch(CallRow, keys)]
+
+
+def some_of_all(limit: int, after: dict[str, Any] | None) -> tuple[list[Call], dict[str, Any] | None]:
+    """Some of everybody's calls, and where to go on; for sweeps."""
+    rows, after = dynamodb.some_of_all(CallRow, limit, after)
+    return [row.value(Call) for row in rows], after
 
 
 def blank(call: Call, *, now: datetime) -> bool:

@@ -15,7 +15,7 @@ from pynamodb.attributes import UnicodeAttribute
 from pynamodb.expressions.condition import Condition
 from pynamodb.expressions.update import Action
 
-from chalicelib.aws import ssm
+from chalicelib.aws import dynamodb, ssm
 from chalicelib.aws.bulk import Bulk
 from chalicelib.aws.dynamodb import (
     Cancelled,
@@ -333,6 +333,12 @@ def begin_erasure(organization_id: str, contact_id: str) -> bool:
             continue
         return True
     raise Conflict
+
+
+def some_of_all(limit: int, after: dict[str, Any] | None) -> tuple[list[Contact], dict[str, Any] | None]:
+    """Some of everybody's contacts, those being erased included, and where to go on; for sweeps."""
+    rows, after = dynamodb.some_of_all(ContactRow, limit, after)
+    return [row.value(Contact) for row in rows], after
 
 
 class Erasing(Struct, frozen=True):

@@ -14,6 +14,7 @@ from msgspec import Struct
 from msgspec.structs import replace
 from pynamodb.attributes import UnicodeAttribute
 
+from chalicelib.aws import dynamodb
 from chalicelib.aws.bulk import Bulk
 from chalicelib.aws.dynamodb import (
     Cancelled,
@@ -118,6 +119,17 @@ def all_of(organization_id: str) -> Iterator[Import]:
     """The organization's imports, the newest first."""
     for row in ImportRow.query(organization_id, scan_index_forward=False, consistent_read=True):
         yield row.value(Import)
+
+
+def some_of_all(limit: int, after: dict[str, Any] | None) -> tuple[list[Import], dict[str, Any] | None]:
+    """Some of everybody's imports, and where to go on; for sweeps."""
+    rows, after = dynamodb.some_of_all(ImportRow, limit, after)
+    return [row.value(Import) for row in rows if "#" not in row.owner], after
+
+
+def forget_plan(of: Import) -> None:
+    """The report of an import is gone, and so is its plan."""
+    update_if(ImportRow(of.organization_id, of.import_id), [ImportRow.plan.remove()], ImportRow.owner.exists())
 
 
 def set_errors(of: Import, errors: list[RowError]) -> None:

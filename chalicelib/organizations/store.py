@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 import msgspec
+from msgspec import Struct
 from pynamodb.attributes import UnicodeAttribute
 
 from chalicelib.aws.dynamodb import Row, get, patiently, table
@@ -13,6 +14,22 @@ from chalicelib.settings import settings
 
 CALLING = "calling"
 """The name of the one row that OrganizationSettings are kept in."""
+
+
+class Retentions(Struct, frozen=True):
+    """How long data is kept: the deployment's, and by organization where that has set something."""
+
+    usual: Retention
+    own: dict[str, Retention]
+
+    def days(self, organization_id: str, kind: str) -> int | None:
+        """Days for which an organization's data of a kind is kept; None: for ever."""
+        kept: int | None = getattr(self.own.get(organization_id, self.usual), kind)
+        return kept
+
+    def end(self, kind: str) -> bool:
+        """Whether anybody's data of a kind is removed some day."""
+        return any(getattr(each, kind) is not None for each in (self.usual, *self.own.values()))
 
 
 class SettingsRow(Row, keeps=OrganizationSettings):
@@ -33,6 +50,13 @@ def deployments() -> OrganizationSettings:
         allowed_countries=given.allowed_countries.split(",") if given.allowed_countries else None,
         retention_days=msgspec.json.decode(kept, type=Retention) if kept else Retention(),
     )
+
+
+def retentions() -> Retentions:
+    """How long everybody's data is kept, of those who have set something; for sweeps."""
+    rows = SettingsRow.scan(SettingsRow.name == CALLING)
+    own = {row.organization_id: of_row(row).retention_days or Retention() for row in rows}
+    return Retentions(deployments().retention_days or Retention(), own)
 
 
 def key(organization_id: str) -> tuple[type[Row], str, str]:

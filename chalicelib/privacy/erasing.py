@@ -59,17 +59,18 @@ def erase(job: Erase, *, withdraw: Callable[[Call], None], now: Callable[[], dat
     """
     known = [call for call in calls.of_contact(job.contact_id) if call.organization_id == job.organization_id]
     under_way = [call for call in known if not _end(call, withdraw, now())]
-    feed.retell(job.organization_id, partial(without, contact_id=job.contact_id))
+    if not job.old:
+        feed.retell(job.organization_id, partial(without, contact_id=job.contact_id))
     person = contacts.erasing(job.organization_id, job.contact_id)
     waits = AGAIN_SECONDS if under_way else _remove(job, person, known) if person else 0
-    if not waits or not job.again:
+    if not job.old and (not waits or not job.again):
         _remove_results(job.organization_id)
     if waits:
         messages.work(replace(job, again=True, shut=not under_way), delay_seconds=waits)
         return
     contacts.end_erasure(job.organization_id, job.contact_id)
     logger().info("person erased", organizationId=job.organization_id, contactId=job.contact_id)
-    if not job.last:
+    if not job.last and not job.old:
         messages.work(replace(job, last=True), delay_seconds=LAST_LOOK_SECONDS)
 
 
@@ -77,6 +78,8 @@ def _remove(job: Erase, person: Erasing, known: Iterable[Call]) -> int:
     """Remove a person whom nobody calls; in how many seconds to look again, 0 when all is removed."""
     _blank_answer(person)
     waits = 0 if _let_go(job, person, known) else AGAIN_SECONDS
+    if job.old:
+        return waits
     imported = _remove_from_imports(job.organization_id, traces.of(person.contact))
     return waits or (0 if imported else IMPORT_SECONDS)
 
@@ -144,6 +147,7 @@ def _clean(of: Import, person: Traces) -> bool:
         s3.delete(of.plan)
     if of.report and s3.stored(of.report) and (of.failed > writer.ROWS_PER_SHEET or _is_in(of.report, person)):
         s3.delete(of.report)
+        imports.forget_plan(of)
     return True
 
 
@@ -151,8 +155,10 @@ def _is_in(report: str, person: Traces) -> bool:
     """Whether a workbook has a row that may be about the person, or cannot be read."""
     with tempfile.TemporaryDirectory(prefix="erasing-") as place:
         path = Path(place) / "report"
-        s3.fetch(report, path)
         try:
+            s3.fetch(report, path)
             return any(traces.in_row(person, cells) for _, cells in reader.rows(path))
         except reader.Unreadable:
             return True
+        except NotFound:
+            return False

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any, Literal
+
 from msgspec import Struct
 
 from chalicelib.aws import sqs
@@ -20,8 +22,24 @@ class Erase(Struct, frozen=True, kw_only=True, rename="camel", tag_field="type",
     again: bool = False
     shut: bool = False
     last: bool = False
+    old: bool = False
+    """Events and files about the person have expired by themselves."""
 
 
-def work(job: Erase, *, delay_seconds: int = 0) -> None:
+class Sweep(Struct, frozen=True, kw_only=True, rename="camel", tag_field="type", tag="sweep"):
+    """Remove what is too old of everybody's data of a kind, from a place in its table on."""
+
+    kind: Literal["contacts", "calls", "imports"]
+    after: dict[str, Any] | None = None
+
+
+Job = Erase | Sweep
+
+SWEEPS = "#sweeps"
+"""Whose jobs those are that concern everybody."""
+
+
+def work(job: Job, *, delay_seconds: int = 0) -> None:
     """Post a job for the worker, to be begun after a delay. Raises SendFailed."""
-    sqs.send(settings().jobs_queue, [job], tenant=job.organization_id, delay_seconds=delay_seconds)
+    tenant = job.organization_id if isinstance(job, Erase) else SWEEPS
+    sqs.send(settings().jobs_queue, [job], tenant=tenant, delay_seconds=delay_seconds)

@@ -133,7 +133,7 @@ def test_roles_reach_their_own_tables_and_queues_only(resources: Resources) -> N
         },
         "WorkerRole": {
             *("CampaignsTable", "CallsTable", "AttemptsTable", "CountersTable", "ContactsTable", "ImportsTable"),
-            *("PhoneNumbersTable", "IdempotencyTable"),
+            *("PhoneNumbersTable", "IdempotencyTable", "SettingsTable"),
             *("JobsQueue", "CampaignEventsQueue", "LiveEventsQueue", "ConnectionsTable", "FeedTable", "Bucket"),
         },
         "PacerRole": {
@@ -141,7 +141,7 @@ def test_roles_reach_their_own_tables_and_queues_only(resources: Resources) -> N
             *("CountersTable", "AttemptsTable", "SettingsTable", "CampaignEventsQueue", "DialQueue", "JobsQueue"),
         },
         "DialerRole": {*calling, "AttemptsTable", "SettingsTable", "DialQueue", "CampaignEventsQueue"},
-        "ClockRole": {"CampaignsTable", "ConnectionsTable", "CampaignEventsQueue"},
+        "ClockRole": {"CampaignsTable", "ConnectionsTable", "CampaignEventsQueue", "JobsQueue"},
         "PublisherRole": {*STREAMED, "FeedTable", "LiveEventsQueue", "JobsQueue", "Bucket"},
         "BroadcasterRole": {"ConnectionsTable", "FeedTable", "LiveEventsQueue", "JobsQueue"},
         "SocketConnectRole": {"ConnectionsTable", "FeedTable", "JobsQueue"},
@@ -308,7 +308,9 @@ def test_counters_at_odds_with_their_calls_raise_an_alarm(
     from chalicelib import log, settings
 
     worker = resources["Worker"]["Properties"]["Environment"]["Variables"]
-    variables = {name: "1" for name in worker if "JWT" not in name and name != "ALLOWED_COUNTRIES"}
+    variables = {
+        name: "1" for name in worker if "JWT" not in name and name not in ("ALLOWED_COUNTRIES", "RETENTION_DAYS")
+    }
     monkeypatch.setattr(log, "settings", lambda: settings._read(variables))
     log.alarm("CounterDifference", campaignId="some")
     emitted = next(json.loads(line) for line in capsys.readouterr().out.splitlines() if "_aws" in line)

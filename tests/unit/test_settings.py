@@ -51,6 +51,7 @@ def test_every_missing_variable_is_named(environment: pytest.MonkeyPatch) -> Non
         *(("AGENT_TIMEOUT_SECONDS", value) for value in ("a minute", "0", "-1", "841", "nan", "inf")),
         *(("SIMULATED_CALL_SECONDS", value) for value in ("1s", "-1", "841", "nan")),
         ("JWT_REQUIRE_EXP", "perhaps"),
+        *(("RETENTION_DAYS", value) for value in ("365", '{"calls":0}', '{"calls":"1"}', '{"feeds":1}', '{"calls":1')),
         *(("ALLOWED_COUNTRIES", value) for value in ("uz", "UZ, KZ", "UZ,", "UZB")),
         *(("JWT_LEEWAY_SECONDS", value) for value in ("-1", "301", "soon")),
         *(("JWT_ALGORITHM", value) for value in ("none", "HS512", "rs256")),
