@@ -40,7 +40,7 @@ CHUNK = 40
 """Calls booked in one transaction: each takes two writes, which leaves room to claim as many more."""
 
 SWEEP = 200
-"""Overdue leases looked at in one round."""
+"""Overdue leases, or the last calls of a campaign with many zones, looked at in one round."""
 
 STEPS = 60
 """Transactions of one round; a round that needs more is delivered again."""
@@ -333,15 +333,19 @@ def _waits_now(call: Call, now: datetime) -> bool:
 def _waiting(
     campaign: Campaign, own: OrganizationSettings, limit: int, now: datetime
 ) -> tuple[list[Candidate], list[datetime]]:
-    """Calls that wait where it is open now, in the order they are due; and when the closed zones open."""
-    found: list[Candidate] = []
-    closed_until: list[datetime] = []
-    for zone in sorted({ANY_ZONE, *campaign.zones}):
-        opening = hours.opening(campaign.calling_hours, now, zone, own.timezone)
-        if opening == now:
-            found += store.waiting(campaign.campaign_id, zone, limit)
-        else:
-            closed_until.append(opening or now + schedule.LONGEST_SLEEP)
+    """Calls that wait where it is open now, in the order they are due; and when the closed zones open.
+
+    A campaign keeps each zone that anybody ever waited in. Where there are more of them than calls, it asks for the calls.
+    """
+    zones = sorted({ANY_ZONE, *campaign.zones})
+    openings = {zone: hours.opening(campaign.calling_hours, now, zone, own.timezone) for zone in zones}
+    open_ = [zone for zone in zones if openings[zone] == now]
+    closed_until = [openings[zone] or now + schedule.LONGEST_SLEEP for zone in zones if zone not in open_]
+    if 2 * (campaign.waiting + campaign.in_flight) < len(open_):
+        everywhere = store.waiting_anywhere(campaign.campaign_id, SWEEP)
+        found = [each for zone in open_ for each in everywhere.get(zone, ())]
+    else:
+        found = [each for zone in open_ for each in store.waiting(campaign.campaign_id, zone, limit)]
     return sorted(found, key=lambda each: each.due_at), closed_until
 
 

@@ -13,6 +13,7 @@ import pytest
 from chalicelib.agents.contract import Accepted
 from chalicelib.agents.http import sign
 from chalicelib.calls.model import CallStatus, Result
+from chalicelib.clock import timezones
 from chalicelib.contacts import store as contacts
 from chalicelib.settings import settings
 from tests.service.agents import ScriptedAgent
@@ -126,6 +127,23 @@ def test_call_costs_the_same_in_a_long_list_as_in_a_short_one(warm: Cloud) -> No
         warm.pace(result)
     with budget(read=2 + 1, written=0, BatchGetItem=2):
         warm.pace(result)
+
+
+def test_look_costs_by_the_calls_that_wait_and_not_by_the_zones_anybody_waited_in(warm: Cloud) -> None:
+    places = sorted(name for name in timezones().values() if name.startswith(("America/", "Asia/")))[:40]
+    people = [warm.a_contact(f"+9989011{n:05}", timezone=place)["id"] for n, place in enumerate(places)]
+    days = ["MON", "TUE", "WED", "THU", "FRI", "SAT", "SUN"]
+    hours = {"timezone": "contact", "days": days, "from": "00:00", "to": "24:00"}
+    campaign_id = warm.a_campaign(people, callingHours=hours)["id"]
+    for each in people[1:]:
+        assert warm.delete(f"/campaigns/{campaign_id}/contacts/{each}").status == 204
+    warm.pace_all()
+    warm.post(f"/campaigns/{campaign_id}/start")
+    with metered() as meter:
+        warm.pace_all()
+    assert len(warm.take(settings().dial_queue)) == 1
+    assert meter.requests["Query"] == 1
+    assert meter.read <= 10
 
 
 def test_webhook_costs_one_look_and_one_message(warm: Cloud) -> None:
