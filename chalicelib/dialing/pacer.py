@@ -335,7 +335,7 @@ def _waiting(
 ) -> tuple[list[Candidate], list[datetime]]:
     """Calls that wait where it is open now, in the order they are due; and when the closed zones open.
 
-    A campaign keeps each zone that anybody ever waited in. Where there are more of them than calls, it asks for the calls.
+    A campaign keeps each zone that anybody ever waited in; where there are more of them than calls, it asks for those.
     """
     zones = sorted({ANY_ZONE, *campaign.zones})
     openings = {zone: hours.opening(campaign.calling_hours, now, zone, own.timezone) for zone in zones}
