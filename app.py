@@ -14,7 +14,7 @@ from chalicelib.imports import routes as imports
 from chalicelib.organizations import routes as organizations
 from chalicelib.privacy import retention
 from chalicelib.privacy import routes as privacy
-from chalicelib.realtime import broadcaster, publisher, sockets
+from chalicelib.realtime import broadcaster, polling, publisher, sockets
 
 app = Chalice(app_name="auto-calling")
 app.experimental_feature_flags.update(["BLUEPRINTS", "WEBSOCKETS"])
@@ -68,6 +68,11 @@ def broadcast(event: SQSEvent) -> dict[str, Any]:
 def _again(message_ids: list[str]) -> dict[str, Any]:
     """Which of a batch's messages SQS is to deliver again."""
     return {"batchItemFailures": [{"itemIdentifier": message_id} for message_id in message_ids]}
+
+
+@app.lambda_function(name="poller")
+def poll(event: dict[str, Any], _: object) -> dict[str, Any]:
+    return polling.handle(event)
 
 
 @app.on_ws_connect(name="socket_connect")

@@ -72,6 +72,7 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
     allowed_countries: Annotated[str, Meta(pattern=r"^([A-Z]{2}(,[A-Z]{2})*)?\Z")] = ""
     retention_days: Annotated[str, Meta(pattern=RETENTION)] = ""
     dialer_max_concurrency: int = 100
+    held_polls: int = 50
     cors_origins: str = ""
     metrics_namespace: str = "autocall"
     version: str = "dev"

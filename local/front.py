@@ -82,8 +82,10 @@ class Front:
         """The aiohttp application."""
         app = web.Application()
         app.cleanup_ctx.append(self._client)
-        for path in ("/ws", "/ws/", "/socket.io", "/socket.io/"):
+        for path in ("/ws", "/ws/"):
             app.router.add_get(path, self.socket)
+        for path in ("/socket.io", "/socket.io/"):
+            app.router.add_route("*", path, self.engine)
         app.router.add_get("/", self.page)
         app.router.add_route("*", "/health", self.rest)
         app.router.add_route("*", "/auto-calling{path:(/.*)?}", self.rest)
@@ -93,12 +95,20 @@ class Front:
     async def page(self, _: web.Request) -> web.Response:
         return web.Response(text=PAGE.format(origin=html.escape(self.origin)), content_type="text/html")
 
-    async def rest(self, request: web.Request) -> web.StreamResponse:
+    async def rest(self, request: web.Request, path: str | None = None) -> web.StreamResponse:
         if not self.upstream.rest_api:
             return _problem(503, "starting", "The stack is starting; try again in a moment.")
         headers = _without(request.headers, HOP_BY_HOP | {"host"})
         headers["X-Forwarded-Host"] = request.host
-        return await self._pass_on(request, self.upstream.rest(request.raw_path), headers)
+        query = request.rel_url.raw_query_string
+        raw_path = f"{path}?{query}" if path else request.raw_path
+        return await self._pass_on(request, self.upstream.rest(raw_path), headers)
+
+    async def engine(self, request: web.Request) -> web.StreamResponse:
+        """Socket.IO: over a WebSocket, or by polling the REST API, which knows the path without its slash."""
+        if request.query.get("transport") == "websocket":
+            return await self.socket(request)
+        return await self.rest(request, "/socket.io")
 
     async def storage(self, request: web.Request) -> web.StreamResponse:
         """Requests to a bucket, presigned for this origin: the Host header is part of what was signed."""

@@ -23,7 +23,11 @@ from chalicelib.realtime.messages import CatchUp, Live, Replay, SumUp, Tell, Tel
 from chalicelib.realtime.model import Feed, Format, Logged, Plan, Socket, Told
 from chalicelib.realtime.poster import Gone, Line, Slow
 
-FRAME = {Format.PLAIN: plain.event, Format.SOCKET_IO: socketio.event}
+FRAME = {
+    Format.PLAIN: plain.event,
+    Format.SOCKET_IO: socketio.event,
+    Format.SOCKET_IO_RECOVERING: socketio.event_with_offset,
+}
 YOUNG = timedelta(seconds=30)
 """A connection younger than this may not be open yet: it is never forgotten for a 410."""
 
@@ -165,7 +169,7 @@ def catch_up(organization_id: str, connection_id: str, line: Line, now: Callable
     if socket is None or socket.since is None or not socket.is_admitted(now()):
         return
     feed = store.feed(organization_id)
-    missed = _missed(feed, socket.since)
+    missed = missed_since(feed, socket.since)
     if not _post_all(socket, missed, line, now):
         return
     reached = missed[-1].seq if missed else feed.seq
@@ -182,7 +186,7 @@ def replay(order: Replay, *, line: Line = poster, now: Callable[[], datetime] = 
     if socket is None or socket.since is None or not socket.is_admitted(now()):
         return
     feed = store.feed(order.organization_id)
-    missed = _missed(feed, socket.since)[:REPLAY_EVENTS]
+    missed = missed_since(feed, socket.since)[:REPLAY_EVENTS]
     began = now()
     if not _post_all(socket, missed, line, now, seconds=REPLAY_SECONDS):
         return
@@ -195,7 +199,7 @@ def replay(order: Replay, *, line: Line = poster, now: Callable[[], datetime] = 
         messages.work(order, delay_seconds=SLOW_SECONDS if reached >= feed.seq else 0)
 
 
-def _missed(feed: Feed, since: int) -> list[Logged]:
+def missed_since(feed: Feed, since: int) -> list[Logged]:
     """Events after a number; `resync` with the present number when the log does not reach back to it."""
     if since == feed.seq:
         return []

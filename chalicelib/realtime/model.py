@@ -22,6 +22,12 @@ class Format(StrEnum):
 
     PLAIN = "plain"
     SOCKET_IO = "socket.io"
+    SOCKET_IO_RECOVERING = "socket.io+offset"
+    """Socket.IO with connection state recovery: an event's offset is its last argument."""
+
+    @property
+    def is_socketio(self) -> bool:
+        return self is not Format.PLAIN
 
 
 class Socket(Struct, frozen=True, kw_only=True):
@@ -64,6 +70,47 @@ class Socket(Struct, frozen=True, kw_only=True):
         return self.campaign_id is None or told.campaign_id == self.campaign_id
 
 
+class Session(Struct, frozen=True, kw_only=True):
+    """A Socket.IO client that polls, until it has a WebSocket. Times are stamps."""
+
+    id: str
+    began_at: str
+    campaign_id: str | None = None
+    asked: str | None = None
+    """The organization its address asked for."""
+
+    format: Format = Format.SOCKET_IO
+    joined: str | None = None
+    """The organization it is told events of, once it has joined."""
+
+    since: int | None = None
+    """The number of the last event it was told."""
+
+    ends: int | None = None
+    """When the token expires that let it in, in seconds since 1970."""
+
+    outbox: list[str] = []
+    """Packets for the next poll, or for the WebSocket it gets before that."""
+
+    poll: str | None = None
+    """Whose turn the poll is; none is under way without."""
+
+    polled_at: str | None = None
+    pinged_at: str | None = None
+    heard_at: str | None = None
+    """When it was last pinged, and when it last answered."""
+
+    probed_at: str | None = None
+    """When a WebSocket last asked to take over."""
+
+    closing: str | None = None
+    """The last packet of a session that has ended while a poll was under way."""
+
+    def wants(self, told: Told) -> bool:
+        """Whether an event is for this session."""
+        return told.name == "resync" or self.campaign_id is None or told.campaign_id == self.campaign_id
+
+
 class Told(Struct, frozen=True, kw_only=True, rename="camel", omit_defaults=True):
     """An event to be told. `record` names the change it comes from, the same at every delivery of that change."""
 
@@ -87,6 +134,9 @@ class Feed(Struct, kw_only=True):
     seq: int = 0
     followed_at: str | None = None
     """When a socket of the organization was last opened."""
+
+    left_out: int | None = None
+    """The number that was last left out, because nobody had followed: whoever stood before it has missed something."""
 
     allowance: float = 0
     """Posts it may make at once; see `rate`."""

@@ -1,10 +1,11 @@
-"""The wire format of Socket.IO 4 in Engine.IO 4, over the WebSocket transport only: one packet is one text frame.
+"""The wire format of Socket.IO 4 in Engine.IO 4. Over the WebSocket one packet is one text frame.
 
 Packets: https://socket.io/docs/v4/engine-io-protocol/ and https://socket.io/docs/v4/socket-io-protocol/
 """
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Annotated, Any
 
 import msgspec
@@ -16,7 +17,11 @@ NAMESPACE = "/auto-calling"
 PING_SECONDS, PONG_SECONDS = 240, 180
 """A client gives up when it heard no ping for the sum of both."""
 
-PING, PONG, CLOSE = "2", "3", "1"
+PING, PONG, CLOSE, NOOP = "2", "3", "1", "6"
+PROBE = "probe"
+SEPARATOR = "\x1e"
+"""Between the packets of an HTTP body."""
+
 MAX_PAYLOAD = 131_072
 """Bytes in a message of API Gateway, https://docs.aws.amazon.com/apigateway/latest/developerguide/limits.html"""
 
@@ -52,18 +57,22 @@ class Close(Struct, frozen=True):
     """A client closes the connection."""
 
 
+class Upgrade(Struct, frozen=True):
+    """A client goes on over this WebSocket."""
+
+
 class Ignored(Struct, frozen=True):
     """A packet that asks for nothing: an event, an acknowledgement."""
 
 
-Packet = Connect | Disconnect | Ping | Pong | Close | Ignored
+Packet = Connect | Disconnect | Ping | Pong | Close | Upgrade | Ignored
 
 
-def opened(session_id: str) -> str:
+def opened(session_id: str, upgrades: Sequence[str] = ()) -> str:
     """The Engine.IO open packet."""
     handshake = {
         "sid": session_id,
-        "upgrades": [],
+        "upgrades": list(upgrades),
         "pingInterval": PING_SECONDS * 1000,
         "pingTimeout": PONG_SECONDS * 1000,
         "maxPayload": MAX_PAYLOAD,
@@ -71,9 +80,10 @@ def opened(session_id: str) -> str:
     return "0" + msgspec.json.encode(handshake).decode()
 
 
-def connected(session_id: str) -> str:
-    """The answer to a Connect that is granted."""
-    return f"40{NAMESPACE}," + msgspec.json.encode({"sid": session_id}).decode()
+def connected(session_id: str, recovery_id: str | None = None) -> str:
+    """The answer to a Connect that is granted. A client that gets the recovery id it had has missed nothing."""
+    more = {"pid": recovery_id} if recovery_id else {}
+    return f"40{NAMESPACE}," + msgspec.json.encode({"sid": session_id, **more}).decode()
 
 
 def refused(namespace: str, reason: str) -> str:
@@ -88,6 +98,12 @@ def event(logged: Logged) -> str:
     return f"42{NAMESPACE}," + msgspec.json.encode([told.name, told.data, logged.seq]).decode()
 
 
+def event_with_offset(logged: Logged) -> str:
+    """As `event`, with the number as a text behind it: clients that recover take their place from there."""
+    told = logged.told
+    return f"42{NAMESPACE}," + msgspec.json.encode([told.name, told.data, logged.seq, str(logged.seq)]).decode()
+
+
 def decode(frame: str) -> Packet:
     """A client's packet. Raises Malformed, also for binary ones, of which none is known here."""
     match frame[:1]:
@@ -97,7 +113,9 @@ def decode(frame: str) -> Packet:
             return Ping(frame[1:])
         case "3":
             return Pong()
-        case "5" | "6":
+        case "5":
+            return Upgrade()
+        case "6":
             return Ignored()
         case "4":
             return _message(frame[1:])

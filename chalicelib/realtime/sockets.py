@@ -4,22 +4,20 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable
 from concurrent.futures import ThreadPoolExecutor
-from datetime import UTC, datetime
+from datetime import datetime
 from typing import Any
 
 from msgspec.structs import replace
 
 from chalicelib import auth, clock
-from chalicelib.auth import Identity
 from chalicelib.aws.dynamodb import Busy
 from chalicelib.errors import Unauthorized, Unavailable
-from chalicelib.ids import is_id
 from chalicelib.log import logger
-from chalicelib.realtime import messages, plain, poster, socketio, store
+from chalicelib.realtime import admission, messages, plain, poster, recovery, sessions, socketio, store
 from chalicelib.realtime.messages import CatchUp, Greet, Refuse
-from chalicelib.realtime.model import Format, Socket
+from chalicelib.realtime.model import Session, Socket
 from chalicelib.realtime.poster import Gone, Line, NotPosted, Slow
-from chalicelib.realtime.socketio import Close, Connect, Disconnect, Malformed, Ping, Pong
+from chalicelib.realtime.socketio import Close, Connect, Disconnect, Malformed, Ping, Pong, Upgrade
 from chalicelib.realtime.store import Opening, Reach
 
 JOIN_SECONDS = 30
@@ -73,9 +71,9 @@ def _connect_plain(connection_id: str, query: dict[str, str], now: datetime) -> 
         organization_id=identity.organization_id,
         connection_id=connection_id,
         connected_at=clock.stamp(now),
-        campaign_id=_campaign(query),
-        since=_since(query.get("since")),
-        valid_until=_valid_until(identity, now),
+        campaign_id=admission.campaign(query),
+        since=admission.number(query.get("since")),
+        valid_until=admission.valid_until(admission.ends(identity), now),
     )
     store.follow(socket.organization_id, now=now)
     store.add(socket)
@@ -85,23 +83,20 @@ def _connect_plain(connection_id: str, query: dict[str, str], now: datetime) -> 
     return {"statusCode": 200}
 
 
-def _valid_until(identity: Identity, connected_at: datetime) -> str | None:
-    """When the token expires; None when the connection ends sooner anyway."""
-    end = connected_at + store.LONGEST_CONNECTION
-    if identity.expires_at is None or identity.expires_at >= end.timestamp():
-        return None
-    return clock.stamp(datetime.fromtimestamp(identity.expires_at, UTC))
-
-
 def _connect_socketio(connection_id: str, query: dict[str, str], now: datetime) -> Answer:
     """Its token comes later, in a packet; a token in the address would stand in logs, and does not count."""
     if query["EIO"] != "4" or query.get("transport", "websocket") != "websocket":
         return {"statusCode": 400}
+    session = sessions.find(query["sid"]) if "sid" in query else None
+    if "sid" in query and (session is None or session.closing):
+        return {"statusCode": 400}
     opening = Opening(
         connection_id=connection_id,
         connected_at=clock.stamp(now),
-        campaign_id=_campaign(query),
-        asked=query.get("organizationId"),
+        campaign_id=session.campaign_id if session else admission.campaign(query),
+        asked=session.asked if session else query.get("organizationId"),
+        format=session.format if session else recovery.format_of(query),
+        session=session.id if session else None,
     )
     messages.work(Refuse(connection_id=connection_id), delay_seconds=JOIN_SECONDS)
     store.add_opening(opening)
@@ -123,23 +118,6 @@ def greet(order: Greet, *, line: Line = poster) -> None:
             logger().info("socket did not open in time", connectionId=connection_id)
         elif store.opening(connection_id):
             messages.work(replace(order, tries=order.tries + 1), delay_seconds=GREETINGS[order.tries])
-
-
-def _campaign(query: dict[str, str]) -> str | None:
-    """The one campaign that is asked for. Raises ValueError for what is no id."""
-    given = query.get("campaignId")
-    if given is not None and not is_id(given.lower()):
-        raise ValueError
-    return given and given.lower()
-
-
-def _since(given: object) -> int | None:
-    """Raises ValueError for what is no number of an event."""
-    if given is None:
-        return None
-    if isinstance(given, bool) or not isinstance(given, int | str) or not 0 <= int(given) < 10**15:
-        raise ValueError
-    return int(given)
 
 
 def message(
@@ -176,7 +154,11 @@ def _packet(connection_id: str, frame: str, line: Line, now: Callable[[], dateti
     match packet:
         case Connect():
             _join(connection_id, packet, line, now)
+        case Upgrade():
+            _take_over(connection_id, line, now)
         case Ping():
+            if packet.probe == socketio.PROBE:
+                _probe(connection_id, now)
             poster.patiently(line, connection_id, socketio.PONG + packet.probe)
         case Pong():
             known = store.find(connection_id)
@@ -189,10 +171,57 @@ def _packet(connection_id: str, frame: str, line: Line, now: Callable[[], dateti
 def _misunderstand(connection_id: str, line: Line) -> None:
     """Answer what cannot be read as the protocol has it: a plain socket by an error, a Socket.IO one by closing it."""
     known = store.find(connection_id)
-    if isinstance(known, Opening) or (known and known.format is Format.SOCKET_IO):
+    if isinstance(known, Opening) or (known and known.format.is_socketio):
         _end(connection_id, line)
     else:
         poster.patiently(line, connection_id, plain.UNREADABLE)
+
+
+def _probe(connection_id: str, now: Callable[[], datetime]) -> None:
+    """A client that polls has a WebSocket: the poll under way is answered, so that it can go on over this."""
+    opening = store.opening(connection_id)
+    session = sessions.find(opening.session) if opening and opening.session else None
+    if session is not None:
+        sessions.probe(session, now())
+
+
+def _take_over(connection_id: str, line: Line, now: Callable[[], datetime]) -> None:
+    """A client that polled goes on over this WebSocket, from the event on that it was told last.
+
+    What waits for it is posted first: a process that dies on the way leaves a connection that is closed.
+    """
+    opening = store.opening(connection_id)
+    if opening is None or opening.session is None:
+        return
+    posted = 0
+    for _ in range(sessions.RACES):
+        session = sessions.find(opening.session)
+        if session is None or session.closing:
+            break
+        for packet in session.outbox[posted:]:
+            poster.patiently(line, connection_id, packet)
+        posted = max(posted, len(session.outbox))
+        socket = _socket_of(session, opening, now()) if session.joined else None
+        if sessions.upgrade(session, opening, socket):
+            if socket:
+                messages.broadcast(CatchUp(organization_id=socket.organization_id, connection_id=connection_id))
+            return
+    again = store.opening(connection_id)
+    if again and again.session:
+        _end(connection_id, line)
+
+
+def _socket_of(session: Session, opening: Opening, now: datetime) -> Socket:
+    return Socket(
+        organization_id=session.joined or "",
+        connection_id=opening.connection_id,
+        connected_at=opening.connected_at,
+        format=session.format,
+        campaign_id=session.campaign_id,
+        since=session.since,
+        valid_until=admission.valid_until(session.ends, clock.moment(opening.connected_at)),
+        heard_at=clock.stamp(now),
+    )
 
 
 def _end(connection_id: str, line: Line) -> None:
@@ -210,11 +239,15 @@ def _join(connection_id: str, packet: Connect, line: Line, now: Callable[[], dat
         poster.patiently(line, connection_id, socketio.refused(packet.namespace, "Invalid namespace"))
         return
     opening = store.opening(connection_id)
+    if opening and opening.session:  # API Gateway tells what a client says in no order
+        _take_over(connection_id, line, now)
+        opening = store.opening(connection_id)
     if opening is None:
         return
     try:
-        identity, since = _admitted(packet.auth, opening)
-        feed = store.follow(identity.organization_id, now=now())
+        admitted = admission.admit(
+            packet.auth, asked=opening.asked, campaign_id=opening.campaign_id, speaks=opening.format, now=now()
+        )
     except Unauthorized as refusal:
         logger().info("socket refused", reason=str(refusal))
         poster.patiently(line, connection_id, socketio.refused(packet.namespace, str(refusal)))
@@ -224,31 +257,19 @@ def _join(connection_id: str, packet: Connect, line: Line, now: Callable[[], dat
         _end(connection_id, line)
         return
     socket = Socket(
-        organization_id=identity.organization_id,
+        organization_id=admitted.organization_id,
         connection_id=connection_id,
         connected_at=opening.connected_at,
-        format=Format.SOCKET_IO,
+        format=opening.format,
         campaign_id=opening.campaign_id,
-        since=feed.seq if since is None else since,
-        valid_until=_valid_until(identity, clock.moment(opening.connected_at)),
+        since=admitted.since,
+        valid_until=admission.valid_until(admitted.ends, clock.moment(opening.connected_at)),
         heard_at=clock.stamp(now()),
     )
     store.add(socket)
-    poster.patiently(line, connection_id, socketio.connected(connection_id))
+    poster.patiently(line, connection_id, socketio.connected(connection_id, admitted.recovery_id))
     messages.broadcast(CatchUp(organization_id=socket.organization_id, connection_id=connection_id))
     store.forget_opening(connection_id)
-
-
-def _admitted(given: dict[str, Any], opening: Opening) -> tuple[Identity, int | None]:
-    """Whom a CONNECT is from, and where it wants to go on. Raises Unauthorized, Unavailable."""
-    token = given.get("token")
-    identity = auth.identify(token if isinstance(token, str) else "")
-    if opening.asked is not None and opening.asked != identity.organization_id:
-        raise Unauthorized("The token is of another organization.")
-    try:
-        return identity, _since(given.get("since"))
-    except ValueError:
-        raise Unauthorized("`since` is not the number of an event.") from None
 
 
 def refuse(connection_id: str, *, line: Line = poster) -> None:

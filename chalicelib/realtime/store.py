@@ -74,6 +74,7 @@ class ConnectionRow(Row, keeps=Socket):
     expires_at = TTLAttribute(attr_name="expiresAt")
     phase = UnicodeAttribute(null=True, attr_name="pingPhase")
     asked = UnicodeAttribute(null=True)
+    session = UnicodeAttribute(null=True)
     closes_at = UnicodeAttribute(null=True, attr_name="closesAt")
     closes_in = UnicodeAttribute(null=True, attr_name="closesIn")
     """The hour of `closes_at`."""
@@ -122,6 +123,9 @@ class Opening(Struct, frozen=True, kw_only=True):
     connected_at: str
     campaign_id: str | None = None
     asked: str | None = None
+    format: Format = Format.SOCKET_IO
+    session: str | None = None
+    """The session of a client that polls, which this connection may take over."""
 
 
 def add(socket: Socket) -> None:
@@ -132,8 +136,18 @@ def add(socket: Socket) -> None:
 def add_opening(opening: Opening) -> None:
     """Remember a connection until it has joined."""
     at = clock.moment(opening.connected_at)
-    more = {"expires_at": at + LONGEST_CONNECTION, "format": Format.SOCKET_IO}
-    patiently(ConnectionRow.of(opening, organization_id=_nobody(opening.connection_id), **more).save)
+    row = ConnectionRow.of(opening, organization_id=_nobody(opening.connection_id), expires_at=at + LONGEST_CONNECTION)
+    patiently(row.save)
+
+
+def go_on(of: Opening, socket: Socket | None, transaction: Transaction) -> None:
+    """Have a transaction make a connection that took over a session a socket, or one that may still join."""
+    row = ConnectionRow(_nobody(of.connection_id), of.connection_id)
+    if socket is None:
+        transaction.update(row, [ConnectionRow.session.remove()], ConnectionRow.connection_id.exists())
+    else:
+        transaction.delete(row, ConnectionRow.connection_id.exists())
+        transaction.put(_row(socket))
 
 
 def opening(connection_id: str) -> Opening | None:
@@ -227,14 +241,14 @@ def due_for_closing(now: datetime) -> Iterator[Reach]:
 
 
 def opening_of_image(image: dict[str, object]) -> str | None:
-    """The connection of a stream record's image, if it has not joined yet."""
+    """The connection of a stream record's image, if it has not joined yet and waits for its open packet."""
     row = ConnectionRow.from_raw_data(image)
-    return row.connection_id if row.organization_id.startswith(OPENING) else None
+    return row.connection_id if row.organization_id.startswith(OPENING) and not row.session else None
 
 
 def _row(socket: Socket) -> ConnectionRow:
     at = clock.moment(socket.connected_at)
-    phase = _phase(at) if socket.format is Format.SOCKET_IO else None
+    phase = _phase(at) if socket.format.is_socketio else None
     closes = socket.closes_at
     more = {"closes_at": closes, "closes_in": closes and _hour(closes)}
     return ConnectionRow.of(socket, expires_at=at + LONGEST_CONNECTION, phase=phase, **more)
@@ -277,10 +291,11 @@ def follow(organization_id: str, *, now: datetime) -> Feed:
             patiently(lambda: row.update(actions=[followed_at]))
             return known
         try:
-            update_if(row, [followed_at, FeedRow.seq.set(known.seq + 1)], FeedRow.followed_at == known.followed_at)
+            left_out = [FeedRow.seq.set(known.seq + 1), FeedRow.left_out.set(known.seq + 1)]
+            update_if(row, [followed_at, *left_out], FeedRow.followed_at == known.followed_at)
         except Conflict:
             continue
-        known.seq += 1
+        known.seq = known.left_out = known.seq + 1
         return known
     raise Busy
 
@@ -388,6 +403,14 @@ def retell(organization_id: str, change: Callable[[Told], Told]) -> None:
         if any(new.told is not old.told for new, old in zip(events, row.events, strict=True)):
             with contextlib.suppress(Conflict):
                 update_if(PartRow(row.owner, row.last), [PartRow.events.set(events)], PartRow.owner.exists())
+
+
+def is_kept(feed: Feed, since: int) -> bool:
+    """Whether the log has every event after a number."""
+    if since >= feed.seq or (feed.left_out is not None and since < feed.left_out):
+        return since == feed.seq
+    found = logged_after(feed, since, parts=1)
+    return bool(found) and found[0].seq == since + 1
 
 
 def _log_of(feed: Feed) -> str:

@@ -1,6 +1,7 @@
 """What no emulator shows, asserted on the packaged template."""
 
 import json
+import shutil
 import subprocess
 import sys
 from datetime import timedelta
@@ -12,13 +13,13 @@ import pytest
 from chalicelib.aws import dynamodb, sqs
 from chalicelib.aws.clients import PATIENCE
 from chalicelib.idempotency.model import LONGEST_REQUEST
-from chalicelib.realtime import poster
+from chalicelib.realtime import polling, poster
 from infra.runtime import Runtime
 
 Resources = dict[str, dict[str, Any]]
 
 FUNCTIONS = {
-    *("APIHandler", "Clock", "Dialer", "Importer", "Pacer", "Publisher", "Worker"),
+    *("APIHandler", "Clock", "Dialer", "Importer", "Pacer", "Poller", "Publisher", "Worker"),
     *("Broadcaster", "WebsocketConnect", "WebsocketDisconnect", "WebsocketMessage"),
 }
 TABLES = {
@@ -144,6 +145,7 @@ def test_roles_reach_their_own_tables_and_queues_only(resources: Resources) -> N
         "ClockRole": {"CampaignsTable", "ConnectionsTable", "CampaignEventsQueue", "JobsQueue"},
         "PublisherRole": {*STREAMED, "FeedTable", "LiveEventsQueue", "JobsQueue", "Bucket"},
         "BroadcasterRole": {"ConnectionsTable", "FeedTable", "LiveEventsQueue", "JobsQueue"},
+        "PollerRole": {"FeedTable"},
         "SocketConnectRole": {"ConnectionsTable", "FeedTable", "JobsQueue"},
         "SocketMessageRole": {"ConnectionsTable", "FeedTable", "LiveEventsQueue"},
         "SocketDisconnectRole": {"ConnectionsTable"},
@@ -390,7 +392,7 @@ def test_site_leads_each_path_to_its_origin(resources: Resources) -> None:
         "/auto-calling/*": "rest",
         "/health": "rest",
         "/ws*": "sockets",
-        "/socket.io/*": "sockets",
+        "/socket.io*": "sockets",
     }
     assert origins["rest"]["OriginPath"] == "/api"
     assert "OriginPath" not in origins["sockets"]
@@ -400,13 +402,75 @@ def test_site_leads_each_path_to_its_origin(resources: Resources) -> None:
         assert {"POST", "PATCH", "DELETE"} < set(each["AllowedMethods"])
 
 
-def test_sockets_are_led_to_their_stages_root(resources: Resources) -> None:
+def _led(resources: Resources, uri: str, **query: str) -> Any:
+    """What CloudFront asks which origin for, as its function has it in Node. What CloudFront keeps to itself is absent.
+
+    Shape: https://docs.aws.amazon.com/AmazonCloudFront/latest/DeveloperGuide/functions-event-structure.html
+    """
+    node = shutil.which("node")
+    if node is None:
+        pytest.skip("node is not installed: the function of CloudFront is not tried")
+    code = resources["SiteSockets"]["Properties"]["FunctionCode"]
+    event = {
+        "version": "1.0",
+        "context": {"eventType": "viewer-request", "distributionId": "E1", "requestId": "r"},
+        "viewer": {"ip": "203.0.113.7"},
+        "request": {
+            "method": "GET",
+            "uri": uri,
+            "headers": {"host": {"value": "d1.cloudfront.test"}, "origin": {"value": "https://app.example"}},
+            "cookies": {},
+            "querystring": {name: {"value": value} for name, value in query.items()},
+        },
+    }
+    line = 'import cf from "cloudfront";'
+    assert code.count(line) == 1
+    stand_in = "let led; const cf = { selectRequestOriginById: (origin) => { led = origin; } };"
+    program = code.replace(line, stand_in) + f"\nconst request = handler({json.dumps(event)});"
+    program += "\nconsole.log(JSON.stringify({led, request}));"
+    done = subprocess.run([node, "--input-type=module", "-e", program], capture_output=True, text=True, check=True)
+    told = json.loads(done.stdout)
+    untouched = {name: each for name, each in event["request"].items() if name != "uri"}  # type: ignore[attr-defined]
+    assert {name: each for name, each in told["request"].items() if name != "uri"} == untouched
+    return told["led"], told["request"]["uri"]
+
+
+@pytest.mark.parametrize("uri", ["/socket.io", "/socket.io/"])
+def test_site_leads_socketio_by_its_transport(resources: Resources, uri: str) -> None:
+    assert _led(resources, uri, EIO="4", transport="polling", t="x") == ("rest", "/socket.io")
+    assert _led(resources, uri, EIO="4", transport="polling", sid="s") == ("rest", "/socket.io")
+    assert _led(resources, uri, EIO="4", transport="websocket", sid="s") == ("sockets", "/api")
+    assert _led(resources, uri, EIO="4") == ("rest", "/socket.io")
+
+
+@pytest.mark.parametrize("uri", ["/ws", "/ws/"])
+def test_site_leads_plain_sockets_to_their_stages_root(resources: Resources, uri: str) -> None:
+    assert _led(resources, uri, token="t") == ("sockets", "/api")
+    assert [each["StageName"] for each in of_type(resources, "AWS::ApiGatewayV2::Stage").values()] == ["api"]
+
+
+def test_site_asks_its_function_for_both(resources: Resources) -> None:
     site = resources["Site"]["Properties"]["DistributionConfig"]
     led = {each["PathPattern"] for each in site["CacheBehaviors"] if "FunctionAssociations" in each}
-    assert led == {"/ws*", "/socket.io/*"}
-    code = resources["SiteSockets"]["Properties"]["FunctionCode"]
-    assert 'event.request.uri = "/api";' in code
-    assert [each["StageName"] for each in of_type(resources, "AWS::ApiGatewayV2::Stage").values()] == ["api"]
+    assert led == {"/ws*", "/socket.io*"}
+    assert resources["SiteSockets"]["Properties"]["FunctionConfig"]["Runtime"] == "cloudfront-js-2.0"
+
+
+def test_polls_have_a_function_and_a_rate_of_their_own(resources: Resources) -> None:
+    polled = resources["RestAPI"]["Properties"]["Body"]["paths"]["/socket.io"]
+    assert set(polled) == {"get", "post", "options"}
+    for each in polled.values():
+        integration = each["x-amazon-apigateway-integration"]
+        assert (integration["type"], integration["httpMethod"]) == ("aws_proxy", "POST")
+        assert "${Poller.Arn}" in integration["uri"]["Fn::Sub"]
+    (stage,) = of_type(resources, "AWS::ApiGateway::Stage").values()
+    limits = stage["MethodSettings"]
+    assert {each["HttpMethod"].lower() for each in limits} == set(polled)
+    for limit in limits:
+        assert limit["ResourcePath"] == "/~1socket.io"
+        assert limit["ThrottlingRateLimit"] <= limit["ThrottlingBurstLimit"] <= 200
+    longest = polling.LONGEST_SECONDS + max(polling.LOOKS) + 5
+    assert longest <= resources["Poller"]["Properties"]["Timeout"] <= 29
 
 
 def test_console_is_read_by_its_site_only(resources: Resources) -> None:

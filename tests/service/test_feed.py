@@ -51,7 +51,7 @@ def test_all_sockets_of_the_organization_hear_the_same_in_the_same_order(live: L
     plain = [(event["event"], event["data"], event["seq"]) for event in live.wire.events("plain")]
     assert [data["phone"] for _, data, _ in plain] == [A, B, C]
     assert [seq for *_, seq in plain] == [1, 2, 3]
-    assert [tuple(event) for event in heard(live, "io")] == plain
+    assert [tuple(event) for event in heard(live, "io")] == [(*event, str(event[2])) for event in plain]
     assert live.wire.posted["stranger"] == []
 
 
@@ -363,7 +363,7 @@ def test_joined_client_is_answered_before_any_event(live: Live) -> None:
     joined(live, "io")
     live.tell(B)
     answer, event = live.wire.posted["io"]
-    assert answer == '40/auto-calling,{"sid":"io"}'
+    assert answer.startswith('40/auto-calling,{"sid":"io",')
     assert json.loads(event.removeprefix("42/auto-calling,"))[2] == 2
 
 

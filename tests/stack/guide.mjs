@@ -3,7 +3,7 @@
 import { io } from 'socket.io-client';
 
 const say = (...heard) => console.log(JSON.stringify(heard));
-const socket = io(process.argv[2], { transports: ['websocket'], ...JSON.parse(process.argv[3]) });
+const socket = io(process.argv[2], JSON.parse(process.argv[3]));
 
 socket.on('connect', () => say('connect'));
 socket.on('connect_error', (error) => say('connect_error', error.message));

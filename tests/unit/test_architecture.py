@@ -44,8 +44,10 @@ TOOLS = ("workbooks", "http", "auth", "totals", "aws", "log", "settings", "bodie
 MODEL, STORE, SERVICE, ROUTES = range(4)
 
 RANKS = {
-    **dict.fromkeys(("model", "settings", "phone", "bulk_phones", "hours", "schedule", "health", "contract"), MODEL),
-    **dict.fromkeys(("store", "messages"), STORE),
+    **dict.fromkeys(
+        ("model", "recovery", "settings", "phone", "bulk_phones", "hours", "schedule", "health", "contract"), MODEL
+    ),
+    **dict.fromkeys(("store", "sessions", "messages"), STORE),
     **dict.fromkeys(("routes", "webhooks"), ROUTES),
 }
 """How high in its room a module is, by its name. Values and pure decisions count as models; the rest is a service."""
@@ -57,7 +59,7 @@ OPEN = (MODEL, STORE)
 """What of a room those above it may import: values, decisions, the store's verbs, messages; and the room's package."""
 
 LIBRARIES = {
-    "pynamodb": ("store", "aws.dynamodb"),
+    "pynamodb": ("store", "aws.dynamodb", "realtime.sessions"),
     "boto3": ("aws.clients", "realtime.poster"),
     "botocore": ("aws.clients", "aws.dynamodb", "realtime.poster"),
     "chalice": ("app", "http", "routes", "webhooks", "sockets"),

@@ -1,0 +1,421 @@
+"""Socket.IO by polling: how a client opens, joins, is told events, moves to a WebSocket, and what is refused."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Iterator
+from datetime import datetime, timedelta
+from typing import Any
+
+import pytest
+from msgspec.structs import replace
+
+from chalicelib import clock
+from chalicelib.realtime import polling, sessions, socketio, sockets, store
+from chalicelib.settings import settings
+from tests.service.cloud import Cloud, token
+from tests.service.feed import LATE, Live, impatient, socket_event
+from tests.service.meter import metered
+
+A, B, C, D = (f"+99890111220{n}" for n in range(1, 5))
+CONNECT = f"40{socketio.NAMESPACE},"
+
+
+class Polling(Live):
+    """A deployment whose clients poll. Time stands still but for the pauses of polls that are held."""
+
+    def __init__(self, cloud: Cloud) -> None:
+        super().__init__(cloud)
+        self.at = clock.now()
+        self.now = lambda: self.at
+        self.meanwhile: list[Callable[[], object]] = []
+        """What happens during a poll's next pauses, one at each."""
+
+        self.paused = 0.0
+
+    def pause(self, seconds: float) -> None:
+        self.at += timedelta(seconds=seconds)
+        self.paused += seconds
+        if self.meanwhile:
+            self.meanwhile.pop(0)()
+
+    def ask(self, method: str, body: str | None = None, **query: str) -> tuple[int, str]:
+        asked = {"EIO": "4", "transport": "polling", **query}
+        event = {
+            "httpMethod": method,
+            "queryStringParameters": {name: value for name, value in asked.items() if value} or None,
+            "headers": {"Origin": "https://app.example"},
+            "body": body,
+            "isBase64Encoded": False,
+        }
+        answer = polling.handle(event, now=self.now, pause=self.pause)
+        return answer["statusCode"], answer["body"]
+
+    def begin(self, **query: str) -> str:
+        status, packet = self.ask("GET", **query)
+        assert (status, packet[0]) == (200, "0")
+        opened = json.loads(packet[1:])
+        assert opened["upgrades"] == ["websocket"]
+        sid: str = opened["sid"]
+        return sid
+
+    def push(self, sid: str, *packets: str) -> tuple[int, str]:
+        return self.ask("POST", socketio.SEPARATOR.join(packets), sid=sid)
+
+    def poll(self, sid: str) -> list[str]:
+        status, body = self.ask("GET", sid=sid)
+        assert status == 200, body
+        return body.split(socketio.SEPARATOR)
+
+    def join(self, sid: str, organization: str = "1", **auth: Any) -> dict[str, Any]:
+        """A session joins; what CONNECT was answered."""
+        bearer = token(organization, exp=auth.pop("exp", LATE))
+        assert self.push(sid, CONNECT + json.dumps({"token": bearer, **auth})) == (200, "ok")
+        [answer] = self.poll(sid)
+        assert answer.startswith(CONNECT)
+        told: dict[str, Any] = json.loads(answer.removeprefix(CONNECT))
+        return told
+
+    def joined(self, organization: str = "1", **query: str) -> str:
+        sid = self.begin(**query)
+        self.join(sid, organization)
+        return sid
+
+    def probe(self, sid: str, connection_id: str) -> None:
+        query = {"EIO": "4", "transport": "websocket", "sid": sid}
+        assert sockets.connect(socket_event(connection_id, query=query), now=self.now) == {"statusCode": 200}
+        self.say(connection_id, "2probe")
+        assert self.wire.posted.pop(connection_id) == ["3probe"]
+
+
+@pytest.fixture
+def live(cloud: Cloud) -> Iterator[Polling]:
+    with impatient():
+        yield Polling(cloud)
+
+
+def phones(packets: list[str]) -> list[str]:
+    """Whose contacts events are about, in order."""
+    return [json.loads(each.partition(",")[2])[1]["phone"] for each in packets if each.startswith("42")]
+
+
+def offsets(packets: list[str]) -> list[Any]:
+    return [json.loads(each.partition(",")[2])[2:] for each in packets if each.startswith("42")]
+
+
+def test_poll_is_told_what_happens_while_it_is_held(live: Polling) -> None:
+    sid = live.joined()
+    live.meanwhile = [lambda: None, lambda: live.tell(A, B)]
+    assert phones(live.poll(sid)) == [A, B]
+    live.tell(C)
+    assert phones(live.poll(sid)) == [C]
+    assert live.poll(sid) == [socketio.NOOP]
+
+
+def test_client_that_stays_polls_less_often_and_is_pinged(live: Polling) -> None:
+    sid = live.joined()
+    live.paused = 0
+    assert live.poll(sid) == [socketio.NOOP]
+    assert polling.STRANGER_SECONDS <= live.paused < polling.STRANGER_SECONDS + 1
+    live.at += timedelta(minutes=1)
+    live.paused = 0
+    assert live.poll(sid) == [socketio.NOOP]
+    assert polling.LONGEST_SECONDS <= live.paused < polling.LONGEST_SECONDS + 1
+    live.at += timedelta(seconds=socketio.PING_SECONDS)
+    assert live.poll(sid) == [socketio.PING]
+    assert live.push(sid, socketio.PONG) == (200, "ok")
+    live.at += timedelta(seconds=socketio.PONG_SECONDS)
+    assert live.poll(sid) == [socketio.NOOP]
+
+
+def test_client_that_answers_no_ping_is_given_up(live: Polling) -> None:
+    sid = live.joined()
+    live.at += timedelta(seconds=socketio.PING_SECONDS)
+    assert live.poll(sid) == [socketio.PING]
+    live.at += timedelta(seconds=socketio.PONG_SECONDS + 1)
+    assert live.ask("GET", sid=sid) == (400, '{"code":1,"message":"Session ID unknown"}')
+
+
+def test_polls_beyond_those_that_may_be_held_are_answered_after_a_second(
+    live: Polling, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(polling, "settings", lambda: replace(settings(), held_polls=1))
+    first, second = live.joined(), live.joined()
+    live.paused = 0
+    waited: list[float] = []
+
+    def also() -> None:
+        began = live.paused
+        assert live.poll(second) == [socketio.NOOP]
+        waited.append(live.paused - began)
+
+    live.meanwhile = [*[lambda: None] * 6, also]
+    assert live.poll(first) == [socketio.NOOP]
+    [second_waited] = waited
+    assert polling.FREE_SECONDS <= second_waited < polling.FREE_SECONDS + 1
+
+
+def test_upgrade_loses_and_repeats_nothing(live: Polling) -> None:
+    sid = live.joined()
+    live.tell(A)
+    live.meanwhile = [lambda: live.probe(sid, "ws")]
+    assert phones(live.poll(sid)) == [A]
+    assert live.poll(sid) == [socketio.NOOP]
+    live.tell(B)
+    live.say("ws", "5")
+    live.tell(C)
+    live.deliver()
+    assert phones(live.wire.posted["ws"]) == [B, C]
+    assert live.ask("GET", sid=sid)[0] == 400
+    assert live.ask("POST", "3", sid=sid)[0] == 400
+    live.work()
+    assert live.wire.closed == []
+
+
+def test_poll_under_way_is_answered_as_soon_as_there_is_a_socket(live: Polling) -> None:
+    sid = live.joined()
+    live.paused = 0
+    live.meanwhile = [lambda: live.probe(sid, "ws")]
+    assert live.poll(sid) == [socketio.NOOP]
+    assert live.paused < 1
+
+
+def test_answer_that_no_poll_has_taken_comes_over_the_socket_before_events(live: Polling) -> None:
+    sid = live.begin()
+    live.push(sid, CONNECT + json.dumps({"token": token(exp=LATE)}))
+    live.tell(A)
+    live.probe(sid, "ws")
+    live.say("ws", "5")
+    live.deliver()
+    answer, *events = live.wire.posted["ws"]
+    assert answer.startswith(CONNECT)
+    assert phones(events) == [A]
+
+
+@pytest.mark.parametrize("told_first", ["5", "40"])
+def test_client_joins_over_the_socket_in_whatever_order_its_packets_come(live: Polling, told_first: str) -> None:
+    sid = live.begin()
+    live.probe(sid, "ws")
+    packets = ["5", CONNECT + json.dumps({"token": token(exp=LATE)})]
+    for packet in packets if told_first == "5" else reversed(packets):
+        live.say("ws", packet)
+    live.deliver()
+    live.tell(A)
+    answer, *events = live.wire.posted["ws"]
+    assert answer.startswith(CONNECT)
+    assert phones(events) == [A]
+    live.work()
+    assert live.wire.closed == []
+
+
+def test_probe_that_never_upgrades_is_closed_and_the_session_polls_on(live: Polling) -> None:
+    sid = live.joined()
+    live.probe(sid, "ws")
+    live.changed()
+    live.work()
+    assert live.wire.closed == ["ws"]
+    live.at += polling.PROBED
+    live.meanwhile = [lambda: live.tell(A)]
+    assert phones(live.poll(sid)) == [A]
+
+
+def test_probe_of_an_unknown_session_is_refused(live: Polling) -> None:
+    query = {"EIO": "4", "transport": "websocket", "sid": "none"}
+    assert sockets.connect(socket_event("ws", query=query)) == {"statusCode": 400}
+
+
+def test_session_that_ended_before_the_upgrade_closes_the_socket(live: Polling) -> None:
+    sid = live.joined()
+    live.probe(sid, "ws")
+    live.push(sid, "1")
+    live.say("ws", "5")
+    assert live.wire.closed == ["ws"]
+
+
+def test_socket_after_polling_ends_with_its_token(live: Polling) -> None:
+    expires = int(live.at.timestamp()) + 90
+    sid = live.begin()
+    live.join(sid, exp=expires)
+    live.probe(sid, "ws")
+    live.say("ws", "5")
+    [row] = store.of_organization("1")
+    assert row.valid_until == clock.stamp(datetime.fromtimestamp(expires, live.at.tzinfo))
+
+
+def test_session_ends_with_its_token(live: Polling) -> None:
+    sid = live.begin()
+    live.join(sid, exp=int(live.at.timestamp()) + 3)
+    assert live.poll(sid) == [socketio.CLOSE]
+    assert live.ask("GET", sid=sid)[0] == 400
+
+
+def test_session_that_does_not_join_ends(live: Polling) -> None:
+    sid = live.begin()
+    live.paused = 0
+    assert live.poll(sid) == [socketio.NOOP]
+    assert live.paused < polling.STRANGER_SECONDS + 1
+    live.at += polling.JOIN
+    assert live.ask("GET", sid=sid)[0] == 400
+
+
+def test_second_poll_at_once_ends_the_session(live: Polling) -> None:
+    sid = live.joined()
+    seconds: list[tuple[int, str]] = []
+    live.meanwhile = [lambda: seconds.append(live.ask("GET", sid=sid))]
+    assert live.poll(sid) == [socketio.CLOSE]
+    assert seconds == [(400, '{"code":3,"message":"Bad request"}')]
+    assert live.ask("GET", sid=sid)[0] == 400
+
+
+def test_poll_whose_function_died_does_not_block_the_session(live: Polling) -> None:
+    sid = live.joined()
+    live.tell(A)
+    session = sessions.find(sid)
+    assert session is not None
+    assert sessions.begin_poll(session, "dead", live.at)
+    live.at += sessions.POLL + timedelta(seconds=1)
+    assert phones(live.poll(sid)) == [A]
+
+
+def test_closed_session_lets_its_poll_go(live: Polling) -> None:
+    sid = live.joined()
+    live.meanwhile = [lambda: live.push(sid, "1")]
+    assert live.poll(sid) == [socketio.NOOP]
+    assert live.ask("GET", sid=sid)[0] == 400
+
+
+@pytest.mark.parametrize(
+    ("method", "query", "code"),
+    [
+        ("GET", {"EIO": "3"}, 5),
+        ("GET", {"EIO": ""}, 5),
+        ("GET", {"transport": "carrier-pigeon"}, 0),
+        ("GET", {"transport": ""}, 0),
+        ("GET", {"sid": "unknown"}, 1),
+        ("POST", {"sid": "unknown"}, 1),
+        ("POST", {}, 2),
+        ("PUT", {}, 2),
+        ("GET", {"campaignId": "none"}, 3),
+    ],
+)
+def test_request_that_is_none_of_the_protocol_is_refused(
+    live: Polling, method: str, query: dict[str, str], code: int
+) -> None:
+    status, body = live.ask(method, **query)
+    assert (status, json.loads(body)["code"]) == (400, code)
+
+
+@pytest.mark.parametrize("body", ["abc", "9", "40/auto-calling,{", "bAQIDBA==", "", "4" * 200_000, "3\x1e"])
+def test_packet_that_is_none_ends_the_session(live: Polling, body: str) -> None:
+    sid = live.joined()
+    assert live.ask("POST", body, sid=sid) == (400, '{"code":3,"message":"Bad request"}')
+    assert live.ask("GET", sid=sid)[0] == 400
+
+
+@pytest.mark.parametrize("namespace", ["/other", "/"])
+def test_namespace_that_is_none_is_refused(live: Polling, namespace: str) -> None:
+    sid = live.begin()
+    where = "" if namespace == "/" else f"{namespace},"
+    live.push(sid, f"40{where}", "2more")
+    assert live.poll(sid) == [f'44{where}{{"message":"Invalid namespace"}}', "3more"]
+
+
+def test_client_without_a_good_token_is_told_why(live: Polling) -> None:
+    sid = live.begin(organizationId="2")
+    live.push(sid, CONNECT + json.dumps({"token": token("1")}))
+    assert live.poll(sid) == ['44/auto-calling,{"message":"The token is of another organization."}']
+    live.push(sid, CONNECT)
+    [refusal] = live.poll(sid)
+    assert refusal.startswith("44/auto-calling,")
+
+
+def test_session_of_one_campaign_hears_of_no_other(live: Polling) -> None:
+    sid = live.joined(campaignId="6f9619ff-8b86-4011-b42d-00cf4fc964ff")
+    live.tell(A)
+    assert live.poll(sid) == [socketio.NOOP]
+
+
+def test_opening_by_polling_costs_little(live: Polling) -> None:
+    with metered() as meter:
+        sid = live.begin()  # one request
+        live.push(sid, CONNECT + json.dumps({"token": token(exp=LATE)}))  # two
+        live.poll(sid)  # three
+        live.meanwhile = [lambda: live.probe(sid, "ws")]
+        live.poll(sid)  # four
+        live.say("ws", "5")
+    assert meter.written <= 12
+    assert meter.requests["TransactWriteItems"] == 1
+
+
+# ---- recovery ----
+
+
+def test_client_that_comes_back_is_told_what_it_missed(live: Polling) -> None:
+    sid = live.begin()
+    known = live.join(sid)
+    live.tell(A)
+    [offset] = offsets(live.poll(sid))
+    assert offset == [1, "1"]
+    live.tell(B, C)
+    again = live.begin()
+    assert live.push(again, CONNECT + json.dumps({"token": token(exp=LATE), "pid": known["pid"], "offset": "1"}))
+    answer, *missed = live.poll(again)
+    assert json.loads(answer.removeprefix(CONNECT))["pid"] == known["pid"]
+    assert phones(missed) == [B, C]
+
+
+def test_client_that_heard_nothing_recovers_from_where_it_began(live: Polling) -> None:
+    live.open("first")
+    live.tell(A)
+    known = live.join(live.begin())
+    live.tell(B)
+    again = live.begin()
+    live.push(again, CONNECT + json.dumps({"token": token(exp=LATE), "pid": known["pid"]}))
+    answer, *missed = live.poll(again)
+    assert json.loads(answer.removeprefix(CONNECT))["pid"] == known["pid"]
+    assert phones(missed) == [B]
+
+
+@pytest.mark.parametrize("change", ["organization", "campaign", "offset", "pid", "left out"])
+def test_client_that_missed_something_has_not_recovered(live: Polling, change: str) -> None:
+    live.open("other", "2")
+    known = live.join(live.begin())
+    live.tell(A)
+    auth: dict[str, Any] = {
+        "pid": 7 if change == "pid" else known["pid"],
+        "offset": "7" if change == "offset" else "1",
+    }
+    if change == "left out":
+        live.at += store.FOLLOWED + timedelta(hours=1)
+    query = {"campaignId": "6f9619ff-8b86-4011-b42d-00cf4fc964ff"} if change == "campaign" else {}
+    again = live.begin(**query)
+    bearer = token("2" if change == "organization" else "1", exp=LATE)
+    live.push(again, CONNECT + json.dumps({"token": bearer, **auth}))
+    answer = live.poll(again)[0]
+    assert json.loads(answer.removeprefix(CONNECT))["pid"] != known["pid"]
+
+
+def test_recovery_works_over_the_socket_alone(live: Polling) -> None:
+    query = {"EIO": "4", "transport": "websocket"}
+    sockets.connect(socket_event("one", query=query), now=live.now)
+    live.say("one", CONNECT + json.dumps({"token": token(exp=LATE)}))
+    live.deliver()
+    live.tell(A)
+    answer, first = live.wire.posted["one"]
+    pid = json.loads(answer.removeprefix(CONNECT))["pid"]
+    sockets.disconnect(socket_event("one"))
+    live.tell(B)
+    sockets.connect(socket_event("two", query=query), now=live.now)
+    [[_, offset]] = offsets([first])
+    live.say("two", CONNECT + json.dumps({"token": token(exp=LATE), "pid": pid, "offset": offset}))
+    live.deliver()
+    answer, *missed = live.wire.posted["two"]
+    assert json.loads(answer.removeprefix(CONNECT))["pid"] == pid
+    assert phones(missed) == [B]
+
+
+def test_handlers_in_python_get_no_argument_they_did_not_have(live: Polling) -> None:
+    sid = live.begin(t="1795414500.123")
+    assert "pid" not in live.join(sid)
+    live.tell(A)
+    assert offsets(live.poll(sid)) == [[1]]
