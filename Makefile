@@ -3,16 +3,18 @@
 
 SHELL := /bin/bash
 .DEFAULT_GOAL := help
-.PHONY: help run test check format token logs demo simulate mutants bench package deploy venv
+.PHONY: help run test check format token secrets logs demo simulate mutants bench package deploy venv
 
 VENV := .venv
 PY := $(VENV)/bin/python
 READY := $(VENV)/ready$(addprefix -,$(subst /,-,$(PYTHON)))
-CODE := $(wildcard app.py chalicelib infra local bench tests)
+CODE := $(wildcard app.py chalicelib infra local bench tests examples)
+BEGAN := $(shell date +%s)
 
 help: ## this list
 	@grep -E '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 10
 
+run: export STARTED ?= $(BEGAN)
 run: $(READY) ## everything on this machine at http://localhost:3000 (PORT, STACK_PORT, FRESH=1)
 	@$(PY) -m local.stack
 
@@ -32,6 +34,9 @@ format: $(READY) ## lay the code out as `make check` wants it
 
 token: $(READY) ## a token for the local stack (ORG=1)
 	@$(PY) -m local.token
+
+secrets: $(READY) ## the webhook's secret and the agent's token of the local stack
+	@$(PY) -m local.secrets
 
 logs: $(READY) ## what the local stack's functions logged (ARGS=Pacer)
 	@$(PY) -m local.logs $(ARGS)
@@ -65,7 +70,8 @@ FITS := import ensurepip, sys; sys.exit(not (3, 11) <= sys.version_info[:2] <= (
 $(READY): requirements.txt requirements-dev.txt
 	@test -e $@ && exit; for each in $(or $(PYTHON),$(FOUND)); do \
 		"$$each" -c '$(FITS)' 2>/dev/null && exec "$$each" -m venv --clear $(VENV); \
-	done; echo "$(or $(PYTHON),None here) is no Python from 3.11 to 3.14 that runs and has venv; 3.13 or newer is best." >&2; exit 1
+	done; echo "$(or $(PYTHON),None here) is no Python from 3.11 to 3.14 that runs and has venv; 3.13 or newer is best." >&2; \
+	echo "One of these gets it: sudo apt install python3 python3-venv · sudo dnf install python3.13 · brew install python@3.13 · uv python install 3.13; then make PYTHON=<its path>." >&2; exit 1
 	@echo "installing the project's packages (once per change of requirements) ..." >&2
 	@$(PY) -m pip install --quiet --quiet --disable-pip-version-check --requirement requirements-dev.txt >&2
 	@touch $(VENV)/ready $@

@@ -16,6 +16,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
+from infra import checks
 from infra.package import Package, Say, package
 from infra.runtime import NoRuntime, cloud
 
@@ -167,7 +168,7 @@ def _reason(cloudformation: Any, stack: str) -> str:
 
 def from_environment(environ: Mapping[str, str]) -> dict[str, str]:
     """The stack parameters that environment variables name: AgentUrl from AGENT_URL."""
-    variables = {name: re.sub(r"(?<!^)(?=[A-Z])", "_", name).upper() for name in FROM_ENVIRONMENT}
+    variables = {name: checks.variable(name) for name in FROM_ENVIRONMENT}
     return {name: environ[variable] for name, variable in variables.items() if variable in environ}
 
 
@@ -211,6 +212,7 @@ def main(stage: str) -> None:
         runtime = cloud(os.environ)
         if runtime.ending:
             print(runtime.ending)
+        checks.check({"Stage": stage, **from_environment(os.environ)})
         to = _in_the_cloud(session, stage)
         for parameter in secret_names(stage):
             random_secret(session, to.parameters[parameter])
@@ -218,7 +220,7 @@ def main(stage: str) -> None:
             print(f"{key}: {value}")
     except NoCredentialsError:
         sys.exit("Deploying needs AWS credentials: set AWS_PROFILE, or AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY.")
-    except (BotoCoreError, ClientError, DeployFailed, NoRuntime) as error:
+    except (BotoCoreError, ClientError, DeployFailed, NoRuntime, checks.Unfit) as error:
         sys.exit(f"Deploying failed: {error}")
 
 

@@ -229,6 +229,8 @@ def _alone(lock: Path) -> Iterator[None]:
 
 if __name__ == "__main__":
     try:
-        package(cloud(os.environ))
+        made = package(cloud(os.environ))
+        for file in (made.archive, made.template):
+            print(f"{file.relative_to(ROOT)}: {file.stat().st_size / 1e6:.1f} MB")
     except NoRuntime as why:
         sys.exit(f"make package: {why}")

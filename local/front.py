@@ -112,8 +112,8 @@ class Front:
 
     async def storage(self, request: web.Request) -> web.StreamResponse:
         """Requests to a bucket, presigned for this origin: the Host header is part of what was signed."""
-        known = self.upstream.buckets
-        if known and request.match_info["bucket"] not in known:
+        known, bucket = self.upstream.buckets, request.match_info["bucket"]
+        if bucket.startswith("_") or (known and bucket not in known):  # no bucket begins so, but the emulator's own do
             return _problem(404, "not-found", "There is no such resource.")
         url = URL(f"{self.upstream.endpoint}{request.raw_path}", encoded=True)
         return await self._pass_on(request, url, _without(request.headers, HOP_BY_HOP))

@@ -4,10 +4,17 @@ import fcntl
 import json
 import os
 import secrets
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
 ROOT = Path(__file__).resolve().parent.parent
+
+
+LEAVE_SECONDS = 30
+"""How long a stack that was killed may take to let go of what it kept."""
 
 
 class Refused(Exception):
@@ -40,6 +47,34 @@ class Laptop:
     def state(self) -> Path:
         return self.home / "state"
 
+    def secrets(self) -> dict[str, str]:
+        """The secrets that people need to connect an agent of their own, by the setting that sets each."""
+        return {
+            "WEBHOOK_SECRET": os.environ.get("WEBHOOK_SECRET") or self.secret("webhook"),
+            "AGENT_TOKEN": os.environ.get("AGENT_TOKEN") or self.secret("agent"),
+        }
+
+    @contextmanager
+    def alone(self) -> Iterator[int]:
+        """Nobody else runs a stack here meanwhile; a descriptor that holds this wherever it is open. Raises Refused."""
+        self.home.mkdir(parents=True, exist_ok=True)
+        with os.fdopen(os.open(self.home / "lock", os.O_RDWR | os.O_CREAT, 0o600), "r+") as lock:
+            until = time.monotonic() + LEAVE_SECONDS
+            while not _locked(lock.fileno()):
+                lock.seek(0)
+                holder, _, port = lock.read().partition(" ")
+                if _runs(holder) or time.monotonic() > until:
+                    raise Refused(
+                        f"{self.home} is in use by the stack on port {port or '?'} (process {holder or '?'}); "
+                        "end that one, or set LOCAL_DIR to another directory."
+                    )
+                time.sleep(0.1)
+            lock.seek(0)
+            lock.truncate()
+            lock.write(f"{os.getpid()} {self.port}")
+            lock.flush()
+            yield lock.fileno()
+
     def secret(self, name: str) -> str:
         """A random secret of this laptop, made when first asked for and readable by its owner only."""
         self.home.mkdir(parents=True, exist_ok=True)
@@ -53,6 +88,24 @@ class Laptop:
                 file.seek(0)
                 json.dump(known, file, indent=1)
         return known[name]
+
+
+def _locked(file: int) -> bool:
+    try:
+        fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        return False
+    return True
+
+
+def _runs(process: str) -> bool:
+    try:
+        os.kill(int(process), 0)
+    except (ValueError, ProcessLookupError):
+        return False
+    except PermissionError:
+        return True
+    return True
 
 
 def laptop() -> Laptop:

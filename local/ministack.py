@@ -1,5 +1,6 @@
 """MiniStack, the AWS emulator: its own virtual environment, its process, its end."""
 
+import asyncio
 import ctypes
 import fcntl
 import hashlib
@@ -29,7 +30,36 @@ PR_SET_PDEATHSIG = 1
 
 SERVICES = "apigateway,cloudformation,dynamodb,events,iam,kms,lambda,logs,monitoring,s3,sqs,ssm,sts"
 
+EMULATOR = ROOT / "local" / "emulator.py"
+
 Say = Callable[[str], None]
+
+
+class Emulator:
+    """The emulator's process, and what it tells of its troubles."""
+
+    def __init__(self, process: subprocess.Popen[bytes], notices: int) -> None:
+        self.process = process
+        self.notices = notices
+        self.is_keeping = True
+
+    async def watch(self, at: Laptop, say: Say) -> None:
+        """Say what troubles it until it ends by itself. Raises Refused then."""
+        loop, text = asyncio.get_running_loop(), asyncio.StreamReader()
+        pipe, _ = await loop.connect_read_pipe(
+            lambda: asyncio.StreamReaderProtocol(text), os.fdopen(os.dup(self.notices), "rb")
+        )
+        try:
+            while line := await text.readline():
+                self.told(line.decode().rstrip(), say)
+        finally:
+            pipe.close()
+        raise Refused(f"The AWS emulator has ended by itself; {at.home / 'ministack.log'} says why. Start again.")
+
+    def told(self, line: str, say: Say) -> None:
+        """That it cannot keep the data, or can again."""
+        self.is_keeping = line.startswith("keeps")
+        say(f"the AWS emulator {line}")
 
 
 def install(say: Say) -> Path:
@@ -66,18 +96,23 @@ def sdk_environment(at: Laptop) -> dict[str, str]:
 
 
 @contextmanager
-def running(at: Laptop, python: Path, say: Say) -> Iterator[subprocess.Popen[bytes]]:
-    """Run the emulator, with what it kept, until the block ends. Raises Refused when it does not start."""
+def running(at: Laptop, python: Path, lock: int, say: Say) -> Iterator[Emulator]:
+    """Run the emulator, with what it kept, until the block ends. Raises Refused when it does not start.
+
+    It holds the lock of the laptop's home too, so that nobody takes its place before it has ended.
+    """
     scratch = at.home / "tmp"
     shutil.rmtree(scratch, ignore_errors=True)
     scratch.mkdir(parents=True)
     (at.home / "aws-config").write_text("[default]\ns3 =\n  addressing_style = path\n")
     _rewind_streams(at)
     say(f"starting the AWS emulator on port {at.stack_port} ...")
+    notices, told = os.pipe()
     with (at.home / "ministack.log").open("wb") as log:
         process = subprocess.Popen(
-            [str(python), "-m", "ministack"],
-            env=_environment(at, scratch),
+            [str(python), "-P", str(EMULATOR)],  # without -P its neighbours would be taken for Python's own modules
+            env=_environment(at, scratch) | {"NOTICES": str(told)},
+            pass_fds=(told, lock),
             cwd=at.home,
             stdin=subprocess.DEVNULL,
             stdout=log,
@@ -85,11 +120,14 @@ def running(at: Laptop, python: Path, say: Say) -> Iterator[subprocess.Popen[byt
             start_new_session=True,
             preexec_fn=_end_with_parent if sys.platform == "linux" else None,  # noqa: PLW1509 (no threads run yet)
         )
+    os.close(told)
+    emulator = Emulator(process, notices)
     try:
         _await_health(at, process)
-        yield process
+        yield emulator
     finally:
-        _stop(process, say)
+        _stop(emulator, say)
+        os.close(notices)
 
 
 def _rewind_streams(at: Laptop) -> None:
@@ -140,17 +178,29 @@ def _await_health(at: Laptop, process: subprocess.Popen[bytes]) -> None:
     raise Refused(f"The AWS emulator did not start; {at.home / 'ministack.log'} says why.")
 
 
-def _stop(process: subprocess.Popen[bytes], say: Say) -> None:
+def _stop(emulator: Emulator, say: Say) -> None:
     """Let it write its state, then end whatever its functions left running."""
+    process = emulator.process
     if process.poll() is None:
-        say("stopping, and keeping the data ...")
+        say("stopping ...")
         process.terminate()
         try:
             process.wait(STOP_SECONDS)
         except subprocess.TimeoutExpired:
-            say("the AWS emulator does not stop by itself; what it had not written is lost")
+            say("the AWS emulator does not stop by itself; what it had not written is read from its journal")
+        for line in _unread(emulator.notices):
+            emulator.told(line, say)
+        say("the data is kept" if emulator.is_keeping else "what was refused since then is not kept")
     try:
         os.killpg(process.pid, signal.SIGKILL)
     except ProcessLookupError:
         return
     process.wait()
+
+
+def _unread(notices: int) -> list[str]:
+    os.set_blocking(notices, False)
+    try:
+        return os.read(notices, 65536).decode().splitlines()
+    except BlockingIOError:
+        return []

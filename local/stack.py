@@ -3,7 +3,7 @@
 MiniStack, an AWS emulator, carries the very template that `make deploy` deploys; the front serves it on one port.
 `PORT` (3000), `STACK_PORT` (4566), `LOCAL_DIR` (.local), `FRESH=1` (empty state). Settings of the deployment are its
 template's parameters, in capitals: `AGENT_PROVIDER`, `AGENT_URL`, `SIMULATED_CALL_SECONDS`, …; and the secrets
-`AGENT_TOKEN`, `RETELL_ACCOUNT`, `VAPI_ACCOUNT` and `ELEVENLABS_ACCOUNT`.
+`AGENT_TOKEN`, `WEBHOOK_SECRET`, `RETELL_ACCOUNT`, `VAPI_ACCOUNT` and `ELEVENLABS_ACCOUNT`.
 """
 
 import asyncio
@@ -22,12 +22,16 @@ from typing import Any
 
 from botocore.exceptions import BotoCoreError, ClientError
 
-from infra import deploy, package, runtime
+from infra import checks, deploy, package, runtime
 from local import code, dialect, front, ministack
 from local.laptop import Laptop, Refused, laptop
 
+STARTED = time.time()
+"""When this began, unless `make` says when it did: it may have installed packages first."""
+
 STACK = "autocall"
 ARTIFACTS = "autocall-artifacts"
+DEPLOYED = "/autocall/laptop/deployed"
 
 
 def say(text: str) -> None:
@@ -38,10 +42,9 @@ def say(text: str) -> None:
 def main() -> None:
     """Run until SIGINT or SIGTERM."""
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(0))
-    started = time.monotonic()
     try:
-        run(laptop(), started)
-    except (Refused, runtime.NoRuntime, deploy.DeployFailed) as why:
+        run(laptop())
+    except (Refused, runtime.NoRuntime, checks.Unfit, deploy.DeployFailed) as why:
         sys.exit(f"make run: {why}")
     except (BotoCoreError, ClientError) as why:
         sys.exit(f"make run: the AWS emulator failed, {why}")
@@ -49,28 +52,40 @@ def main() -> None:
         return
 
 
-def run(at: Laptop, started: float) -> None:
+def run(at: Laptop) -> None:
     """Bring the stack up, serve, and take it down."""
     machine = runtime.laptop()
-    for name, port in {"PORT": at.port, "STACK_PORT": at.stack_port}.items():
-        _check_free(name, port)
-    if os.environ.get("FRESH") == "1":
-        say("emptying the state ...")
-        shutil.rmtree(at.state, ignore_errors=True)
-    at.home.mkdir(parents=True, exist_ok=True)
-    python = ministack.install(say)
-    built = code.unpacked(machine, at.home, say)
-    with _environ(ministack.sdk_environment(at)), ministack.running(at, python, say):
-        asyncio.run(_serve(at, built, started))
+    checks.check(parameters(at, os.environ))
+    with at.alone() as lock:
+        for name, port in {"PORT": at.port, "STACK_PORT": at.stack_port}.items():
+            _check_free(name, port)
+        if os.environ.get("FRESH") == "1":
+            say("emptying the state ...")
+            shutil.rmtree(at.state, ignore_errors=True)
+        python = ministack.install(say)
+        built = code.unpacked(machine, at.home, say)
+        with _environ(ministack.sdk_environment(at)), ministack.running(at, python, lock, say) as emulator:
+            asyncio.run(_until_ended(at, built, emulator))
 
 
-async def _serve(at: Laptop, built: package.Package, started: float) -> None:
+async def _until_ended(at: Laptop, built: package.Package, emulator: ministack.Emulator) -> None:
+    """Serve until a signal, or until the emulator ends. Raises Refused then."""
+    loop = asyncio.get_running_loop()
+    serving = asyncio.create_task(_serve(at, built))
+    watching = asyncio.create_task(emulator.watch(at, say))
+    for signal_number in (signal.SIGINT, signal.SIGTERM):
+        loop.add_signal_handler(signal_number, serving.cancel)
+    done, _ = await asyncio.wait([serving, watching], return_when=asyncio.FIRST_COMPLETED)
+    for task in (serving, watching):
+        task.cancel()
+    await asyncio.gather(serving, watching, return_exceptions=True)
+    (watching if watching in done else serving).result()
+
+
+async def _serve(at: Laptop, built: package.Package) -> None:
     """Front first, since the functions reach S3 through it; then the deployment."""
     from aiohttp import web
 
-    loop, task = asyncio.get_running_loop(), asyncio.current_task()
-    for signal_number in (signal.SIGINT, signal.SIGTERM):
-        loop.add_signal_handler(signal_number, task.cancel if task else loop.stop)
     entrance = front.Front(at.origin, at.endpoint)
     runner = web.AppRunner(entrance.app(), access_log=None, shutdown_timeout=1)
     await runner.setup()
@@ -79,7 +94,7 @@ async def _serve(at: Laptop, built: package.Package, started: float) -> None:
         outputs = await asyncio.to_thread(bring_up, at, built)
         buckets = frozenset({outputs["BucketName"]})
         entrance.lead_to(front.Upstream(at.endpoint, outputs["RestAPIId"], outputs["WebsocketAPIId"], buckets))
-        _greet(at, time.monotonic() - started)
+        _greet(at, time.time() - float(os.environ.get("STARTED") or STARTED))
         await asyncio.Event().wait()
     except asyncio.CancelledError:
         return
@@ -95,14 +110,21 @@ def bring_up(at: Laptop, built: package.Package) -> dict[str, str]:
     _put_secrets(session.client("ssm"), at)
     given = parameters(at, os.environ)
     to = deploy.Deployment(STACK, given, ARTIFACTS, functools.partial(dialect.translate, given))
-    stamp, wanted = at.state / "deployed", _digest(built, to.parameters)
-    known = deploy.outputs(session, STACK)
-    if known is None or not stamp.exists() or stamp.read_text() != wanted:
-        stamp.unlink(missing_ok=True)
+    wanted, known = _digest(built, to.parameters), deploy.outputs(session, STACK)
+    if known is None or _deployed(session) != wanted:
         known = deploy.deploy(session, built, to, say)
-        stamp.parent.mkdir(parents=True, exist_ok=True)
-        stamp.write_text(wanted)
+        session.client("ssm").put_parameter(Name=DEPLOYED, Value=wanted, Type="String", Overwrite=True)
     return known
+
+
+def _deployed(session: Any) -> str:
+    """What stands; it is kept where the stack is, lest one be lost without the other."""
+    ssm = session.client("ssm")
+    try:
+        value: str = ssm.get_parameter(Name=DEPLOYED)["Parameter"]["Value"]
+    except ssm.exceptions.ParameterNotFound:
+        return ""
+    return value
 
 
 def parameters(at: Laptop, environ: Mapping[str, str]) -> dict[str, str]:
@@ -122,9 +144,9 @@ def parameters(at: Laptop, environ: Mapping[str, str]) -> dict[str, str]:
 def _put_secrets(ssm: Any, at: Laptop) -> None:
     values = {
         "jwt-secret": at.secret("jwt"),
-        "webhook-secret": at.secret("webhook"),
         "barred-phones-key": at.secret("barred-phones"),
-        "agent-token": os.environ.get("AGENT_TOKEN") or at.secret("agent"),
+        "webhook-secret": at.secrets()["WEBHOOK_SECRET"],
+        "agent-token": at.secrets()["AGENT_TOKEN"],
     }
     for name, value in values.items():
         ssm.put_parameter(Name=f"/autocall/laptop/{name}", Value=value, Type="SecureString", Overwrite=True)
@@ -166,7 +188,7 @@ def _environ(more: Mapping[str, str]) -> Iterator[None]:
 def _greet(at: Laptop, seconds: float) -> None:
     say(f"ready after {seconds:.1f} s on {at.origin} (Ctrl-C ends it and keeps the data; logs in {at.home})")
     say(f'  TOKEN=$(make -s token ORG=1); curl -H "Authorization: Bearer $TOKEN" {at.origin}/auto-calling/contacts')
-    say("  make demo      plays a complete workflow")
+    say("  make demo      plays a complete workflow; make secrets prints what an agent of your own needs")
 
 
 if __name__ == "__main__":

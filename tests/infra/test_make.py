@@ -81,3 +81,4 @@ def test_interpreter_that_does_not_run_is_one_sentence(home: Path) -> None:
     assert done.returncode != 0
     assert done.stderr.startswith("python3.12 is no Python from 3.11 to 3.14 that runs and has venv; 3.13 or newer")
     assert taken(home) == str(home / "bin/python3.13")
+    assert "sudo apt install python3 python3-venv" in done.stderr
