@@ -458,7 +458,7 @@ def test_site_asks_its_function_for_both(resources: Resources) -> None:
 
 def test_polls_have_a_function_and_a_rate_of_their_own(resources: Resources) -> None:
     polled = resources["RestAPI"]["Properties"]["Body"]["paths"]["/socket.io"]
-    assert set(polled) == {"get", "post", "options"}
+    assert set(polled) == {"get", "post", "put", "options"}
     for each in polled.values():
         integration = each["x-amazon-apigateway-integration"]
         assert (integration["type"], integration["httpMethod"]) == ("aws_proxy", "POST")

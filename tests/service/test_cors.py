@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import pytest
 
+import app
 from tests import caches
 from tests.service.cloud import Cloud, Reply
 
@@ -35,6 +36,16 @@ def test_browser_asks_first_without_a_token(cloud: Cloud, monkeypatch: pytest.Mo
     assert reply.headers["Access-Control-Allow-Origin"] == "*"
     assert {"GET", "POST", "PATCH", "DELETE"} <= set(reply.headers["Access-Control-Allow-Methods"].split(","))
     assert "Authorization" in reply.headers["Access-Control-Allow-Headers"].split(",")
+
+
+@pytest.mark.parametrize("query", [{"EIO": "4", "transport": "polling"}, {"EIO": "3"}])
+def test_pages_of_named_origins_may_poll(cloud: Cloud, monkeypatch: pytest.MonkeyPatch, query: dict[str, str]) -> None:
+    allow(monkeypatch, CONSOLE)
+    for method in ("GET", "OPTIONS"):
+        event = {"httpMethod": method, "queryStringParameters": query, "headers": {"Origin": CONSOLE}}
+        assert app.poll(event, None)["headers"]["Access-Control-Allow-Origin"] == CONSOLE
+        event["headers"] = {"origin": "https://evil.test"}
+        assert "Access-Control-Allow-Origin" not in app.poll(event, None)["headers"]
 
 
 def test_no_other_origin_may_call_unless_one_is_named(cloud: Cloud) -> None:

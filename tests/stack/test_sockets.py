@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 import shutil
 import subprocess
 import threading
@@ -16,33 +17,70 @@ import jwt
 import pytest
 from websockets.exceptions import ConnectionClosed, InvalidStatus
 from websockets.sync.client import connect
+from websockets.typing import Origin
 
 from local.laptop import ROOT
+from local.stack import STACK
 from tests.stack.deployed import LocalStack, eventually
 from tests.stack.office import Office
 
-CLIENT = "socket.io-client@4.8.4"
+NEWEST = "4.8.4"
+EARLIER = ("4.0.2", "4.4.1", "4.6.2")
 Heard = list[list[Any]]
+
+SAY = "console.log = (...heard) => process.stdout.write(JSON.stringify(heard) + '\\n');"
+"""What a program logs, one JSON array a line."""
 
 
 @pytest.fixture(scope="session")
 def program() -> Path:
-    """The guide's program, beside the client it imports."""
+    """A program that says whatever it hears, beside the client it imports."""
+    return Path(shutil.copy(Path(__file__).with_name("guide.mjs"), client(NEWEST)))
+
+
+def client(version: str) -> Path:
+    """The directory of an installed client."""
     npm = shutil.which("npm")
+    name = f"socket.io-client@{version}"
     if npm is None or shutil.which("node") is None:
         pytest.skip("node and npm are not installed: the guide's Socket.IO program is not tried")
-    home = ROOT / ".local" / CLIENT
+    home = ROOT / ".local" / name
     if not (home / "node_modules").exists():
         home.mkdir(parents=True, exist_ok=True)
-        command = [npm, "install", "--prefix", str(home), "--no-package-lock", "--no-audit", "--no-fund", CLIENT]
+        command = [npm, "install", "--prefix", str(home), "--no-package-lock", "--no-audit", "--no-fund", name]
         subprocess.run(command, check=True, capture_output=True, timeout=120)
-    return Path(shutil.copy(Path(__file__).with_name("guide.mjs"), home))
+    return home
 
 
 @contextmanager
 def browser(program: Path, stack: LocalStack, **options: Any) -> Iterator[Heard]:
     """What the guide's program hears as long as the block lasts."""
-    command = ["node", str(program), f"{stack.base}/auto-calling", json.dumps(options)]
+    with running("node", str(program), f"{stack.base}/auto-calling", json.dumps(options)) as heard:
+        yield heard
+
+
+@contextmanager
+def guides_program(stack: LocalStack, organization: str, version: str = NEWEST) -> Iterator[Heard]:
+    """What the guide's program logs as long as the block lasts; its address and its token are filled in."""
+    guide = (ROOT / "docs" / "guide.uz.md").read_text()
+    [text] = [each for each in re.findall(r"```javascript\n(.*?)```", guide, re.DOTALL) if "'your-jwt-token'" in each]
+    for blank, value in (
+        ("http://localhost:3000", stack.base),
+        ("your-jwt-token", stack.token(organization)),
+        ("organizationId: '1'", f"organizationId: '{organization}'"),
+    ):
+        assert text.count(blank) == 1, blank
+        text = text.replace(blank, value)
+    home = client(version)
+    (home / "say.mjs").write_text(SAY)
+    (home / "verbatim.mjs").write_text(text)
+    with running("node", "--import", str(home / "say.mjs"), str(home / "verbatim.mjs")) as heard:
+        yield heard
+
+
+@contextmanager
+def running(*command: str) -> Iterator[Heard]:
+    """What a program says as long as the block lasts."""
     heard: Heard = []
     with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as process:
         assert process.stdout is not None
@@ -57,6 +95,76 @@ def browser(program: Path, stack: LocalStack, **options: Any) -> Iterator[Heard]
 
 def names(heard: Heard) -> list[str]:
     return [each[0] for each in heard]
+
+
+LOGGED = {
+    "campaign-update": "Campaign update:",
+    "campaign-complete": "Campaign completed:",
+    "contact-update": "Contact update:",
+}
+
+
+def cut(stack: LocalStack, organization: str) -> int:
+    """Close an organization's Socket.IO connections at the server; how many there were."""
+    api, table = (
+        stack.client("cloudformation").describe_stack_resource(StackName=STACK, LogicalResourceId=name)[
+            "StackResourceDetail"
+        ]["PhysicalResourceId"]
+        for name in ("WebsocketAPI", "ConnectionsTable")
+    )
+    found = stack.client("dynamodb").query(
+        TableName=table,
+        KeyConditionExpression="organizationId = :own",
+        ExpressionAttributeValues={":own": {"S": organization}},
+    )["Items"]
+    line = stack.client("apigatewaymanagementapi", endpoint=f"{stack.laptop.endpoint}/_aws/execute-api/{api}/api")
+    opened = [each["connectionId"]["S"] for each in found if each["format"]["S"].startswith("socket.io")]
+    for connection_id in opened:
+        line.delete_connection(ConnectionId=connection_id)
+    return len(opened)
+
+
+def test_guides_program_misses_nothing_when_it_is_cut_off(office: Office, stack: LocalStack) -> None:
+    contact_ids = [office.contact(n)["id"] for n in range(30)]
+    campaign = office.campaign(contactIds=contact_ids)["id"]
+    with guides_program(stack, office.organization) as heard, office.listening() as plain:
+        eventually(lambda: stack.rows("ConnectionsTable", organizationId=office.organization) == 2)
+        office.contact(100)
+        eventually(lambda: heard)
+        office.post(f"/campaigns/{campaign}/start")
+        eventually(lambda: names(heard).count("Campaign update:") >= 5)
+        assert cut(stack, office.organization) == 1
+        office.contact(101)
+        eventually(lambda: plain.of("campaign-complete") and "Campaign completed:" in names(heard))
+        eventually(lambda: names(heard).count("Campaign update:") == 2 * len(contact_ids))
+    expected = [[LOGGED[name], data] for name, data in plain.events if name in LOGGED]
+    assert heard == expected
+
+
+@pytest.mark.parametrize("version", EARLIER)
+def test_guides_program_works_with_earlier_clients(office: Office, stack: LocalStack, version: str) -> None:
+    with guides_program(stack, office.organization, version) as heard:
+        eventually(lambda: stack.rows("ConnectionsTable", organizationId=office.organization) == 1)
+        made = [office.contact(n)["id"] for n in range(3)]
+        eventually(lambda: len(heard) == len(made))
+    assert [(name, data["id"]) for name, data in heard] == [("Contact update:", each) for each in made]
+
+
+def test_client_that_may_only_poll_hears_everything(program: Path, office: Office, stack: LocalStack) -> None:
+    auth = {"token": stack.token(office.organization)}
+    with browser(program, stack, auth=auth, transports=["polling"]) as heard:
+        eventually(lambda: "connect" in names(heard))
+        made = [office.contact(n)["id"] for n in range(3)]
+        eventually(lambda: names(heard).count("contact-update") == len(made))
+        assert stack.rows("ConnectionsTable", organizationId=office.organization) == 0
+    assert [each[1]["id"] for each in heard if each[0] == "contact-update"] == made
+
+
+def test_page_of_another_origin_may_open_a_socket(office: Office, stack: LocalStack) -> None:
+    """The same-origin policy does not concern sockets; polls are like any request, see `test_cors`."""
+    address = f"{stack.base.replace('http', 'ws')}/socket.io/?EIO=4&transport=websocket"
+    with connect(address, origin=Origin("https://app.example")) as socket:
+        assert str(socket.recv(20)).startswith("0{")
 
 
 def test_guides_program_sees_a_campaign_through_as_a_plain_socket_does(
