@@ -114,6 +114,14 @@ def wake(organization_id: str, campaign_id: str) -> None:
         logger().warning("a wake is left to the clock", campaignId=campaign_id)
 
 
+def remove(organization_id: str, campaign_id: str) -> None:
+    """Have the rows of a deleted campaign removed. What is left of it has a `wakeAt`, as in `wake`."""
+    try:
+        work(Remove(organization_id=organization_id, campaign_id=campaign_id))
+    except sqs.SendFailed:
+        logger().warning("a removal is left to the clock", campaignId=campaign_id)
+
+
 def work(job: Job, *, delay_seconds: int = 0) -> None:
     """Post a job for the worker, to be begun after a delay."""
     sqs.send(settings().jobs_queue, [job], tenant=job.organization_id, delay_seconds=delay_seconds)

@@ -14,7 +14,7 @@ from chalicelib.aws.dynamodb import Page
 from chalicelib.calls import store as calls
 from chalicelib.calls.model import Call, CallState, CallStatus
 from chalicelib.campaigns import control, enrolment, hours, messages, results, schedule, settings, store, waiting
-from chalicelib.campaigns.messages import Audit, Enrol, Redial, Remove
+from chalicelib.campaigns.messages import Audit, Enrol, Redial
 from chalicelib.campaigns.model import AuditReport, AuditStatus, Campaign, CampaignStatus
 from chalicelib.campaigns.settings import (
     DEPLOYMENTS_AGENT,
@@ -196,7 +196,7 @@ def _changes(campaign: Campaign, own: OrganizationSettings, wanted: dict[str, An
 def remove(request: Request) -> Response:
     organization_id, campaign_id = request.identity.organization_id, request.id()
     store.remove(store.find(organization_id, campaign_id), at=clock.now())
-    messages.work(Remove(organization_id=organization_id, campaign_id=campaign_id))
+    messages.remove(organization_id, campaign_id)
     return http.no_content()
 
 

@@ -17,6 +17,7 @@ from tests import caches
 from tests.service.agents import ScriptedAgent
 from tests.service.cloud import Cloud, in_an, sqs_event
 from tests.service.feed import impatient
+from tests.service.test_nothing_lost import queues_that_refuse
 
 NOWHERE = "0192e4a0-0000-7000-8000-000000000000"
 HOURS = {
@@ -217,6 +218,16 @@ def test_campaign_with_a_call_under_way_cannot_be_deleted(cloud: Cloud) -> None:
     ScriptedAgent().dial(orders)
     cloud.pace_all()
     assert cloud.delete(f"/campaigns/{campaign_id}").status == 204
+
+
+def test_campaign_is_deleted_also_when_no_queue_takes_the_rest(cloud: Cloud) -> None:
+    [contact_id] = cloud.contacts(1)
+    path = f"/campaigns/{cloud.a_campaign([contact_id])['id']}"
+    with queues_that_refuse("jobs_queue"):
+        assert cloud.delete(path).status == 204
+    cloud.tick(in_an(minutes=1))
+    cloud.settle()
+    assert cloud.get(f"/contacts/{contact_id}/calls").body["data"] == []
 
 
 def test_deleted_campaign_is_hidden_at_once(cloud: Cloud) -> None:
