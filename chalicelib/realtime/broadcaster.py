@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections import defaultdict
 from collections.abc import Callable, Iterable, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from datetime import datetime, timedelta
+from datetime import UTC, datetime, timedelta
 from typing import Any, TypeGuard
 
 import msgspec
@@ -35,8 +35,9 @@ POSTS_AT_ONCE = 32
 SLICE_POSTS = 300
 """After which it is looked whether there is time for more."""
 
-TURN = timedelta(seconds=3)
-"""How long one batch is told in full. What then remains is told as its gist, lest what follows be late."""
+TURN = timedelta(seconds=2)
+"""How long one batch is told in full, if none of it grows too old meanwhile. Of what remains the gist is told, lest
+what follows be late."""
 
 PARTS_AT_ONCE = 5
 """Parts of the log told to a socket that catches up, before others have their turn."""
@@ -138,7 +139,7 @@ def tell(organization_id: str, orders: Sequence[Tell | TellLast], line: Line, no
     since = min((clock.moment(order.at) for order in orders if order.at), default=None)
     plan = rate.plan(feed, told, len(sockets), now(), since=since)
     _order_sum_up(feed, plan)
-    _broadcast(sockets, store.log(feed, plan, now=now()), line, now)
+    _broadcast(sockets, store.log(feed, plan, now=now()), line, now, end=since and since + rate.BEHIND)
     for socket in sockets:
         if socket.since is not None and _is_overdue(socket, now()):
             messages.broadcast(CatchUp(organization_id=organization_id, connection_id=socket.connection_id))
@@ -209,12 +210,19 @@ def missed_since(feed: Feed, since: int) -> list[Logged]:
     return [Logged(feed.seq, Told(record="resync", name="resync", data=msgspec.Raw(b"{}")))]
 
 
-def _broadcast(sockets: Sequence[Socket], logged: Sequence[Logged], line: Line, now: Callable[[], datetime]) -> None:
+def _broadcast(
+    sockets: Sequence[Socket],
+    logged: Sequence[Logged],
+    line: Line,
+    now: Callable[[], datetime],
+    *,
+    end: datetime | None = None,
+) -> None:
     """In order on each socket, many sockets at once; in full as long as there is time, and then the gist."""
     live = [socket for socket in sockets if socket.since is None and socket.is_admitted(now())]
     if not live or not logged:
         return
-    end, together = now() + TURN, max(SLICE_POSTS // len(live), 1)
+    end, together = min(now() + TURN, end or datetime.max.replace(tzinfo=UTC)), max(SLICE_POSTS // len(live), 1)
     with ThreadPoolExecutor(min(POSTS_AT_ONCE, len(live))) as pool:
         while logged and live:
             part, logged = (logged[:together], logged[together:]) if now() < end else (rate.gist(logged), [])

@@ -275,7 +275,7 @@ def test_batch_that_takes_long_is_told_as_its_gist_from_then_on(live: Live, monk
 
     def post_slowly(connection_id: str, text: str, **more: Any) -> None:
         nonlocal at
-        at += timedelta(seconds=0.75)
+        at += timedelta(seconds=0.5)
         post(connection_id, text, **more)
 
     live.wire.post = post_slowly  # type: ignore[method-assign]
