@@ -51,7 +51,7 @@ def _work(job: LookAgain | privacy.Job | campaigns.Job, now: Now, until: datetim
         case LookAgain():
             control.wake_running(job.organization_id)
         case Erase():
-            erasing.erase(job, withdraw=lambda call: _withdraw(call, now()), now=now)
+            erasing.erase(job, withdraw=lambda call: _withdraw(call, now()), now=now, until=until)
         case Sweep():
             retention.sweep(job, now=now, until=until)
         case Enrol():

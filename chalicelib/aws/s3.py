@@ -63,10 +63,10 @@ def stored(key: str) -> tuple[datetime, dict[str, str]] | None:
     return head["LastModified"], head["Metadata"]
 
 
-def keys(prefix: str) -> Iterator[str]:
-    """The keys of the stored files that begin so."""
+def files(prefix: str) -> Iterator[tuple[str, datetime]]:
+    """The keys of the stored files that begin so, in their order, and when each was stored."""
     for page in _s3().get_paginator("list_objects_v2").paginate(Bucket=settings().bucket, Prefix=prefix):
-        yield from (each["Key"] for each in page.get("Contents", []))
+        yield from ((each["Key"], each["LastModified"]) for each in page.get("Contents", []))
 
 
 def delete(key: str) -> None:

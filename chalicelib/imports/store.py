@@ -127,9 +127,10 @@ def some_of_all(limit: int, after: dict[str, Any] | None) -> tuple[list[Import],
     return [row.value(Import) for row in rows if "#" not in row.owner], after
 
 
-def forget_plan(of: Import) -> None:
-    """The report of an import is gone, and so is its plan."""
-    update_if(ImportRow(of.organization_id, of.import_id), [ImportRow.plan.remove()], ImportRow.owner.exists())
+def forget_plan(organization_id: str, import_id: str) -> None:
+    """The report of an import that has ended is gone, and so is its plan. Raises Conflict when there is none such."""
+    ended = ImportRow.status.is_in(ImportStatus.COMPLETED, ImportStatus.FAILED)
+    update_if(ImportRow(organization_id, import_id), [ImportRow.plan.remove()], ended)
 
 
 def set_errors(of: Import, errors: list[RowError]) -> None:

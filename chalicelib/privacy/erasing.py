@@ -7,15 +7,17 @@ on its way meanwhile, a last look removes.
 
 from __future__ import annotations
 
+import contextlib
 import tempfile
-from collections.abc import Callable, Iterable
-from datetime import datetime
+from collections.abc import Callable, Iterable, Sequence
+from datetime import datetime, timedelta
 from functools import partial
 from pathlib import Path
 
 import msgspec
 from msgspec.structs import replace
 
+from chalicelib import clock
 from chalicelib.aws import s3, sqs
 from chalicelib.calls import store as calls
 from chalicelib.calls.model import Call, CallState
@@ -26,7 +28,7 @@ from chalicelib.errors import Conflict, NotFound
 from chalicelib.idempotency import store as answers
 from chalicelib.idempotency.model import Answer
 from chalicelib.imports import store as imports
-from chalicelib.imports.model import Import
+from chalicelib.imports.model import UPLOAD_PATIENCE, Import
 from chalicelib.log import logger
 from chalicelib.privacy import messages, traces
 from chalicelib.privacy.messages import Erase
@@ -34,6 +36,7 @@ from chalicelib.privacy.traces import Traces
 from chalicelib.realtime import store as feed
 from chalicelib.realtime.model import without
 from chalicelib.workbooks import reader, writer
+from chalicelib.workbooks.reader import Limits
 
 AGAIN_SECONDS = 30
 """How soon is looked again whether a call has ended. Whoever had found a phone's digest absent has by then
@@ -46,41 +49,49 @@ IMPORT_SECONDS = 300
 LAST_LOOK_SECONDS = sqs.LONGEST_DELAY_SECONDS
 """By then results that were being written are, and events that were on their way are logged."""
 
+S3_TELLS_WITHIN = timedelta(seconds=5)
+"""By how much an object's own time and that in S3's notification may differ."""
+
+REPORT_LIMITS = Limits(seconds=45)
+"""Of reading a report: with a slice before it less than the worker's five minutes."""
+
 WRITTEN_ANEW = ("results.xlsx", "begun", "part-")
 """Files of a campaign that are made again when they are asked for, as they begin."""
 
 RACES = 5
 
 
-def erase(job: Erase, *, withdraw: Callable[[Call], None], now: Callable[[], datetime]) -> None:
+def erase(job: Erase, *, withdraw: Callable[[Call], None], now: Callable[[], datetime], until: datetime) -> None:
     """Remove what can be removed now, and see to the rest later. Doing it again changes nothing more.
 
     `withdraw` takes a call's contact out of its campaign.
     """
     known = [call for call in calls.of_contact(job.contact_id) if call.organization_id == job.organization_id]
     under_way = [call for call in known if not _end(call, withdraw, now())]
-    if not job.old:
-        feed.retell(job.organization_id, partial(without, contact_id=job.contact_id))
     person = contacts.erasing(job.organization_id, job.contact_id)
-    waits = AGAIN_SECONDS if under_way else _remove(job, person, known) if person else 0
+    if person and not under_way and not job.old and (cursor := _search_reports(job, person, now, until)):
+        messages.work(replace(job, searched=cursor))
+        return
+    waits = AGAIN_SECONDS if under_way else _remove(job, person, known, now()) if person else 0
     if not job.old and (not waits or not job.again):
+        feed.retell(job.organization_id, partial(without, contact_id=job.contact_id))
         _remove_results(job.organization_id)
     if waits:
-        messages.work(replace(job, again=True, shut=not under_way), delay_seconds=waits)
+        messages.work(replace(job, again=True, shut=not under_way, searched=""), delay_seconds=waits)
         return
     contacts.end_erasure(job.organization_id, job.contact_id)
     logger().info("person erased", organizationId=job.organization_id, contactId=job.contact_id)
     if not job.last and not job.old:
-        messages.work(replace(job, last=True), delay_seconds=LAST_LOOK_SECONDS)
+        messages.work(replace(job, last=True, searched=""), delay_seconds=LAST_LOOK_SECONDS)
 
 
-def _remove(job: Erase, person: Erasing, known: Iterable[Call]) -> int:
+def _remove(job: Erase, person: Erasing, known: Iterable[Call], now: datetime) -> int:
     """Remove a person whom nobody calls; in how many seconds to look again, 0 when all is removed."""
     _blank_answer(person)
     waits = 0 if _let_go(job, person, known) else AGAIN_SECONDS
     if job.old:
         return waits
-    imported = _remove_from_imports(job.organization_id, traces.of(person.contact))
+    imported = _remove_from_imports(job.organization_id, traces.of(person.contact), now)
     return waits or (0 if imported else IMPORT_SECONDS)
 
 
@@ -121,44 +132,70 @@ def _blank_answer(person: Erasing) -> None:
 
 
 def _remove_results(organization_id: str) -> None:
-    for key in s3.keys(f"reports/{organization_id}/"):
+    for key, _ in s3.files(f"reports/{organization_id}/"):
         if key.rpartition("/")[2].startswith(WRITTEN_ANEW):
             s3.delete(key)
 
 
-def _remove_from_imports(organization_id: str, person: Traces) -> bool:
-    """Remove the person from what imports that have ended left; whether all have."""
-    under_way = {of.key for of in imports.all_of(organization_id) if not _clean(of, person)}
-    for folder in (imports.UPLOADS, imports.INBOX):
-        for key in s3.keys(f"{folder}/{organization_id}/"):
-            if key not in under_way:
-                s3.delete(key)
-    return not under_way
-
-
-def _clean(of: Import, person: Traces) -> bool:
-    """Remove the person from what an import says of its rows; whether it has ended."""
-    if of.under_way:
-        return False
-    errors = traces.without(person, of.errors)
-    if errors != of.errors:
-        imports.set_errors(of, errors)
-    if of.plan:
-        s3.delete(of.plan)
-    if of.report and s3.stored(of.report) and (of.failed > writer.ROWS_PER_SHEET or _is_in(of.report, person)):
-        s3.delete(of.report)
-        imports.forget_plan(of)
-    return True
+def _search_reports(job: Erase, person: Erasing, now: Callable[[], datetime], until: datetime) -> str | None:
+    """Remove the reports of rejected rows that may have the person; where to go on when the time is up."""
+    about = traces.of(person.contact)
+    for key, _ in s3.files(f"reports/{job.organization_id}/"):
+        *_, import_id, name = key.split("/")
+        if name != "rejected.xlsx" or key <= job.searched:
+            continue
+        if _is_in(key, about):
+            s3.delete(key)
+            with contextlib.suppress(Conflict):
+                imports.forget_plan(job.organization_id, import_id)
+        if now() >= until:
+            return key
+    return None
 
 
 def _is_in(report: str, person: Traces) -> bool:
-    """Whether a workbook has a row that may be about the person, or cannot be read."""
+    """Whether a report has a row that may be about the person, or cannot be read; one of several sheets always."""
     with tempfile.TemporaryDirectory(prefix="erasing-") as place:
         path = Path(place) / "report"
         try:
             s3.fetch(report, path)
-            return any(traces.in_row(person, cells) for _, cells in reader.rows(path))
+            rows = enumerate(reader.rows(path, REPORT_LIMITS), 2)
+            return any(n > writer.ROWS_PER_SHEET or traces.in_row(person, cells) for n, (_, cells) in rows)
         except reader.Unreadable:
             return True
         except NotFound:
             return False
+
+
+def _remove_from_imports(organization_id: str, person: Traces, now: datetime) -> bool:
+    """Remove the person from what imports that have ended left, reports aside; whether all have."""
+    known = list(imports.all_of(organization_id))
+    for of in known:
+        errors = of.errors if of.under_way else traces.without(person, of.errors)
+        if errors != of.errors:
+            imports.set_errors(of, errors)
+    under_way = {of.import_id for of in known if of.under_way}
+    for key, _ in s3.files(f"reports/{organization_id}/"):
+        *_, import_id, name = key.split("/")
+        if name.startswith("plan-") and import_id not in under_way:
+            s3.delete(key)
+    return _remove_files(organization_id, known, now) and not under_way
+
+
+def _remove_files(organization_id: str, known: Sequence[Import], now: datetime) -> bool:
+    """Remove the files that have been imported; whether no other is there."""
+    waiting = 0
+    for folder in (imports.UPLOADS, imports.INBOX):
+        for key, stored_at in s3.files(f"{folder}/{organization_id}/"):
+            own = [of for of in known if of.key == key]
+            if any(of.under_way for of in own) or (folder == imports.INBOX and _is_new(stored_at, own, now)):
+                waiting += 1
+            else:
+                s3.delete(key)
+    return not waiting
+
+
+def _is_new(stored_at: datetime, own: Iterable[Import], now: datetime) -> bool:
+    """Whether a file that was dropped into the inbox is yet to be imported: its import is made when S3 tells of it."""
+    told = any(clock.moment(of.created_at) > stored_at - S3_TELLS_WITHIN for of in own)
+    return not told and now - stored_at < UPLOAD_PATIENCE

@@ -22,6 +22,9 @@ class Erase(Struct, frozen=True, kw_only=True, rename="camel", tag_field="type",
     again: bool = False
     shut: bool = False
     last: bool = False
+    searched: str = ""
+    """The last report that was searched, in this round of it."""
+
     old: bool = False
     """Events and files about the person have expired by themselves."""
 

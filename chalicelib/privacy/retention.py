@@ -95,7 +95,7 @@ def _strip_import(of: Import, days: Days, now: datetime) -> None:
         for key in filter(None, (of.key, of.report_key, of.plan)):
             s3.delete(key)
         imports.set_errors(of, [])
-        imports.forget_plan(of)
+        imports.forget_plan(of.organization_id, of.import_id)
 
 
 SWEEPERS: Mapping[str, tuple[Callable[..., tuple[list[Any], Any]], Callable[..., None]]] = {

@@ -35,7 +35,9 @@ def form(content: bytes, file_name: str, **fields: str) -> tuple[bytes, str]:
     return body, f"multipart/form-data; boundary={BOUNDARY}"
 
 
-def notification(key: str, *, size: int = 1024, sequencer: str = "0055AED6DCD90281E5") -> dict[str, Any]:
+def notification(
+    key: str, *, size: int = 1024, sequencer: str = "0055AED6DCD90281E5", at: str = "2026-11-23T06:15:00.123Z"
+) -> dict[str, Any]:
     """What S3 tells a queue of an object that was made; its key is URL-encoded.
 
     Shape: https://docs.aws.amazon.com/AmazonS3/latest/userguide/notification-content-structure.html
@@ -46,7 +48,7 @@ def notification(key: str, *, size: int = 1024, sequencer: str = "0055AED6DCD902
                 "eventVersion": "2.1",
                 "eventSource": "aws:s3",
                 "awsRegion": "eu-central-1",
-                "eventTime": "2026-11-23T06:15:00.123Z",
+                "eventTime": at,
                 "eventName": "ObjectCreated:Put",
                 "userIdentity": {"principalId": "AWS:AROAEXAMPLE:api"},
                 "requestParameters": {"sourceIPAddress": "203.0.113.7"},

@@ -6,14 +6,16 @@ import io
 import zipfile
 from collections.abc import Iterator
 from datetime import datetime, timedelta
+from typing import Any
 
 import pytest
 from moto.dynamodb.models import dynamodb_backends
 
 from chalicelib import clock, worker
 from chalicelib.agents.contract import Accepted
-from chalicelib.aws import sqs
+from chalicelib.aws import s3, sqs
 from chalicelib.calls.model import CallStatus, Result
+from chalicelib.privacy import erasing
 from chalicelib.privacy.messages import Erase
 from chalicelib.realtime import store as feed
 from chalicelib.settings import settings
@@ -43,9 +45,9 @@ def kept() -> Iterator[tuple[str, str]]:
     for name, table in dynamodb_backends["123456789012"]["eu-central-1"].tables.items():
         for item in table.all_items():
             yield name, str(item.to_json())
-    s3 = client("s3")
-    for each in s3.list_objects_v2(Bucket=settings().bucket).get("Contents", []):
-        content = s3.get_object(Bucket=settings().bucket, Key=each["Key"])["Body"].read()
+    bucket = client("s3")
+    for each in bucket.list_objects_v2(Bucket=settings().bucket).get("Contents", []):
+        content = bucket.get_object(Bucket=settings().bucket, Key=each["Key"])["Body"].read()
         yield each["Key"], each["Key"] + _text(content)
 
 
@@ -73,7 +75,8 @@ def erase(cloud: Cloud, contact_id: str, *, now: datetime | None = None) -> None
 
 def work(contact_id: str, *, now: datetime | None = None) -> None:
     """What the worker does now, after half a minute, and in the end."""
-    for state in ({}, {"again": True, "shut": True}, {"last": True}):
+    states: list[dict[str, Any]] = [{}, {"again": True, "shut": True}, {"last": True}]
+    for state in states:
         job = Erase(organization_id="1", contact_id=contact_id, **state)
         worker.handle([sqs.encode(job)], now=(lambda: now) if now else clock.now)
 
@@ -262,6 +265,44 @@ def test_import_under_way_is_waited_for(cloud: Cloud) -> None:
     cloud.arrive(f"uploads/1/{import_id}")
     work(person)
     assert found(FIRST, LAST) == {}
+
+
+def test_file_that_waits_in_the_inbox_is_imported_first(cloud: Cloud) -> None:
+    person = cloud.a_contact(PHONE, firstName=FIRST, lastName=LAST)["id"]
+    key = "inbox/1/list.csv"
+    s3.put(key, f"firstName,lastName,phone\n{FIRST},{LAST},123\n".encode())
+    erase(cloud, person)
+    assert key in found(FIRST)
+    cloud.arrive(key, at=clock.stamp(clock.now()))
+    work(person)
+    assert found(FIRST, LAST) == {}
+
+
+def test_what_an_import_that_died_left_goes_too(cloud: Cloud) -> None:
+    person = cloud.a_contact(PHONE, firstName=FIRST, lastName=LAST)["id"]
+    import_id = cloud.upload(b"firstName,phone\nAli,901112299\n")["id"]
+    cloud.arrive(f"uploads/1/{import_id}")
+    s3.put(f"reports/1/{import_id}/plan-of-nobody", FIRST.encode())
+    s3.put(f"reports/1/{import_id}/rejected.xlsx", f"{FIRST}, no workbook".encode())
+    erase(cloud, person)
+    assert found(FIRST) == {}
+
+
+def test_search_of_reports_goes_on_where_its_time_was_up(cloud: Cloud) -> None:
+    person = cloud.a_contact(PHONE, firstName=FIRST, lastName=LAST)["id"]
+    for _ in range(3):
+        import_id = cloud.upload(f"firstName,lastName,phone\n{FIRST},{LAST},123\n".encode())["id"]
+        cloud.arrive(f"uploads/1/{import_id}")
+    cloud.take(settings().jobs_queue)
+    assert cloud.delete(f"/contacts/{person}?erase=true").status == 204
+    jobs, slices = cloud.take(settings().jobs_queue), 0
+    while jobs:
+        slices += 1
+        [job] = [sqs.decode(each, Erase) for each in jobs]
+        erasing.erase(job, withdraw=lambda call: None, now=clock.now, until=clock.now())
+        jobs = cloud.take(settings().jobs_queue)
+    assert slices == 4
+    assert found(*TRACES) == {}
 
 
 def test_somebody_who_was_only_deleted_can_be_erased_later(cloud: Cloud) -> None:

@@ -15,6 +15,7 @@ def variables() -> dict[str, str]:
         "IMPORTS_QUEUE": "https://sqs.test/imports",
         "LIVE_EVENTS_QUEUE": "https://sqs.test/live-events.fifo",
         "BUCKET": "bucket",
+        "BARRED_PHONES_KEY_PARAMETER": "/autocall/barred-phones-key",
         "SOCKET_ENDPOINT": "https://sockets.test/api",
         "POWERTOOLS_LOG_LEVEL": "CRITICAL",
         "AWS_ACCESS_KEY_ID": "testing",

@@ -11,6 +11,7 @@ from msgspec.structs import replace
 
 from chalicelib import clock, ids
 from chalicelib.aws import sqs
+from chalicelib.calls import store as calls
 from chalicelib.calls.model import OUTCOMES, CallState, CallStatus, Retry
 from chalicelib.campaigns import control, enrolment
 from chalicelib.campaigns import store as campaigns
@@ -24,6 +25,8 @@ from chalicelib.errors import Failure
 from chalicelib.organizations import store as organizations
 from chalicelib.organizations.messages import look_again
 from chalicelib.organizations.model import CallingHours
+from chalicelib.privacy import messages as privacy
+from chalicelib.privacy.messages import Erase
 from chalicelib.settings import settings
 from tests.simulation.faults import CALM, WILD, Faults
 from tests.simulation.invariants import Broken
@@ -31,6 +34,9 @@ from tests.simulation.world import ORGANIZATION, World
 
 ACTION_HOURS = 2
 PATIENCE_HOURS = 240
+AFTERWARDS = 2 * 3600
+"""Seconds in which the last person's traces are removed."""
+
 LAST_LOOK = 3600
 """Seconds into the calm after which operators start again what an enrolment that was still under way has paused."""
 
@@ -50,6 +56,7 @@ class Story:
         self.world.ordered = self._interfere
         self.contact_ids: list[str] = []
         self.campaign_ids: list[str] = []
+        self.erased: set[str] = set()
 
     def tell(self) -> World:
         """Run from the first contact to the last result. Raises Broken when an invariant does not hold."""
@@ -59,6 +66,8 @@ class Story:
             self.world.run(ACTION_HOURS * 3600)
             self._calm_down()
             self.world.run(PATIENCE_HOURS * 3600, until=self._ended)
+            if self.erased:
+                self.world.run(AFTERWARDS)
             self._check_end()
         return self.world
 
@@ -137,6 +146,7 @@ class Story:
                 lambda: self._set_status(contact_id, ContactStatus.INACTIVE),
                 lambda: self._set_status(contact_id, ContactStatus.ACTIVE),
                 lambda: self._delete(contact_id),
+                lambda: self._erase(contact_id),
                 lambda: self._new_phone(contact_id),
                 lambda: self._withdraw(campaign_id, contact_id),
                 lambda: self._redial(campaign_id),
@@ -167,6 +177,16 @@ class Story:
 
     def _delete(self, contact_id: str) -> None:
         self._try(lambda: contacts.remove(ORGANIZATION, contact_id))
+
+    def _erase(self, contact_id: str) -> None:
+        """One who gets no answer would ask again; here nobody does, and nothing is promised."""
+
+        def ask() -> None:
+            contacts.begin_erasure(ORGANIZATION, contact_id)
+            privacy.work(Erase(organization_id=ORGANIZATION, contact_id=contact_id))
+            self.erased.add(contact_id)
+
+        self._try(ask)
 
     def _withdraw(self, campaign_id: str, contact_id: str) -> None:
         self._try(lambda: enrolment.withdraw(ORGANIZATION, campaign_id, contact_id, now=self.world.now()))
@@ -257,6 +277,17 @@ class Story:
             if item["state"]["S"] != CallState.DONE:
                 raise Broken(f"a call never reached a final state: {item}")
         self.world.invariants.check_reports()
+        self._check_erased()
         for item in self.world.database.tables[settings().phone_numbers_table].items.values():
             if "attemptId" in item:
                 raise Broken(f"an attempt stayed on a phone: {item}")
+
+    def _check_erased(self) -> None:
+        """Nothing is left of whoever was erased but that there were calls."""
+        for item in self.world.database.tables[settings().contacts_table].items.values():
+            if item["contactId"]["S"] in self.erased:
+                raise Broken(f"a contact was not erased: {item}")
+        for item in self.world.database.tables[settings().calls_table].items.values():
+            call = calls.of_image(item)
+            if call.contact_id in self.erased and (call.phone or any(each.outcome for each in call.attempts)):
+                raise Broken(f"a call of an erased person tells who it was: {call}")

@@ -24,7 +24,7 @@ import greenlet
 from msgspec import Struct
 
 from chalicelib import clock, ids, worker
-from chalicelib.aws import dynamodb, s3, sqs
+from chalicelib.aws import dynamodb, s3, sqs, ssm
 from chalicelib.campaigns import control
 from chalicelib.contacts import store as contacts
 from chalicelib.contacts.model import Contact
@@ -233,7 +233,8 @@ class World:
     @contextmanager
     def installed(self) -> Iterator[World]:
         """Answer the project's AWS clients, and be the time, as long as the context lasts."""
-        emitters = [client.meta.events for client in (dynamodb.connection().client, sqs.client(), s3._s3())]
+        clients = (dynamodb.connection().client, sqs.client(), s3._s3(), ssm.provider().client)
+        emitters = [client.meta.events for client in clients]
         sleep, monotonic, new_id, chance = time.sleep, time.monotonic, ids.new_id, random.getstate()
         for emitter in emitters:
             emitter.register("before-call", self._answer, unique_id="simulation")
@@ -258,8 +259,10 @@ class World:
 
     def _serve(self, service: str, operation: str, request: dict[str, Any]) -> dict[str, Any]:
         if service == "s3":
-            assert operation == "DeleteObject", "the bucket holds nothing here"
+            assert operation in ("DeleteObject", "ListObjectsV2"), "the bucket holds nothing here"
             return {}
+        if service == "ssm":
+            return {"Parameter": {"Name": request["Name"], "Value": "a secret"}}
         if service == "sqs":
             return self._send(request)
         if self.current:
