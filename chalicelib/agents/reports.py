@@ -24,6 +24,9 @@ LONGEST_CALL_SECONDS = 86_400
 FIRST_MILLISECONDS = 10**11
 """From here on a moment in numbers is counted in milliseconds: as seconds it would be in the year 5138."""
 
+LONGEST_NUMBER = 300
+"""Digits of a whole number that is read exactly; a float goes to 308, `int` gives up after 4,300."""
+
 TRUTHS = {True: True, False: False, "true": True, "false": False, "1": True, "0": False}
 """Ways to say yes and no; 1 and 0 are equal to True and False."""
 
@@ -85,12 +88,17 @@ def of(members: dict[str, Any]) -> Report:
 def members(body: bytes) -> dict[str, Any]:
     """The members of a JSON object. Raises InvalidBody."""
     try:
-        given = json.loads(body.decode("utf-8-sig", "replace"))
+        given = json.loads(body.decode("utf-8-sig", "replace"), parse_int=_whole)
     except (ValueError, RecursionError):
         raise InvalidBody(FieldError("", "the body is not valid JSON")) from None
     if not isinstance(given, dict):
         raise InvalidBody(FieldError("", "expected an object"))
     return given
+
+
+def _whole(digits: str) -> float:
+    """A whole number; one of more digits than Python reads is infinite, as JSON's other numbers too large are."""
+    return int(digits) if len(digits) <= LONGEST_NUMBER else math.inf
 
 
 def identifier(given: Any) -> str | None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from datetime import datetime
 
 from chalicelib.aws import sqs
-from chalicelib.aws.dynamodb import Cancelled, Transaction
+from chalicelib.aws.dynamodb import Transaction
 from chalicelib.calls import store as calls
 from chalicelib.campaigns import store as campaigns
 from chalicelib.campaigns.messages import tell_pacer
@@ -14,7 +14,7 @@ from chalicelib.log import logger
 
 
 def tell(event: Ended | Released | Undialed | Skipped | Heard, *, now: datetime) -> None:
-    """Tell the pacer of an attempt. Raises SendFailed when neither a queue nor the rows took it."""
+    """Tell the pacer of an attempt. Raises SendFailed when neither a queue nor the rows took it, why ever."""
     try:
         tell_pacer([event])
     except sqs.SendFailed as failure:
@@ -24,5 +24,5 @@ def tell(event: Ended | Released | Undialed | Skipped | Heard, *, now: datetime)
         campaigns.keep_news(transaction, event.organization_id, event.campaign_id, news_id, at=now)
         try:
             transaction.commit()
-        except Cancelled:
-            raise failure from None
+        except Exception as error:
+            raise failure from error

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from types import SimpleNamespace
 from typing import Any
 
 import msgspec
@@ -10,7 +11,7 @@ import pytest
 import app
 from chalicelib import clock
 from chalicelib.agents.contract import Accepted, CallOrder
-from chalicelib.aws import sqs
+from chalicelib.aws import dynamodb, sqs
 from chalicelib.campaigns import control
 from chalicelib.campaigns import store as campaigns
 from chalicelib.campaigns.messages import Enrol
@@ -163,3 +164,19 @@ def test_late_promise_keeps_a_redialed_person_from_being_dialed(cloud: Cloud, qu
     agent = ScriptedAgent(Accepted())
     agent.dial(orders(cloud))
     assert agent.orders == []
+
+
+def test_report_that_neither_queue_nor_rows_take_is_asked_for_again(cloud: Cloud) -> None:
+    _, _, call_id = accepted_call(cloud, agent=HTTP)
+
+    def broken(**_: Any) -> Any:
+        return SimpleNamespace(status_code=400), {"Error": {"Code": "AccessDeniedException", "Message": "no"}}
+
+    events = dynamodb.connection().client.meta.events
+    events.register("before-call.dynamodb.TransactWriteItems", broken, unique_id="broken")
+    try:
+        with queues_that_refuse("campaign_events_queue"):
+            refused = webhook(cloud, body(call_id, **PAYS))
+    finally:
+        events.unregister("before-call.dynamodb.TransactWriteItems", unique_id="broken")
+    assert refused.problem == (503, "unavailable")

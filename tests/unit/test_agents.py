@@ -161,6 +161,12 @@ def test_result_at_once(line: Line) -> None:
     )
 
 
+@pytest.mark.parametrize("digits", [309, 4_300, 5_000])
+def test_number_too_long_for_anybody_loses_only_its_member(line: Line, digits: int) -> None:
+    line.answers(200, b'{"status":"PROMISE_TO_PAY","outcome":"Friday","duration":%s}' % (b"9" * digits))
+    assert place() == Result(call_status=CallStatus.PROMISE_TO_PAY, outcome="Friday")
+
+
 @pytest.mark.parametrize("status", OUTCOMES)
 def test_status_wins_over_success(line: Line, status: CallStatus) -> None:
     line.reports(success=status is CallStatus.FAILED, status=status, somethingNew={"a": 1})
