@@ -250,7 +250,7 @@ def _awakened(campaign: Campaign, now: datetime) -> dict[str, Any]:
         changes["wake_at"] = clock.minute(now)
     if campaign.status is CampaignStatus.COMPLETED:
         changes |= {"status": CampaignStatus.PAUSED, "completed_at": None}
-    if campaign.status is CampaignStatus.PAUSED and campaign.status_reason == schedule.FILLING:
+    if campaign.status_reason == schedule.FILLING:
         changes["status_reason"] = None
     return changes
 

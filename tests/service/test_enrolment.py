@@ -17,9 +17,10 @@ from chalicelib.campaigns import enrolment, messages, routes
 from chalicelib.campaigns import store as campaigns
 from chalicelib.campaigns.messages import Enrol
 from chalicelib.campaigns.schedule import FILLING
+from chalicelib.errors import NotFound
 from chalicelib.settings import settings
 from tests.service.agents import ScriptedAgent
-from tests.service.calling import orders
+from tests.service.calling import before_the_next, orders
 from tests.service.cloud import Cloud, in_an, sqs_event
 from tests.service.test_nothing_lost import queues_that_refuse
 
@@ -187,6 +188,23 @@ def test_order_that_begins_just_before_the_end_keeps_the_campaign_open(
     cloud.settle()
     assert cloud.campaign(campaign_id)["status"] == "COMPLETED"
     assert cloud.call(campaign_id, second)["callStatus"] == "SUCCESS"
+
+
+def test_orders_that_begin_at_once_are_all_kept(cloud: Cloud) -> None:
+    campaign_id = cloud.a_campaign()["id"]
+    order = Enrol(organization_id="1", campaign_id=campaign_id, status="ACTIVE")
+    first, second = (replace(order, order_id=order_id) for order_id in ("first", "second"))
+    with before_the_next("UpdateItem", lambda: enrolment.begin(second, now=clock.now())):
+        enrolment.begin(first, now=clock.now())
+    assert campaigns.find("1", campaign_id).orders.keys() == {"first", "second"}
+
+
+def test_order_for_a_campaign_that_is_deleted_meanwhile_leaves_no_row(cloud: Cloud) -> None:
+    campaign_id = cloud.a_campaign()["id"]
+    order = Enrol(organization_id="1", campaign_id=campaign_id, status="ACTIVE")
+    with before_the_next("UpdateItem", lambda: cloud.delete(f"/campaigns/{campaign_id}")), pytest.raises(NotFound):
+        enrolment.begin(order, now=clock.now())
+    assert cloud.get(f"/campaigns/{campaign_id}").status == 404
 
 
 def test_lost_order_does_not_live_by_the_progress_of_another(cloud: Cloud) -> None:
