@@ -2,7 +2,7 @@
 
 from typing import Any
 
-from chalice.app import Chalice, CloudWatchEvent, Response, SQSEvent, WebsocketEvent
+from chalice.app import Chalice, CloudWatchEvent, SQSEvent, WebsocketEvent
 
 from chalicelib import clock, http, worker
 from chalicelib.campaigns import control
@@ -18,13 +18,8 @@ from chalicelib.realtime import broadcaster, polling, publisher, sockets
 
 app = Chalice(app_name="auto-calling")
 app.experimental_feature_flags.update(["BLUEPRINTS", "WEBSOCKETS"])
-for room in (organizations, contacts, imports, campaigns, webhooks, privacy):
+for room in (http, organizations, contacts, imports, campaigns, webhooks, privacy):
     app.register_blueprint(room.routes.blueprint)
-
-
-@app.route("/health")
-def health() -> Response:
-    return http.health()
 
 
 @app.on_sqs_message(queue="campaign-events.fifo", batch_size=10, name="pacer")

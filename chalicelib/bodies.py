@@ -30,6 +30,9 @@ WORDS = {
 """What people call JSON's types."""
 
 
+EXACT_FLOAT = 2**53
+"""Below it every whole number is a float of its own."""
+
 CLEARABLE = Meta(extra={"clearable": True})
 """Of a field that is never None: a request may send null for its default."""
 
@@ -93,13 +96,36 @@ def decode(body: bytes, kind: type[T]) -> T:
     if not body:
         body = b"{}"
     try:
-        return msgspec.json.decode(body, type=kind)
+        return _decode(body, kind)
     except msgspec.ValidationError as error:
         raise InvalidBody(_field_error(str(error), kind)) from None
     except (msgspec.DecodeError, UnicodeDecodeError):
         raise InvalidBody(FieldError("", "the body is not valid JSON")) from None
     except RecursionError:
         raise InvalidBody(FieldError("", "the body is nested too deeply")) from None
+
+
+def _decode(body: bytes, kind: type[T]) -> T:
+    """The value; a whole number may be written as 5.0, as programs write it that know only one kind of number."""
+    try:
+        return msgspec.json.decode(body, type=kind)
+    except msgspec.ValidationError as error:
+        if "got `float`" not in str(error):
+            raise
+        return msgspec.convert(_whole(msgspec.json.decode(body)), kind)
+
+
+def _whole(value: Any) -> Any:
+    """JSON with its whole numbers as integers, as far as a float tells them exactly."""
+    match value:
+        case dict():
+            return {name: _whole(each) for name, each in value.items()}
+        case list():
+            return [_whole(each) for each in value]
+        case float() if value.is_integer() and abs(value) < EXACT_FLOAT:
+            return int(value)
+        case _:
+            return value
 
 
 def _field_error(message: str, kind: Any) -> FieldError:

@@ -47,6 +47,15 @@ SENT_PER_BYTE = 6
 """Bytes at most that a byte of JSON is sent as. Lambda's runtime puts a body into JSON in ASCII (from Python 3.12 on in
 UTF-8, which is less): a letter outside it and DEL are six bytes there, quotation marks and backslashes two."""
 
+JSON_TYPES = ("application/json", "application/merge-patch+json")
+
+PROTECTION = {
+    "Cache-Control": "no-store",
+    "X-Content-Type-Options": "nosniff",
+    "Strict-Transport-Security": "max-age=31536000",
+}
+"""Headers of every answer: it is kept nowhere, it is what it says it is, and the next request is encrypted."""
+
 MAX_KEY = 255
 """Characters of an Idempotency-Key."""
 
@@ -94,15 +103,16 @@ class Request(Struct, frozen=True):
         return asked(owner, key, target, self.body, self.headers.get("content-type", ""))
 
     def id(self, name: str = "id") -> str:
-        """A path parameter that is an id. Raises NotFound when it cannot be one."""
-        if not is_id(self.path[name]):
+        """A path parameter that is an id, as ids are kept. Raises NotFound when it cannot be one."""
+        given = self.path[name].lower()
+        if not is_id(given):
             raise errors.NotFound
-        return self.path[name]
+        return given
 
     def json(self, kind: type[T]) -> T:
         """The body as a value of `kind`. Raises InvalidBody naming the field, UnsupportedMediaType, TooLarge."""
         content_type = self.headers.get("content-type", "application/json").partition(";")[0].strip().lower()
-        if content_type != "application/json":
+        if content_type not in JSON_TYPES:
             raise errors.UnsupportedMediaType(f"Send application/json, not {content_type}.")
         return bodies.decode(self.body, kind)
 
@@ -180,7 +190,8 @@ class Routes:
                 return perform(view, self.blueprint.current_request, path_parameters, public, max_body)
 
             handle.__name__ = f"{view.__module__.replace('.', '_')}_{view.__name__}"
-            self.blueprint.route(path, methods=[method], content_types=["*/*"])(handle)
+            methods = ["GET", "HEAD"] if method == "GET" else [method]
+            self.blueprint.route(path, methods=methods, content_types=["*/*"])(handle)
             if path not in self._paths:
                 self._paths.add(path)
                 self.blueprint.route(path, methods=["OPTIONS"], content_types=["*/*"])(self._preflight(handle.__name__))
@@ -195,8 +206,9 @@ class Routes:
                 body="",
                 status_code=204,
                 headers={
+                    **PROTECTION,
                     **cors(request.headers.get("origin")),
-                    "Access-Control-Allow-Methods": "GET,POST,PATCH,DELETE,OPTIONS",
+                    "Access-Control-Allow-Methods": "GET,HEAD,POST,PATCH,DELETE,OPTIONS",
                     "Access-Control-Allow-Headers": "Authorization,Content-Type,Idempotency-Key,Accept-Language",
                     "Access-Control-Max-Age": "600",
                 },
@@ -216,7 +228,9 @@ def perform(
         body = cast("bytes", given.raw_body or b"")
         if len(body) > max_body:
             raise errors.TooLarge(f"The body is {len(body)} bytes; at most {max_body} are taken.")
-        query = dict(given.query_params or {})
+        query = _query(given)
+        _check_text(*given.headers.values(), *path_parameters.values(), *query, *query.values())
+        _check_encoding(given.headers)
         request = Request(identity, given.path, path_parameters, query, given.headers, body)
         response = view(request) if public or given.method != "POST" else _once(view, request)
     except tuple(PROBLEMS) as failure:
@@ -224,8 +238,39 @@ def perform(
     except Exception:  # noqa: BLE001 (the client learns nothing of it, the log everything)
         logger().exception("request failed", requestId=request_id, method=given.method, path=given.path)
         response = _problem(500, "internal", "Internal error", "Something went wrong on our side.", request_id)
-    response.headers.update(cors(given.headers.get("origin")))
+    response.headers.update(PROTECTION | cors(given.headers.get("origin")))
+    if given.method == "HEAD":
+        response.body = ""
     return response
+
+
+def _query(given: ChaliceRequest) -> dict[str, str]:
+    """Each parameter's one value. Raises InvalidParameter for one without a value or with several."""
+    named = given.query_params
+    values = {name: named.getlist(name) for name in named} if named else {}
+    faults = [FieldError(name, "given more than once") for name, each in values.items() if len(each) > 1]
+    faults += [
+        FieldError(name, "empty: leave it out or give it a value") for name, each in values.items() if each == [""]
+    ]
+    if faults:
+        _check_text(*values)
+        raise InvalidParameter(*faults)
+    return {name: each[0] for name, each in values.items()}
+
+
+def _check_text(*texts: str) -> None:
+    """Raises InvalidParameter for half of a character, which no row, message or answer can hold."""
+    try:
+        "".join(texts).encode()
+    except UnicodeEncodeError:
+        raise InvalidParameter(FieldError("", "a parameter or header has half of a character")) from None
+
+
+def _check_encoding(headers: Mapping[str, str]) -> None:
+    """Bodies arrive as text, which a compressed one does not survive. Raises UnsupportedMediaType."""
+    encoding = headers.get("content-encoding", "").strip()
+    if encoding.lower() not in ("", "identity"):
+        raise errors.UnsupportedMediaType(f"Send the body as it is, without Content-Encoding: {encoding[:50]}.")
 
 
 def _once(view: View, request: Request) -> Response:
@@ -260,7 +305,7 @@ def cors(origin: str | None) -> dict[str, str]:
         return {}
     return {
         "Access-Control-Allow-Origin": "*" if "*" in allowed else origin,
-        "Access-Control-Expose-Headers": "Location",
+        "Access-Control-Expose-Headers": "Location,Retry-After",
         "Vary": "Origin",
     }
 
@@ -302,8 +347,11 @@ def ok(value: Any, status: int = 200, *, location: str | None = None) -> Respons
     return Response(_json(value), status_code=status, headers=headers)
 
 
-def health() -> Response:
-    """What `GET /health` answers."""
+routes = Routes(__name__)
+
+
+@routes.get("/health", public=True)
+def health(_: Request) -> Response:
     return ok({"status": "ok", "version": settings().version})
 
 

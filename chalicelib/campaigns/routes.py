@@ -64,6 +64,11 @@ class Enrolment(Struct, frozen=True, rename="camel", forbid_unknown_fields=True)
     import_id: str | None = None
     filter: Filter | None = None
 
+    def as_kept(self) -> Enrolment:
+        """The same with ids as they are kept: in lower case."""
+        contact_ids = self.contact_ids and [each.lower() for each in self.contact_ids]
+        return structs.replace(self, contact_ids=contact_ids, import_id=self.import_id and self.import_id.lower())
+
 
 class RedialRequest(Struct, frozen=True, rename="camel", forbid_unknown_fields=True):
     """Which ended calls to make again."""
@@ -75,7 +80,7 @@ class RedialRequest(Struct, frozen=True, rename="camel", forbid_unknown_fields=T
 def create(request: Request) -> Response:
     now = request.at
     given = request.json(NewCampaign).given()
-    contact_ids = given.pop("contact_ids", [])
+    contact_ids = [each.lower() for each in given.pop("contact_ids", [])]
     campaign = _campaign(_checked(given, now), request.identity.organization_id, request.new_id, now)
     _known(campaign.organization_id, contact_ids)
     campaign = _added(campaign)
@@ -114,7 +119,7 @@ def _checked(given: dict[str, Any], now: datetime) -> dict[str, Any]:
     """The settings a request names, as they are kept. Raises InvalidBody for what types alone do not say."""
     if given.get("calling_hours"):
         hours.check(given["calling_hours"])
-    if given.get("scheduled_at"):
+    if given.get("scheduled_at") is not None:
         given["scheduled_at"] = settings.scheduled(given["scheduled_at"], now=now)
     if given.get("agent") is DEPLOYMENTS_AGENT:
         given["agent"] = _default_agent()
@@ -212,7 +217,7 @@ def stop(request: Request) -> Response:
 
 @routes.post(f"{BASE}/campaigns/{{id}}/contacts", max_body=MAX_IDS_BODY)
 def enrol(request: Request) -> Response:
-    wanted = request.json(Enrolment)
+    wanted = request.json(Enrolment).as_kept()
     organization_id, campaign_id = request.identity.organization_id, request.id()
     if [wanted.contact_ids, wanted.import_id, wanted.filter].count(None) != 2:
         raise InvalidBody(FieldError("contactIds", "send exactly one of contactIds, importId and filter"))

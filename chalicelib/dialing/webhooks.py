@@ -50,8 +50,8 @@ def _hear(provider: str, webhook: Webhook, now: datetime) -> None:
 
 def _attempt(provider: str, webhook: Webhook, now: datetime) -> AttemptKey | None:
     """Whose attempt a webhook is about; None when it is not known yet. Raises NotFound."""
-    if webhook.call_id is not None and is_id(webhook.call_id):
-        return store.attempt(webhook.call_id)
+    if webhook.call_id is not None and is_id(call_id := webhook.call_id.lower()):
+        return store.attempt(call_id)
     if webhook.conversation_id is None:
         raise NotFound("There is no such call.")
     kept = msgspec.json.encode(webhook.ending).decode()

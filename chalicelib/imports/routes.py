@@ -95,7 +95,7 @@ def _upload(request: Request) -> Upload:
     try:
         parts = multipart.MultipartParser(io.BytesIO(request.body), options["boundary"], spool_limit=MAX_FORM)
         form = {part.name: part for part in parts}
-    except multipart.MultipartError as error:
+    except (multipart.MultipartError, UnicodeError, LookupError) as error:
         raise InvalidBody(FieldError("", f"the form cannot be read: {error}")) from None
     file = form.get("file")
     if file is None or not file.filename:
@@ -114,7 +114,7 @@ def _duplicates(form: dict[str, object]) -> Duplicates:
     given = form.get("duplicates")
     try:
         return Duplicates(given.value) if given else Duplicates.UPDATE  # type: ignore[attr-defined]
-    except ValueError:
+    except (ValueError, LookupError):
         raise InvalidBody(FieldError("duplicates", f"expected one of {', '.join(Duplicates)}")) from None
 
 

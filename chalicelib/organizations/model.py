@@ -6,7 +6,7 @@ from typing import Annotated, Any
 
 import msgspec
 from msgspec import UNSET, Meta, Struct, UnsetType
-from msgspec.structs import fields, replace
+from msgspec.structs import fields, force_setattr, replace
 
 from chalicelib import bodies
 from chalicelib.bodies import CLEARABLE
@@ -34,12 +34,18 @@ class CallingHours(Struct, frozen=True, rename="camel", forbid_unknown_fields=Tr
 
     timezone: str
     days: Annotated[list[str], Meta(min_length=1, max_length=7)]
-    from_: Annotated[str, Meta(pattern=r"^([01][0-9]|2[0-3]):[0-5][0-9]\Z", description="HH:MM")] = msgspec.field(
+    from_: Annotated[str, Meta(pattern=r"^([01]?[0-9]|2[0-3]):[0-5][0-9]\Z", description="HH:MM")] = msgspec.field(
         name="from"
     )
-    to: Annotated[str, Meta(pattern=r"^(([01][0-9]|2[0-3]):[0-5][0-9]|24:00)\Z", description="HH:MM, up to 24:00")]
+    to: Annotated[str, Meta(pattern=r"^(([01]?[0-9]|2[0-3]):[0-5][0-9]|24:00)\Z", description="HH:MM, up to 24:00")]
     holidays: Annotated[list[str], Meta(max_length=400)] = msgspec.field(default_factory=list)
     fallback_timezone: str | UnsetType | None = UNSET
+
+    def __post_init__(self) -> None:
+        """As they are kept, whoever wrote 9:00 or mon."""
+        force_setattr(self, "from_", self.from_.zfill(5))
+        force_setattr(self, "to", self.to.zfill(5))
+        force_setattr(self, "days", [day.upper() for day in self.days])
 
 
 class Retention(Struct, frozen=True, rename="camel", forbid_unknown_fields=True):

@@ -109,7 +109,7 @@ INSIDE: list[tuple[str, Any, str]] = [
     ("callingHours", HOURS | {"timezone": "Tashkent"}, "callingHours.timezone"),
     ("callingHours", HOURS | {"days": ["MONDAY"]}, "callingHours.days"),
     ("callingHours", HOURS | {"days": []}, "callingHours.days"),
-    ("callingHours", HOURS | {"from": "9:00"}, "callingHours.from"),
+    ("callingHours", HOURS | {"from": "9:0"}, "callingHours.from"),
     ("callingHours", HOURS | {"from": "09:00\n"}, "callingHours.from"),
     ("callingHours", HOURS | {"from": "0٩:00"}, "callingHours.from"),
     ("callingHours", HOURS | {"to": "25:00"}, "callingHours.to"),

@@ -35,7 +35,7 @@ def hours(**changes: Any) -> dict[str, Any]:
         (NewContact, [], "expected an object, got a list"),
         (NewCampaign, {"name": "May", "campaignType": "DEBT"}, f"campaignType: expected one of {TYPES}"),
         (NewCampaign, {"name": "May", "maxConcurrentCalls": 0}, "maxConcurrentCalls: expected a whole number >= 1"),
-        (NewCampaign, hours(**{"from": "9:00"}), "callingHours.from: expected HH:MM"),
+        (NewCampaign, hours(**{"from": "9:0"}), "callingHours.from: expected HH:MM"),
         (NewCampaign, hours(zone="UTC"), "callingHours.zone: unknown field"),
         (NewCampaign, {"name": "May", "retry": {"delayMinutes": [5, True]}},
          "retry.delayMinutes[1]: expected a whole number, got true or false"),
