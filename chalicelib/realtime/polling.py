@@ -145,8 +145,8 @@ def _poll(session: Session, now: Now, pause: Callable[[float], None]) -> str:
         pause(LOOKS[min(looks, len(LOOKS) - 1)])
         looks += 1
         again = sessions.find(session.id)
-        if again is None or (again.poll != turn and not again.closing):
-            return socketio.NOOP
+        if again is None or (again.poll != turn and not again.closing):  # it has a WebSocket
+            raise _Refused(SESSION_UNKNOWN)
         session = again
 
 

@@ -172,6 +172,15 @@ def test_upgrade_loses_and_repeats_nothing(live: Polling) -> None:
     assert live.wire.closed == []
 
 
+def test_poll_that_goes_on_after_the_upgrade_is_refused(live: Polling) -> None:
+    sid = live.joined()
+    live.meanwhile = [lambda: (live.probe(sid, "ws"), live.say("ws", "5"))]
+    assert live.ask("GET", sid=sid)[0] == 400
+    live.tell(A)
+    live.deliver()
+    assert phones(live.wire.posted["ws"]) == [A]
+
+
 def test_poll_under_way_is_answered_as_soon_as_there_is_a_socket(live: Polling) -> None:
     sid = live.joined()
     live.paused = 0
