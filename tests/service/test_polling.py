@@ -174,7 +174,12 @@ def test_upgrade_loses_and_repeats_nothing(live: Polling) -> None:
 
 def test_poll_that_goes_on_after_the_upgrade_is_refused(live: Polling) -> None:
     sid = live.joined()
-    live.meanwhile = [lambda: (live.probe(sid, "ws"), live.say("ws", "5"))]
+
+    def upgrade() -> None:
+        live.probe(sid, "ws")
+        live.say("ws", "5")
+
+    live.meanwhile = [upgrade]
     assert live.ask("GET", sid=sid)[0] == 400
     live.tell(A)
     live.deliver()
