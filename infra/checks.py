@@ -18,6 +18,8 @@ EXAMPLES = {
     "AgentUrl": "https://agent.example/call",
     "AlarmTopic": "arn:aws:sns:eu-central-1:123456789012:alarms",
     "AllowedCountries": "UZ,KZ",
+    "ApiBurstLimit": "1000",
+    "ApiRateLimit": "500",
     "CorsOrigins": "https://console.example,https://crm.example",
     "DefaultCallingHours": '{"timezone":"Asia/Tashkent","days":["MON","FRI"],"from":"09:00","to":"20:00"}',
     "DialerMaxConcurrency": "100",
@@ -30,6 +32,10 @@ EXAMPLES = {
     "PublicUrl": "https://calls.example",
     "RetentionDays": '{"contacts":1095,"calls":365,"imports":30}',
     "SimulatedCallSeconds": "1",
+    "SocketBurstLimit": "1000",
+    "SocketRateLimit": "500",
+    "WebhookBurstLimit": "400",
+    "WebhookRateLimit": "200",
 }
 
 ORIGIN = re.compile(r"https?://[^/\s@?#]+")

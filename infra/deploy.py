@@ -5,6 +5,7 @@ read from the environment in capitals: `AGENT_PROVIDER=http AGENT_URL=… make d
 what the functions run on.
 """
 
+import base64
 import hashlib
 import json
 import os
@@ -31,6 +32,7 @@ FROM_ENVIRONMENT = [
     *("AgentTokenParameter", "AgentAccountsPath", "WebhookSecretParameter", "AgentTimeoutSeconds"),
     "BarredPhonesKeyParameter",
     *("SimulatedCallSeconds", "DefaultCallingHours", "FallbackTimezone", "PhoneRegion", "DialerMaxConcurrency"),
+    *("ApiRateLimit", "ApiBurstLimit", "WebhookRateLimit", "WebhookBurstLimit", "SocketRateLimit", "SocketBurstLimit"),
     *("AllowedCountries", "RetentionDays", "PublicUrl", "AlarmTopic"),
 ]
 """Parameters an operator may set."""
@@ -49,6 +51,9 @@ class Deployment:
     stack: str
     parameters: Mapping[str, str]
     artifacts: str
+    owner: str = ""
+    """The account that the bucket must belong to: whoever has its name first would have the code. Empty on a laptop."""
+
     adapt: Callable[[Template], Template] = field(default=lambda template: template)
     """A last change to the template; nothing is changed in the cloud."""
 
@@ -56,13 +61,13 @@ class Deployment:
 def deploy(session: Any, package: Package, to: Deployment, say: Say = print) -> dict[str, str]:
     """Create or update the stack and return its outputs. Raises DeployFailed."""
     template = to.adapt(json.loads(package.template.read_text()))
-    code = _upload(session, to.artifacts, package.archive.read_bytes(), "zip")
+    code = _upload(session, to, package.archive.read_bytes(), "zip")
     for resource in template["Resources"].values():
         if resource["Type"] == "AWS::Serverless::Function":
             resource["Properties"]["CodeUri"] = {"Bucket": to.artifacts, "Key": code}
     text = json.dumps(template, separators=(",", ":")).encode()
     s3 = session.client("s3")
-    url = f"{_origin(s3, to.artifacts)}/{_upload(session, to.artifacts, text, 'json')}"
+    url = f"{_origin(s3, to.artifacts)}/{_upload(session, to, text, 'json')}"
     say(f"deploying: stack {to.stack} ...")
     _apply(session.client("cloudformation"), to, url)
     return outputs(session, to.stack) or {}
@@ -90,26 +95,43 @@ def _origin(s3: Any, bucket: str) -> str:
     return f"{endpoint}/{bucket}" if "amazonaws" not in endpoint else endpoint.replace("://", f"://{bucket}.")
 
 
-def _upload(session: Any, bucket: str, content: bytes, suffix: str) -> str:
-    """Put content under its own hash and return the key."""
+def _upload(session: Any, to: Deployment, content: bytes, suffix: str) -> str:
+    """Put content under its own hash, unless that very content lies there, and return the key. Raises DeployFailed."""
     s3 = session.client("s3")
-    key = f"{hashlib.sha256(content).hexdigest()}.{suffix}"
-    _ensure_bucket(s3, bucket, session.region_name)
-    if not s3.list_objects_v2(Bucket=bucket, Prefix=key).get("KeyCount"):
-        s3.put_object(Bucket=bucket, Key=key, Body=content)
+    digest = hashlib.sha256(content)
+    key, checksum = f"{digest.hexdigest()}.{suffix}", base64.b64encode(digest.digest()).decode()
+    where = {"Bucket": to.artifacts, **({"ExpectedBucketOwner": to.owner} if to.owner else {})}
+    _ensure_bucket(s3, where, session.region_name)
+    if _checksum(s3, where, key) != checksum:
+        s3.put_object(**where, Key=key, Body=content, ChecksumSHA256=checksum)
     return key
 
 
-def _ensure_bucket(s3: Any, bucket: str, region: str) -> None:
+def _checksum(s3: Any, where: Mapping[str, str], key: str) -> str | None:
+    """The SHA-256 of what lies under a key, in base64; None where nothing does or S3 does not know it."""
     try:
-        s3.head_bucket(Bucket=bucket)
+        found: str | None = s3.head_object(**where, Key=key, ChecksumMode="ENABLED").get("ChecksumSHA256")
     except s3.exceptions.ClientError as error:
-        if error.response["Error"]["Code"] not in {"404", "NoSuchBucket"}:
+        if error.response["ResponseMetadata"]["HTTPStatusCode"] != 404:
+            raise
+        return None
+    return found
+
+
+def _ensure_bucket(s3: Any, where: Mapping[str, str], region: str) -> None:
+    bucket = where["Bucket"]
+    try:
+        s3.head_bucket(**where)
+    except s3.exceptions.ClientError as error:
+        code = error.response["Error"]["Code"]
+        if code in {"403", "AccessDenied", "Forbidden"}:
+            raise DeployFailed(f"the bucket {bucket} is not this account's, or it may not be read") from None
+        if code not in {"404", "NoSuchBucket"}:
             raise
         place = {} if region == "us-east-1" else {"CreateBucketConfiguration": {"LocationConstraint": region}}
         s3.create_bucket(Bucket=bucket, **place)
         s3.put_public_access_block(
-            Bucket=bucket,
+            **where,
             PublicAccessBlockConfiguration=dict.fromkeys(
                 ("BlockPublicAcls", "IgnorePublicAcls", "BlockPublicPolicy", "RestrictPublicBuckets"), True
             ),
@@ -195,7 +217,7 @@ def _in_the_cloud(session: Any, stage: str) -> Deployment:
         "AgentAccountsPath": accounts_path(stage),
         **from_environment(os.environ),
     }
-    return Deployment(f"autocall-{stage}", parameters, f"autocall-artifacts-{account}-{session.region_name}")
+    return Deployment(f"autocall-{stage}", parameters, f"autocall-artifacts-{account}-{session.region_name}", account)
 
 
 def main(stage: str) -> None:

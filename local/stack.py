@@ -87,7 +87,7 @@ async def _serve(at: Laptop, built: package.Package) -> None:
     from aiohttp import web
 
     entrance = front.Front(at.origin, at.endpoint)
-    runner = web.AppRunner(entrance.app(), access_log=None, shutdown_timeout=1)
+    runner = web.AppRunner(entrance.app(), access_log=None, shutdown_timeout=1, auto_decompress=False)
     await runner.setup()
     try:
         await web.TCPSite(runner, "127.0.0.1", at.port).start()
@@ -109,7 +109,7 @@ def bring_up(at: Laptop, built: package.Package) -> dict[str, str]:
     session = boto3.Session()
     _put_secrets(session.client("ssm"), at)
     given = parameters(at, os.environ)
-    to = deploy.Deployment(STACK, given, ARTIFACTS, functools.partial(dialect.translate, given))
+    to = deploy.Deployment(STACK, given, ARTIFACTS, adapt=functools.partial(dialect.translate, given))
     wanted, known = _digest(built, to.parameters), deploy.outputs(session, STACK)
     if known is None or _deployed(session) != wanted:
         known = deploy.deploy(session, built, to, say)

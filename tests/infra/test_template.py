@@ -10,6 +10,7 @@ from typing import Any
 
 import pytest
 
+from chalicelib import http
 from chalicelib.aws import dynamodb, sqs
 from chalicelib.aws.clients import PATIENCE
 from chalicelib.idempotency.model import LONGEST_REQUEST
@@ -376,6 +377,36 @@ def test_gateway_answers_with_a_problem(resources: Resources, kind: str) -> None
     assert (int(response["statusCode"]), problem["status"], problem["code"]) == (status, status, code)
     content_type = response["responseParameters"]["gatewayresponse.header.Content-Type"]
     assert content_type == "'application/problem+json'"
+    headers = {name.rpartition(".")[2]: value for name, value in response["responseParameters"].items()}
+    assert headers["Access-Control-Allow-Origin"] == "'*'"
+    assert {name: headers[name].strip("'") for name in http.PROTECTION} == http.PROTECTION
+    assert ("Retry-After" in headers) == (status == 429)
+
+
+def test_both_apis_have_ceilings(resources: Resources) -> None:
+    (stage,) = of_type(resources, "AWS::ApiGateway::Stage").values()
+    limits = {
+        (each["ResourcePath"], each["HttpMethod"]): (each["ThrottlingRateLimit"], each["ThrottlingBurstLimit"])
+        for each in stage["MethodSettings"]
+    }
+    assert limits["/*", "*"] == ({"Ref": "ApiRateLimit"}, {"Ref": "ApiBurstLimit"})
+    webhook = ("/~1auto-calling~1agents~1{provider}~1webhook", "POST")
+    assert limits[webhook] == ({"Ref": "WebhookRateLimit"}, {"Ref": "WebhookBurstLimit"})
+    assert webhook[0][1:].replace("~1", "/") in resources["RestAPI"]["Properties"]["Body"]["paths"]
+    (sockets,) = of_type(resources, "AWS::ApiGatewayV2::Stage").values()
+    assert sockets["DefaultRouteSettings"] == {
+        "ThrottlingRateLimit": {"Ref": "SocketRateLimit"},
+        "ThrottlingBurstLimit": {"Ref": "SocketBurstLimit"},
+    }
+
+
+def test_agents_token_is_read_by_who_dials_only(resources: Resources) -> None:
+    readers = {
+        name
+        for name, role in of_type(resources, "AWS::IAM::Role").items()
+        if "AgentTokenParameter" in json.dumps(role["Policies"])
+    }
+    assert readers == {"DialerRole"}
 
 
 def test_workbooks_arrive_as_bytes(resources: Resources) -> None:
@@ -464,10 +495,9 @@ def test_polls_have_a_function_and_a_rate_of_their_own(resources: Resources) -> 
         assert (integration["type"], integration["httpMethod"]) == ("aws_proxy", "POST")
         assert "${Poller.Arn}" in integration["uri"]["Fn::Sub"]
     (stage,) = of_type(resources, "AWS::ApiGateway::Stage").values()
-    limits = stage["MethodSettings"]
+    limits = [each for each in stage["MethodSettings"] if each["ResourcePath"] == "/~1socket.io"]
     assert {each["HttpMethod"].lower() for each in limits} == set(polled)
     for limit in limits:
-        assert limit["ResourcePath"] == "/~1socket.io"
         assert limit["ThrottlingRateLimit"] <= limit["ThrottlingBurstLimit"] <= 200
     longest = polling.LONGEST_SECONDS + max(polling.LOOKS) + 5
     assert longest <= resources["Poller"]["Properties"]["Timeout"] <= 29

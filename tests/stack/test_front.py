@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gzip
 import json
 
 import pytest
@@ -32,6 +33,26 @@ def test_missing_route_is_a_problem(stack: LocalStack, path: str) -> None:
     assert answer.status_code == 404
     assert answer.headers["Content-Type"].startswith("application/problem+json")
     assert answer.json()["code"] == "not-found"
+
+
+def test_refusal_of_a_missing_route_can_be_read_by_a_browser(stack: LocalStack) -> None:
+    answer = stack.call(
+        "GET", "/auto-calling/nothing", organization=ORGANIZATION, headers={"Origin": "http://a.example"}
+    )
+    assert answer.headers["Access-Control-Allow-Origin"] == "*"
+    assert answer.headers["Cache-Control"] == "no-store"
+
+
+def test_head_is_answered(stack: LocalStack) -> None:
+    answer = requests.head(f"{stack.base}/health", timeout=30)
+    assert (answer.status_code, answer.content) == (200, b"")
+
+
+def test_compressed_body_is_answered(stack: LocalStack) -> None:
+    headers = {"Content-Encoding": "gzip", "Content-Type": "application/json"}
+    body = gzip.compress(b'{"firstName":"Ali"}')
+    answer = stack.call("POST", "/auto-calling/contacts", organization=ORGANIZATION, headers=headers, data=body)
+    assert (answer.status_code, answer.json()["code"]) == (415, "unsupported-media-type")
 
 
 def test_request_arrives_whole(stack: LocalStack) -> None:
