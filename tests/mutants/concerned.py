@@ -49,7 +49,7 @@ TESTS = {
     "organizations": ["unit/test_organizations.py", "service/test_organizations.py"],
     "realtime": [
         *(f"unit/test_{each}.py" for each in ("events", "rate", "socketio")),
-        *(f"service/test_{each}.py" for each in ("realtime", "feed", "connections")),
+        *(f"service/test_{each}.py" for each in ("realtime", "feed", "connections", "polling")),
     ],
     "totals": [*LISTS, "service/test_imports.py"],
 }
