@@ -1,0 +1,141 @@
+"""What the stores require at the moment of writing, one requirement after another, each the only one that does not hold."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Callable
+from datetime import timedelta
+from typing import Any
+
+import pytest
+from msgspec.structs import replace
+
+from chalicelib import clock
+from chalicelib.aws import sqs
+from chalicelib.aws.dynamodb import Cancelled, Transaction
+from chalicelib.calls import store as calls
+from chalicelib.calls.model import CallState
+from chalicelib.campaigns import store as campaigns
+from chalicelib.campaigns.model import Campaign, CampaignStatus
+from chalicelib.contacts import store as contacts
+from chalicelib.dialing.messages import Dial
+from chalicelib.errors import CampaignRunning
+from tests.service.calling import accepted_call, orders
+from tests.service.cloud import Cloud, in_an
+
+HTTP = {"provider": "http"}
+
+
+def queued(cloud: Cloud) -> tuple[str, Dial]:
+    """A call that is queued: its campaign, and the order to dial it."""
+    campaign_id = cloud.a_running_campaign(cloud.contacts(1), agent=HTTP)
+    [body] = orders(cloud)
+    return campaign_id, sqs.decode(body, Dial)
+
+
+def put_on_its_phone(campaign_id: str, order: Dial, **differs: Any) -> None:
+    """The dialer's claim of a queued call, with something in it that is not so."""
+    said: dict[str, Any] = {"attempt_id": order.attempt_id, "lease": order.lease} | differs
+    attempt = calls.AttemptKey("1", campaign_id, order.contact_id, said["attempt_id"])
+    contact = contacts.find("1", order.contact_id)
+    calls.claim(attempt, said["lease"], contact, in_an(minutes=15), now=clock.now())
+
+
+@pytest.mark.parametrize("differs", [{"attempt_id": "another"}, {"lease": 0}, {"lease": 99}])
+def test_order_of_another_attempt_or_claim_is_not_dialed(cloud: Cloud, differs: dict[str, Any]) -> None:
+    campaign_id, order = queued(cloud)
+    with pytest.raises(calls.AlreadyClaimed):
+        put_on_its_phone(campaign_id, order, **differs)
+    assert calls.find(campaign_id, order.contact_id).state is CallState.QUEUED
+    put_on_its_phone(campaign_id, order)
+    assert calls.find(campaign_id, order.contact_id).state is CallState.CALLING
+
+
+def test_order_that_comes_again_is_told_so_and_not_that_the_phone_is_busy(cloud: Cloud) -> None:
+    campaign_id, order = queued(cloud)
+    put_on_its_phone(campaign_id, order)
+    with pytest.raises(calls.AlreadyClaimed):
+        put_on_its_phone(campaign_id, order)
+
+
+@pytest.mark.parametrize("differs", [{"attempt_id": "another"}, {"lease": 99}])
+def test_call_that_waits_otherwise_than_the_index_said_is_not_claimed(cloud: Cloud, differs: dict[str, Any]) -> None:
+    [contact_id] = cloud.contacts(1)
+    campaign_id = cloud.a_campaign([contact_id], agent=HTTP)["id"]
+    waits = calls.find(campaign_id, contact_id)
+    said = calls.Candidate(contact_id, waits.due_at or "", waits.lease, waits.attempt_id)
+
+    def claimed(candidate: calls.Candidate) -> None:
+        transaction = Transaction()
+        calls.claim_for_dialing(
+            transaction, campaign_id, candidate, "new", clock.now() + timedelta(minutes=1), now=clock.now()
+        )
+        transaction.commit()
+
+    with pytest.raises(Cancelled):
+        claimed(replace(said, **differs))
+    assert calls.find(campaign_id, contact_id) == waits
+    claimed(said)
+    with pytest.raises(Cancelled):
+        claimed(said)
+
+
+def nobody_left(cloud: Cloud) -> Campaign:
+    """A campaign that runs though nobody waits or is called any more."""
+    campaign_id = cloud.a_campaign(cloud.contacts(1), agent=HTTP)["id"]
+    contact_id = cloud.get(f"/campaigns/{campaign_id}/contacts").body["data"][0]["contactId"]
+    cloud.delete(f"/campaigns/{campaign_id}/contacts/{contact_id}")
+    found = campaigns.find("1", campaign_id)
+    assert not found.waiting
+    assert not found.in_flight
+    return found
+
+
+def counted(campaign: Campaign, **moves: int) -> None:
+    """Move a campaign's counters, as another writer's transaction does."""
+    transaction = Transaction()
+    campaigns.move(transaction, campaign, Counter(moves), {})
+    transaction.commit()
+
+
+def order_begun(campaign: Campaign) -> None:
+    campaigns.begin_order(campaign, "an order", until=in_an(hours=1), at=clock.now())
+
+
+def news_kept(campaign: Campaign) -> None:
+    transaction = Transaction()
+    campaigns.keep_news(transaction, campaign.organization_id, campaign.campaign_id, "news", at=clock.now())
+    transaction.commit()
+
+
+@pytest.mark.parametrize(
+    "meanwhile",
+    [
+        lambda campaign: counted(campaign, waiting=1),
+        lambda campaign: counted(campaign, in_flight=1),
+        order_begun,
+        news_kept,
+    ],
+    ids=["somebody waits", "a call is in flight", "an order is followed", "news is kept"],
+)
+def test_campaign_does_not_end_over_what_came_meanwhile(cloud: Cloud, meanwhile: Callable[[Campaign], None]) -> None:
+    campaign = nobody_left(cloud)
+    meanwhile(campaign)
+    assert not campaigns.complete(campaign, at=clock.now())
+    assert campaigns.find("1", campaign.campaign_id).status is campaign.status
+
+
+def test_campaign_at_its_end_ends(cloud: Cloud) -> None:
+    campaign = nobody_left(cloud)
+    assert campaigns.complete(campaign, at=clock.now())
+    assert campaigns.find("1", campaign.campaign_id).status is CampaignStatus.COMPLETED
+
+
+def test_campaign_with_a_call_in_flight_is_not_removed_by_who_saw_none(cloud: Cloud) -> None:
+    campaign_id, _, _ = accepted_call(cloud, agent=HTTP)
+    assert cloud.post(f"/campaigns/{campaign_id}/stop").status == 200
+    campaign = campaigns.find("1", campaign_id)
+    assert campaign.in_flight == 1
+    with pytest.raises(CampaignRunning):
+        campaigns.remove(replace(campaign, in_flight=0), at=clock.now())
+    assert campaigns.find("1", campaign_id) == campaign
