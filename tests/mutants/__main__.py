@@ -21,7 +21,7 @@ import msgspec
 from msgspec import Struct
 
 from tests.mutants.concerned import MODULES, tests_of
-from tests.mutants.guards import mutants
+from tests.mutants.guards import guards
 
 ROOT = Path(__file__).parents[2]
 NOTICED = ROOT / "build" / "mutants-noticed.json"
@@ -58,8 +58,8 @@ def main() -> None:
 
 def _all() -> Iterator[Try]:
     for module in MODULES:
-        for number, mutant in enumerate(mutants(_source(module))):
-            yield Try(module, number, mutant.name, mutant.line)
+        for number, guard in enumerate(guards(_source(module))):
+            yield Try(module, number, guard.name, guard.line)
 
 
 def _source(module: str) -> str:

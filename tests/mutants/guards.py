@@ -17,12 +17,13 @@ CONDITIONS = {"exists", "does_not_exist", "is_in", "between", "startswith", "con
 """Methods of an attribute that make a condition."""
 
 
-class Mutant(Struct, frozen=True):
-    """A module without one of its guards. `name` says which and outlives changes elsewhere in the module."""
+class Guard(Struct, frozen=True):
+    """A guard that can be taken out. `name` says which and how, and outlives changes elsewhere in the module."""
 
     name: str
     line: int
-    module: ast.Module
+    place: int
+    """Its place among the changes that can be made to the module."""
 
 
 class Change(Struct, frozen=True):
@@ -33,20 +34,24 @@ class Change(Struct, frozen=True):
     what: str
 
 
-def mutants(source: str) -> list[Mutant]:
-    """Every mutant of a module, in the order of its lines."""
-    number = len(list(_changes(_Reading(ast.parse(source)))))
+def guards(source: str) -> list[Guard]:
+    """Every guard of a module, in the order of its lines."""
+    reading = _Reading(ast.parse(source))
     seen: Counter[str] = Counter()
-    made = []
-    for n in range(number):
-        reading = _Reading(ast.parse(source))
-        change = list(_changes(reading))[n]
+    found = []
+    for place, change in enumerate(_changes(reading)):
         name = f"{reading.place(change.node)}: {change.what}"
         seen[name] += 1
         again = f" ({seen[name]})" if seen[name] > 1 else ""
-        _Replacing(change).visit(reading.module)
-        made.append(Mutant(name + again, getattr(change.node, "lineno", 0), ast.fix_missing_locations(reading.module)))
-    return sorted(made, key=lambda mutant: mutant.line)
+        found.append(Guard(name + again, getattr(change.node, "lineno", 0), place))
+    return sorted(found, key=lambda guard: guard.line)
+
+
+def without(source: str, guard: Guard) -> ast.Module:
+    """The module without one of its guards."""
+    reading = _Reading(ast.parse(source))
+    _Replacing(list(_changes(reading))[guard.place]).visit(reading.module)
+    return ast.fix_missing_locations(reading.module)
 
 
 class _Replacing(ast.NodeTransformer):

@@ -1,6 +1,6 @@
 """Lets a test run see one module without one of its guards.
 
-`MUTANT="chalicelib/calls/store.py 3" pytest -p tests.mutants.plugin`; the number is the mutant's place in `mutants`.
+`MUTANT="chalicelib/calls/store.py 3" pytest -p tests.mutants.plugin`; the number is the guard's place in `guards`.
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ from pathlib import Path
 from types import CodeType
 from typing import Any
 
-from tests.mutants.guards import mutants
+from tests.mutants.guards import guards, without
 
 ROOT = Path(__file__).parents[2]
 
@@ -27,8 +27,9 @@ class Mutated(SourceFileLoader):
         self.number = number
 
     def get_code(self, fullname: str) -> CodeType:
-        mutant = mutants(Path(self.path).read_text())[self.number]
-        return compile(mutant.module, self.path, "exec", dont_inherit=True)
+        source = Path(self.path).read_text()
+        mutant = without(source, guards(source)[self.number])
+        return compile(mutant, self.path, "exec", dont_inherit=True)
 
 
 class Finder(MetaPathFinder):

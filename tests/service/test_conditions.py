@@ -1,4 +1,4 @@
-"""What the stores require at the moment of writing, one requirement after another, each the only one that does not hold."""
+"""What the stores require at the moment of writing: each requirement as the only one that does not hold."""
 
 from __future__ import annotations
 
@@ -19,7 +19,9 @@ from chalicelib.campaigns import store as campaigns
 from chalicelib.campaigns.model import Campaign, CampaignStatus
 from chalicelib.contacts import store as contacts
 from chalicelib.dialing.messages import Dial
-from chalicelib.errors import CampaignRunning
+from chalicelib.errors import CampaignRunning, RequestUnderWay
+from chalicelib.idempotency import store as holds
+from chalicelib.idempotency.model import Answer, Hold
 from tests.service.calling import accepted_call, orders
 from tests.service.cloud import Cloud, in_an
 
@@ -139,3 +141,53 @@ def test_campaign_with_a_call_in_flight_is_not_removed_by_who_saw_none(cloud: Cl
     with pytest.raises(CampaignRunning):
         campaigns.remove(replace(campaign, in_flight=0), at=clock.now())
     assert campaigns.find("1", campaign_id) == campaign
+
+
+def held(turn: int = 1) -> Hold:
+    """A key as its first, second … request has it."""
+    now = clock.now()
+    return Hold(
+        key="key",
+        content="content",
+        new_id="1",
+        began_at=clock.stamp(now),
+        until=clock.stamp(in_an(seconds=40)),
+        turn=turn,
+        expires_at=in_an(hours=24),
+    )
+
+
+def kept() -> Hold:
+    """The key as it is kept."""
+    found = holds.find("key")
+    assert found
+    return found
+
+
+def test_key_that_another_request_took_over_is_not_taken_over_again(cloud: Cloud) -> None:
+    holds.take(held(), None)
+    holds.take(held(2), held())
+    with pytest.raises(RequestUnderWay):
+        holds.take(held(2), held())
+    holds.take(held(3), held(2))
+    assert kept().turn == 3
+
+
+def test_request_that_lost_its_key_gives_no_answer_for_the_one_that_has_it(cloud: Cloud) -> None:
+    answer = Answer(201, "{}", {})
+    holds.take(held(), None)
+    holds.take(held(2), held())
+    holds.let_go(held(), answer)
+    assert kept().answer is None
+    holds.let_go(held(2), answer)
+    assert kept().answer == answer
+
+
+def test_other_answer_takes_the_place_of_an_answer_only(cloud: Cloud) -> None:
+    first, other = Answer(201, "{}", {}), Answer(204, "", {})
+    holds.take(held(), None)
+    holds.replace_answer("key", other)
+    assert kept().answer is None
+    holds.let_go(held(), first)
+    holds.replace_answer("key", other)
+    assert kept().answer == other

@@ -7,14 +7,16 @@ from textwrap import dedent
 
 import pytest
 
+from tests.mutants import concerned
 from tests.mutants.concerned import MODULES, TESTS
-from tests.mutants.guards import mutants
+from tests.mutants.guards import guards, without
 
 
 def without_guards(source: str) -> dict[str, str]:
     """Each guard of a function → the line that stands in place of the one with the guard."""
-    made = mutants(dedent(source))
-    return {each.name.removeprefix("f: "): ast.unparse(each.module).splitlines()[1].strip() for each in made}
+    source = dedent(source)
+    made = {each.name.removeprefix("f: "): ast.unparse(without(source, each)) for each in guards(source)}
+    return {name: module.splitlines()[1].strip() for name, module in made.items()}
 
 
 def test_conjunct_of_a_condition_always_holds() -> None:
@@ -67,3 +69,9 @@ def test_default_of_a_value_is_no_guard() -> None:
 @pytest.mark.parametrize("module", MODULES)
 def test_every_module_with_guards_has_tests_that_concern_it(module: str) -> None:
     assert TESTS[module.partition("/")[0]]
+
+
+def test_store_policy_or_test_is_concerned_unasked() -> None:
+    assert {"calls/store.py", "organizations/store.py", "dialing/telling.py", "agents/reports.py"} <= set(MODULES)
+    assert "campaigns/routes.py" not in MODULES
+    assert "tests/service/test_withdrawals.py" in concerned.tests_of("calls/store.py", 0)
