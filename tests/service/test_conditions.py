@@ -78,8 +78,8 @@ def test_call_that_waits_otherwise_than_the_index_said_is_not_claimed(cloud: Clo
         claimed(replace(said, **differs))
     assert calls.find(campaign_id, contact_id) == waits
     claimed(said)
-    with pytest.raises(Cancelled):
-        claimed(said)
+    with pytest.raises(Cancelled):  # it is queued, whatever else is said rightly of it
+        claimed(replace(said, lease=said.lease + 1, attempt_id="new"))
 
 
 def nobody_left(cloud: Cloud) -> Campaign:
@@ -141,6 +141,14 @@ def test_campaign_with_a_call_in_flight_is_not_removed_by_who_saw_none(cloud: Cl
     with pytest.raises(CampaignRunning):
         campaigns.remove(replace(campaign, in_flight=0), at=clock.now())
     assert campaigns.find("1", campaign_id) == campaign
+
+
+def test_campaign_that_moved_on_is_not_removed_by_who_saw_it_before(cloud: Cloud) -> None:
+    before = nobody_left(cloud)
+    assert campaigns.complete(before, at=clock.now())
+    with pytest.raises(CampaignRunning):
+        campaigns.remove(before, at=clock.now())
+    campaigns.remove(campaigns.find("1", before.campaign_id), at=clock.now())
 
 
 def held(turn: int = 1) -> Hold:
