@@ -32,7 +32,7 @@ OBJECT_LIMIT = "at most 16 KB"
 _SCIENTIFIC = re.compile(r"([0-9])[.,]?([0-9]*)[eE]\+?([0-9]{1,2})")
 _DECIMALS = re.compile(r"(\+?(?:[\d\s]|[.,'](?=\d{3}\b)){9,})[.,]0+")
 _THOUSANDS = re.compile(r"\d{1,3}([,.'’])\d{3}(?:\1\d{3})+")
-_SEPARATORS = re.compile(r"\s*(?::::|[,;\n])\s*")
+_SEPARATORS = re.compile(r":::|[,;\n]")
 
 _STATUS_NAMES = {
     ContactStatus.ACTIVE: "active|faol|фаол|активный|активная|активен|активна",
@@ -121,7 +121,7 @@ def dialed(cell: Any, normalize: Callable[[str], str]) -> tuple[str, bool]:
     try:
         return normalize(written), True
     except FieldError:
-        listed = [part for part in _SEPARATORS.split(written) if part]
+        listed = [part for each in _SEPARATORS.split(written) if (part := each.strip())]
         if len(listed) < 2:
             raise
         first, *_ = [normalize(part) for part in listed]

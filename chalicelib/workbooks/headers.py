@@ -112,7 +112,7 @@ _GIVEN = {"firstname", "first name", "given name", "ism", "ismi", "исм", "и�
 
 _PARTS = re.compile("[\n/|]")
 _VALUE = re.compile(r"[+(]*\d")
-_SPARE = re.compile(r"\(.*?\)|\d+")
+_SPARE = re.compile(r"\([^)\n]{0,200}\)|\d+")
 _WORD = re.compile(r"[^\W_]+(?:'[^\W_]+)*")
 _LETTERS = re.compile(r"[^\W\d_]")
 _DATE = re.compile(r"\s*\d{1,4}[./-]\d{1,2}[./-]\d{2,4}\b(?![-\d])")
