@@ -10,10 +10,15 @@ LIFETIME = timedelta(days=7)
 
 
 def token(where: Laptop, organization: str, subject: str = "laptop") -> str:
-    """A token of an organization that this laptop's stack accepts."""
+    """A token of an organization that this laptop's stack accepts, with its settings `JWT_*` as in the environment."""
     import jwt
 
-    claims = {"organizationId": organization, "sub": subject, "exp": datetime.now(UTC) + LIFETIME}
+    own = {
+        os.environ.get("JWT_ORGANIZATION_CLAIM") or "organizationId": organization,
+        "aud": os.environ.get("JWT_AUDIENCE", "").partition(",")[0].strip(),
+        "iss": os.environ.get("JWT_ISSUER"),
+    }
+    claims = {"sub": subject, "exp": datetime.now(UTC) + LIFETIME, **{name: each for name, each in own.items() if each}}
     return jwt.encode(claims, where.secret("jwt"), "HS256")
 
 
