@@ -5,7 +5,7 @@
 - Twenty failures in a row that went on for two minutes leave one probe a minute; fifteen minutes without a success, or
   refused credentials at once, pause the campaign. No contact's attempt is spent on any of it.
 - An agent that refuses everybody, or takes calls and never reports what became of them, spends attempts: after twenty
-  in a row, or more than half of the last fifty, the campaign is paused before the list is burned.
+  such ends in a row, or more than half of the last fifty, the campaign is paused before the list is burned.
 """
 
 from __future__ import annotations
@@ -38,6 +38,11 @@ SPENT_IN_A_ROW = 20
 
 REFUSED = "The agent refuses our credentials: renew the deployment's agent token and start the campaign again."
 AWAY = "The agent has taken no call since {since}: see that it works and start the campaign again."
+SPOILED = (
+    "The agent refused some of the last calls ({said}), and of others no results came: see what it wants of a request,"
+    " that it can reach this deployment (PUBLIC_URL) and signs with the webhook's secret, then start the campaign"
+    " again."
+)
 DECLINES = (
     "The agent has refused the last calls ({said}): see what it wants of a request, and its numbers, then start the"
     " campaign again."
@@ -83,6 +88,12 @@ class Health(Struct, frozen=True, rename="camel", omit_defaults=True):
     taken: int = 0
     failures: int = 0
     failing_since: str | None = None
+    failed_at: str | None = None
+    """When the last of these failures was heard of: time that passes proves nothing."""
+
+    unsure: int = 0
+    """How many of these failures may be calls under way."""
+
     probed_at: str | None = None
     refused: bool = False
     words: str = ""
@@ -140,7 +151,14 @@ def _after(health: Health, said: Said, cap: int, in_flight: int, now: datetime) 
             return replace(health, refused=True, words=said.words)
         case Verdict.AWAY | Verdict.UNKNOWN:
             since = health.failing_since or clock.stamp(now)
-            return replace(health, failures=health.failures + 1, failing_since=since, words=said.words)
+            return replace(
+                health,
+                failures=health.failures + 1,
+                unsure=health.unsure + (said.verdict is Verdict.UNKNOWN),
+                failing_since=since,
+                failed_at=clock.stamp(now),
+                words=said.words,
+            )
 
 
 def _working(health: Health) -> Health:
@@ -148,7 +166,9 @@ def _working(health: Health) -> Health:
     return replace(
         health,
         failures=0,
+        unsure=0,
         failing_since=None,
+        failed_at=None,
         probed_at=None,
         refused=False,
         words=health.words if health.ends else "",
@@ -194,9 +214,14 @@ def away(health: Health, now: datetime) -> bool:
     return now >= clock.moment(health.failing_since) + OUTAGE_AFTER
 
 
-def unavailable(health: Health) -> bool:
+def unavailable(health: Health, in_flight: int) -> bool:
     """Whether the last call that was tried could not be placed."""
-    return health.failures > 0 or health.full_since is not None
+    return _fails(health, in_flight) or health.full_since is not None
+
+
+def _fails(health: Health, in_flight: int) -> bool:
+    """Whether calls fail to be placed: not because some went unanswered beside others that were taken and go on."""
+    return health.failures > health.unsure or 0 < health.failures >= in_flight
 
 
 def slots(health: Health, *, cap: int, in_flight: int, now: datetime) -> int:
@@ -226,9 +251,9 @@ def probed(health: Health, claims: int, now: datetime) -> Health:
     return replace(health, probed_at=clock.stamp(now)) if claims and away(health, now) else health
 
 
-def trouble(health: Health) -> str | None:
+def trouble(health: Health, in_flight: int) -> str | None:
     """What a person should know of the agent while the campaign goes on; None while it takes calls."""
-    if health.failures and health.failing_since:
+    if _fails(health, in_flight) and health.failing_since:
         return FAILING.format(since=health.failing_since, said=health.words or "the agent did not answer")
     if health.full_since and health.fulls > FULL_IN_A_ROW:
         return STAYS_FULL.format(since=health.full_since, said=health.words or "429")
@@ -239,16 +264,25 @@ def pause_reason(health: Health, now: datetime) -> str | None:
     """Why a campaign must be paused; None while it need not."""
     if health.refused:
         return UNPAID.format(said=health.words) if "402" in health.words else REFUSED
-    if away(health, now) and health.failing_since and now >= clock.moment(health.failing_since) + PAUSE_AFTER:
+    if away(health, now) and _failed_for(health) >= PAUSE_AFTER:
         return AWAY.format(since=health.failing_since)
-    if _spends(health, Verdict.SILENT):
+    if not _spoils(health):
+        return None
+    if MARKS[Verdict.DECLINED] not in health.ends:
         return SILENCE
-    if _spends(health, Verdict.DECLINED):
-        return DECLINES.format(said=health.words)
-    return None
+    reason = SPOILED if MARKS[Verdict.SILENT] in health.ends else DECLINES
+    return reason.format(said=health.words)
 
 
-def _spends(health: Health, verdict: Verdict) -> bool:
-    """Whether an agent uses up a list's attempts by ends of one kind."""
-    mark = MARKS[verdict]
-    return health.ends.endswith(mark * SPENT_IN_A_ROW) or 2 * health.ends.count(mark) > ENDS_KEPT
+def _failed_for(health: Health) -> timedelta:
+    """From the first failure in a row to the last."""
+    if health.failing_since is None or health.failed_at is None:
+        return timedelta()
+    return clock.moment(health.failed_at) - clock.moment(health.failing_since)
+
+
+def _spoils(health: Health) -> bool:
+    """Whether an agent uses up a list's attempts: by refusals, by silence, or by both."""
+    good = MARKS[Verdict.ENDED]
+    in_a_row = len(health.ends) - len(health.ends.rstrip("".join({*MARKS.values()} - {good})))
+    return in_a_row >= SPENT_IN_A_ROW or 2 * (len(health.ends) - health.ends.count(good)) > ENDS_KEPT

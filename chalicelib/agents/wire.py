@@ -4,10 +4,15 @@ from __future__ import annotations
 
 import io
 import re
-from collections.abc import Mapping
+import socket
+from collections.abc import Iterable, Iterator, Mapping
+from contextlib import contextmanager, suppress
+from functools import partial
+from threading import Event, Thread
 from typing import Any
 
 import msgspec
+from msgspec import Struct
 
 from chalicelib.agents.contract import Accepted, Declined, NotPlaced, OutcomeUnknown
 from chalicelib.agents.health import Verdict
@@ -29,6 +34,8 @@ NOT_PLACED = {
 }
 """Statuses by which an agent says that it began no call, through no fault of the contact's."""
 
+REDIRECTS = {301, 302, 303, 307, 308}
+
 UNACCEPTABLE = {400, 422}
 """Statuses by which an agent says that it does not call this contact."""
 
@@ -39,34 +46,132 @@ LONGEST_REFUSAL_SECONDS = 3_600
 """An agent that wants to be asked later than this (`Retry-After`) is asked then all the same."""
 
 
-def post(url: str, message: object, headers: Mapping[str, str]) -> Any:
-    """The answer to a message. Raises NotPlaced when nothing of it was sent, OutcomeUnknown when it may have been."""
+MAX_ANSWER = 4 * 1024 * 1024
+"""Bytes of an answer, as of a webhook."""
+
+CHUNK = 64 * 1024
+
+
+class Answer(Struct, frozen=True):
+    """What an agent answered, whole. The names of headers are in any case."""
+
+    status_code: int
+    headers: Mapping[str, str]
+    content: bytes
+
+
+def post(url: str, message: object, headers: Mapping[str, str]) -> Answer:
+    """The answer to a message. Raises NotPlaced when nothing of it was sent, OutcomeUnknown when it may have been.
+
+    It has come whole within the agent's time-out, or there is none: the time-outs of requests are of each read, and an
+    agent that sends a byte now and then would hold its dialer for ever.
+    """
     import requests
 
     body = io.BytesIO(msgspec.json.encode(message))
+    seconds = settings().agent_timeout_seconds
     try:
-        return requests.post(
-            url,
-            data=body,
-            headers={"Content-Type": "application/json", **headers},
-            timeout=(CONNECT_TIMEOUT_SECONDS, settings().agent_timeout_seconds),
-            allow_redirects=False,
-        )
+        with requests.Session() as session, _hung_up_after(seconds, session) as late:
+            sent = session.post(
+                url,
+                data=body,
+                headers={"Content-Type": "application/json", **headers},
+                timeout=(CONNECT_TIMEOUT_SECONDS, seconds),
+                allow_redirects=False,
+                stream=True,
+            )
+            with sent as response:
+                content = _whole(response.iter_content(CHUNK))
+        if late.is_set():
+            raise OutcomeUnknown("the agent did not answer in time")
+        return Answer(response.status_code, response.headers, content)
     except (requests.RequestException, ValueError) as error:
         if body.tell() == 0:
             raise NotPlaced("the agent cannot be reached") from error
         raise OutcomeUnknown("the agent did not answer") from error
 
 
-def refusal(response: Any, unacceptable: set[int] = UNACCEPTABLE) -> Declined | None:
+def _whole(chunks: Iterable[bytes]) -> bytes:
+    """An answer's body. Raises OutcomeUnknown."""
+    content = bytearray()
+    for chunk in chunks:
+        content += chunk
+        if len(content) > MAX_ANSWER:
+            raise OutcomeUnknown("the agent's answer is too long")
+    return bytes(content)
+
+
+@contextmanager
+def _hung_up_after(seconds: float, session: Any) -> Iterator[Event]:
+    """A session whose connections end after so long, whatever they are busy with; the event says that they did."""
+    lines = _Lines()
+    for scheme in ("http://", "https://"):
+        session.mount(scheme, lines.adapter())
+    done, late = Event(), Event()
+
+    def watch() -> None:
+        pause = seconds
+        while not done.wait(pause):
+            late.set()
+            lines.hang_up()
+            pause = 1.0
+
+    watcher = Thread(target=watch, daemon=True)
+    watcher.start()
+    try:
+        yield late
+    finally:
+        done.set()
+        watcher.join()
+
+
+class _Lines:
+    """The connections that a session's adapters make."""
+
+    def __init__(self) -> None:
+        self._sockets: list[socket.socket] = []
+
+    def adapter(self) -> Any:
+        """An adapter whose connections are these."""
+        from requests.adapters import HTTPAdapter
+
+        lines = self
+
+        class Adapter(HTTPAdapter):
+            def get_connection_with_tls_context(self, *given: Any, **more: Any) -> Any:
+                pool: Any = super().get_connection_with_tls_context(*given, **more)
+                pool.ConnectionCls = partial(lines._connection, type(pool).ConnectionCls)
+                return pool
+
+        return Adapter()
+
+    def _connection(self, kind: Any, **given: Any) -> Any:
+        made = kind(**given)
+        connect = made.connect
+
+        def noted() -> None:
+            connect()
+            self._sockets.append(made.sock)
+
+        made.connect = noted
+        return made
+
+    def hang_up(self) -> None:
+        """End what is connected; a read that waits returns. TLS is not told, as its state is another thread's."""
+        for each in self._sockets:
+            with suppress(OSError):
+                socket.socket.shutdown(each, socket.SHUT_RDWR)
+
+
+def refusal(response: Answer, unacceptable: set[int] = UNACCEPTABLE) -> Declined | None:
     """How an answer refuses the call; None when it does not. Raises NotPlaced, OutcomeUnknown."""
     status = response.status_code
     if status in unacceptable:
         return declined(": ".join(filter(None, [str(status), _words(response.content)])))
-    if status in NOT_PLACED or response.is_redirect:
+    if status in NOT_PLACED or status in REDIRECTS:
         verdict = NOT_PLACED.get(status, Verdict.AWAY)
         raise NotPlaced(f"the agent answered {status}", verdict, _again_seconds(response.headers))
-    if not response.ok:
+    if status >= 400:
         raise OutcomeUnknown(f"the agent answered {status}")
     return None
 

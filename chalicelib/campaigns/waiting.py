@@ -48,7 +48,7 @@ def why(
         return Reason.WAITING_FOR_RETRY, clock.stamp(due)
     if due > now and call.release_reason == PHONE_BUSY:
         return Reason.PHONE_IN_ANOTHER_CALL, clock.stamp(due)
-    if health.unavailable(campaign.health):
+    if health.unavailable(campaign.health, campaign.in_flight):
         return Reason.AGENT_UNAVAILABLE, clock.stamp(max(health.next_try(campaign.health, now), due))
     if due > now:
         return Reason.WAITING_FOR_RETRY, clock.stamp(due)

@@ -210,13 +210,14 @@ def _agent_changes(
     )
     after = replace(after, waits=_waits(after, heard))
     changes: dict[str, Any] = {} if after == campaign.health else {"health": after}
-    filling = schedule.filling(_moved(campaign, _moves(bookings)), now)
+    moved = _moved(campaign, _moves(bookings))
+    filling = schedule.filling(moved, now)
     reason = campaign.status_reason
     if campaign.status is RUNNING:
         pause = health.pause_reason(after, now)
         changes |= {"status": PAUSED} if pause else {}
         never = schedule.never_open(campaign, own.timezone, now)
-        reason = pause or health.trouble(after) or never or filling
+        reason = pause or health.trouble(after, moved.in_flight) or never or filling
     elif reason in (None, schedule.FILLING):
         reason = filling
     return changes if reason == campaign.status_reason else changes | {"status_reason": reason}
@@ -326,6 +327,11 @@ def _waits_seconds(campaign: Campaign) -> float | None:
     return settings().agent_timeout_seconds if may_wait else always
 
 
+def _held_seconds(campaign: Campaign) -> float:
+    """How long a call of any campaign may hold its dialer, as far as is known."""
+    return max(settings().agent_timeout_seconds, _waits_seconds(campaign) or 0)
+
+
 def _waits_now(call: Call, now: datetime) -> bool:
     return call.state is CallState.WAITING and call.due_at is not None and call.due_at <= clock.stamp(now)
 
@@ -367,7 +373,7 @@ def _write(
     probed = health.probed(changes.get("health", campaign.health), len(look.claims), now)
     changes = changes if probed == campaign.health else changes | {"health": probed}
     after = _moved(replace(campaign, **changes), moves)
-    lease = clock.later(policy.queue_lease(_waits_seconds(campaign)), than=now)
+    lease = clock.later(policy.queue_lease(_held_seconds(campaign)), than=now)
     wake_at = schedule.next_wake(
         after, next_lease=_next_lease(after, look, lease, now), next_due=look.next_due, now=now
     )

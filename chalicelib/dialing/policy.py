@@ -22,10 +22,10 @@ HISTORY_BYTES = 100_000
 """Of a call's attempts as JSON: its row has 400 KB at most. Redials add attempts without end, so the oldest go."""
 
 QUEUE_LEASE_SECONDS = 120
-"""How long a claimed call may wait for its dialer before it is claimed anew."""
+"""How long a claimed call may wait for its dialer before it is claimed anew, while no agent holds dialers."""
 
 CALLS_BEFORE = 12
-"""Calls of an agent that holds its dialers, which a claimed one may have to wait for as well: of so many campaigns."""
+"""Calls, each holding its dialer, which a claimed one may have to wait for as well: of so many campaigns."""
 
 LONGEST_QUEUE_LEASE_SECONDS = 3_600
 
@@ -37,12 +37,12 @@ WITHDRAWN = "taken out of the campaign"
 replace = msgspec.structs.replace
 
 
-def queue_lease(waits_seconds: float | None) -> float:
+def queue_lease(held_seconds: float) -> float:
     """Seconds a claimed call may wait for its dialer: longer than any wait in the queue, so that none is ordered twice.
 
-    `waits_seconds` is how long an agent that answers with results holds a dialer.
+    `held_seconds` is how long an agent may hold a dialer: any campaign's agent, as all campaigns share the dialers.
     """
-    return min(QUEUE_LEASE_SECONDS + CALLS_BEFORE * (waits_seconds or 0), LONGEST_QUEUE_LEASE_SECONDS)
+    return min(QUEUE_LEASE_SECONDS + CALLS_BEFORE * held_seconds, LONGEST_QUEUE_LEASE_SECONDS)
 
 
 def after(call: Call, event: CallEvent, retry: Retry, *, now: datetime) -> Call | None:

@@ -7,6 +7,7 @@ import json
 import socket
 import struct
 from collections.abc import Iterator
+from contextlib import suppress
 from datetime import UTC, datetime, timedelta
 from ipaddress import ip_address
 from pathlib import Path
@@ -22,7 +23,7 @@ from cryptography.x509.oid import NameOID
 from moto import mock_aws
 
 from chalicelib import agents
-from chalicelib.agents import http, reports
+from chalicelib.agents import http, reports, wire
 from chalicelib.agents.contract import Accepted, Declined, NotPlaced, OutcomeUnknown
 from chalicelib.agents.health import Verdict
 from chalicelib.agents.http import HttpAgent, sign, verify
@@ -53,6 +54,23 @@ def reset_after_reading(connection: socket.socket) -> None:
 def say_nothing(connection: socket.socket) -> None:
     request_on(connection)
     connection.recv(1)
+
+
+def drip(head: bytes, drop: bytes) -> Behave:
+    """Answer without an end, so often that no single read waits for long."""
+
+    def behave(connection: socket.socket) -> None:
+        request_on(connection)
+        connection.settimeout(0.02)
+        with suppress(OSError):
+            connection.sendall(head)
+            while True:
+                connection.sendall(drop)
+                with suppress(TimeoutError):
+                    if not connection.recv(1):
+                        return
+
+    return behave
 
 
 def stop_midway(connection: socket.socket) -> None:
@@ -233,6 +251,36 @@ def test_line_that_breaks_after_it_stood_leaves_it_open(line: Line, behave: Beha
     line.behave = behave
     with pytest.raises(OutcomeUnknown):
         place()
+
+
+@pytest.mark.parametrize(
+    "behave",
+    [
+        drip(b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n", b"1\r\n \r\n"),
+        drip(b"HTTP/1.1 200 OK\r\nContent-Length: 5000\r\n\r\n", b" "),
+        drip(b"HTTP/1.1 200 OK\r\n\r\n", b" "),
+        drip(b"HTTP/1.1 200 OK\r\nX: ", b"x"),
+        drip(b"", b"HTTP/1.1 100 Continue\r\n\r\n"),
+    ],
+    ids=["chunks", "body", "body-without-length", "header", "provisional-answers"],
+)
+def test_answer_that_drips_is_not_waited_for_longer_than_the_time_out(line: Line, behave: Behave) -> None:
+    line.behave = behave
+    with pytest.raises(OutcomeUnknown, match="did not answer"):
+        HttpAgent().place(an_order())
+
+
+def test_answer_without_end_is_not_kept_in_memory(line: Line, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(wire, "MAX_ANSWER", 10_000)
+    line.behave = drip(b"HTTP/1.1 200 OK\r\n\r\n", b" " * 20_000)
+    with pytest.raises(OutcomeUnknown, match="too long"):
+        HttpAgent().place(an_order())
+
+
+def test_number_of_very_many_digits_costs_a_report_no_other_member() -> None:
+    report = reports.read(b'{"status": "PROMISE_TO_PAY", "duration": %s}' % (b"9" * 5_000))
+    assert report.result == Result(call_status=CallStatus.PROMISE_TO_PAY)
+    assert report.lost == ("duration",)
 
 
 def test_answer_that_is_no_http_leaves_it_open(line: Line) -> None:

@@ -109,13 +109,35 @@ def test_one_success_ends_the_outage() -> None:
     assert heard(TAKEN, of=probed(OUT, 1, minutes(2))) == KNOWN
 
 
-def test_fifteen_minutes_without_a_success_pause_the_campaign() -> None:
-    assert pause_reason(OUT, minutes(14.9)) is None
-    assert pause_reason(OUT, minutes(15)) == AWAY.format(since=AT)
+def test_failure_after_fifteen_minutes_without_a_success_pauses_the_campaign() -> None:
+    nearly = heard(GONE, of=OUT, now=minutes(14.9))
+    assert pause_reason(nearly, minutes(14.9)) is None
+    assert pause_reason(heard(GONE, of=nearly, now=minutes(15)), minutes(15)) == AWAY.format(since=AT)
+
+
+def test_time_alone_pauses_nothing() -> None:
+    assert pause_reason(OUT, minutes(600)) is None
 
 
 def test_few_failures_never_pause_however_long_ago() -> None:
     assert pause_reason(heard(*[GONE] * 19), minutes(600)) is None
+
+
+@pytest.mark.parametrize(
+    "ends", [[Verdict.DECLINED, Verdict.SILENT] * 10, [Verdict.ENDED, Verdict.DECLINED, Verdict.SILENT] * 13]
+)
+def test_refusals_and_silence_count_together(ends: list[Verdict]) -> None:
+    broken, before = heard(*ends), heard(*ends[:-2])
+    assert pause_reason(before, NOW) is None
+    assert (pause_reason(broken, NOW) or "").startswith("The agent refused some of the last calls")
+
+
+def test_unanswered_call_beside_others_that_go_on_is_no_outage() -> None:
+    unsure, gone = heard(UNKNOWN), heard(GONE)
+    assert (health.trouble(unsure, 3), health.unavailable(unsure, 3)) == (None, False)
+    for failing, in_flight in ((unsure, 1), (gone, 3)):
+        assert health.trouble(failing, in_flight) is not None
+        assert health.unavailable(failing, in_flight)
 
 
 def test_refused_credentials_pause_at_once() -> None:
