@@ -109,7 +109,7 @@ def environment(monkeypatch: pytest.MonkeyPatch) -> pytest.MonkeyPatch:
 def line(environment: pytest.MonkeyPatch) -> Iterator[Line]:
     opened = Line()
     environment.setenv("AGENT_URL", f"http://{opened.address}/calls")
-    environment.setenv("AGENT_TIMEOUT_SECONDS", "0.3")
+    environment.setenv("AGENT_TIMEOUT_SECONDS", "2")
     yield opened
     opened.close()
 
