@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from collections import Counter, defaultdict
 from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import Any
 
 import msgspec
@@ -45,6 +45,9 @@ SWEEP = 200
 STEPS = 60
 """Transactions of one round; a round that needs more is delivered again."""
 
+AGAIN = timedelta(minutes=1)
+"""After so long a queue that takes no orders is tried again."""
+
 EMPTY_AT_START = "The start time came while the campaign had no contacts."
 
 RUNNING, PAUSED = CampaignStatus.RUNNING, CampaignStatus.PAUSED
@@ -57,6 +60,14 @@ class Claim(Struct, frozen=True):
 
     candidate: Candidate
     attempt_id: str
+
+    @property
+    def contact_id(self) -> str:
+        return self.candidate.contact_id
+
+    @property
+    def lease(self) -> int:
+        return self.candidate.lease + 1
 
 
 class Booking(Struct, frozen=True):
@@ -83,11 +94,18 @@ class Round(Struct):
     stale: set[str] = msgspec.field(default_factory=set)
     """Candidates that turned out not to be waiting."""
 
+    refused: bool = False
+    """Whether the dial queue took no orders: nobody else is claimed for it."""
+
+    interrupted: bool = False
+    """Whether an earlier one may have died between its claims and their orders."""
+
 
 def handle(records: Iterable[dict[str, Any]], *, now: Now = clock.now) -> list[str]:
     """Handle a batch of SQS records of any campaigns. Returns the message ids to be delivered again."""
     mailboxes: dict[tuple[str, str], list[tuple[str, Event]]] = defaultdict(list)
     failed = []
+    interrupted = set()
     for record in records:
         try:
             event = sqs.decode(record["body"], Event)
@@ -96,27 +114,39 @@ def handle(records: Iterable[dict[str, Any]], *, now: Now = clock.now) -> list[s
             failed.append(record["messageId"])
         else:
             mailboxes[event.organization_id, event.campaign_id].append((record["messageId"], event))
+            if int(record["attributes"]["ApproximateReceiveCount"]) > 1:
+                interrupted.add((event.organization_id, event.campaign_id))
     for (organization_id, campaign_id), mail in mailboxes.items():
+        again = (organization_id, campaign_id) in interrupted
         try:
-            pace(organization_id, campaign_id, [event for _, event in mail], now=now)
+            pace(organization_id, campaign_id, [event for _, event in mail], now=now, interrupted=again)
         except Exception:  # noqa: BLE001 (it must not hold up other campaigns)
             logger().exception("campaign not paced", organizationId=organization_id, campaignId=campaign_id)
             failed.extend(message_id for message_id, _ in mail)
     return failed
 
 
-def pace(organization_id: str, campaign_id: str, events: Sequence[Event], *, now: Now = clock.now) -> None:
-    """One round of a campaign. Doing it again, or twice at once, changes nothing more."""
+def pace(
+    organization_id: str,
+    campaign_id: str,
+    events: Sequence[Event],
+    *,
+    now: Now = clock.now,
+    interrupted: bool = False,
+) -> None:
+    """One round of a campaign. Doing it again, or twice at once, changes nothing more. `interrupted`: see Round."""
     if organization_id.endswith(campaigns.DELETED):
         owner = organization_id.removesuffix(campaigns.DELETED)
         return work(Remove(organization_id=owner, campaign_id=campaign_id))
-    this = Round()
+    this = Round(interrupted=interrupted)
     for _ in range(STEPS):
         try:
             campaign, own = campaigns.find_with_settings(organization_id, campaign_id)
         except NotFound:
             return None
         try:
+            if this.interrupted:
+                _order_again(campaign, this, now)
             more = _step(_start_if_due(campaign, now()), own, [*events, *_kept_news(campaign)], this, now())
         except Conflict:
             continue
@@ -157,16 +187,16 @@ def _step(campaign: Campaign, own: OrganizationSettings, events: Sequence[Event]
     for booking in bookings:
         _tell_contact(booking)
     changes = _agent_changes(campaign, own, () if this.counted else events, bookings, now)
-    look = _look(replace(campaign, **changes), own, bookings, this.stale, now)
+    look = _look(replace(campaign, **changes), own, bookings, this, now)
     news = set() if more else campaign.news
     try:
         campaign = _write(campaign, bookings, look, changes, now, news=news)
     except Cancelled as cancelled:
-        this.stale |= {claim.candidate.contact_id for claim in look.claims} & cancelled.failed.keys()
+        this.stale |= {claim.contact_id for claim in look.claims} & cancelled.failed.keys()
         raise
     this.counted = True
     store.forget_news(news)
-    _dial(campaign, look.claims, now)
+    _dial(campaign, [_order(campaign, claim) for claim in look.claims], this, lambda: now)
     if _is_over(campaign, now):
         if campaigns.complete(campaign, at=now):
             work(Audit(organization_id=campaign.organization_id, campaign_id=campaign.campaign_id))
@@ -174,18 +204,45 @@ def _step(campaign: Campaign, own: OrganizationSettings, events: Sequence[Event]
     return more or look.more
 
 
-def _dial(campaign: Campaign, claims: Sequence[Claim], now: datetime) -> None:
-    """Order claimed calls; when that fails they wait again at once, and not only when their leases run out."""
+def _dial(campaign: Campaign, orders: Sequence[Dial], this: Round, now: Now) -> None:
+    """Order claimed calls; those the queue does not take wait again at once, and not only when their leases run out."""
     try:
-        dial(campaign.organization_id, (_order(campaign, claim) for claim in claims))
+        dial(campaign.organization_id, orders)
     except sqs.SendFailed:
-        queued = store.find_many(campaign.campaign_id, [claim.candidate.contact_id for claim in claims])
-        bookings = [
-            Booking(call, call.waiting(now, now=now)) for call in queued.values() if call.state is CallState.QUEUED
+        this.refused = True
+        _give_back(campaign, orders, now)
+
+
+def _give_back(campaign: Campaign, orders: Sequence[Dial], now: Now) -> None:
+    """Let calls whose orders were not taken wait again, whatever else becomes of the campaign meanwhile.
+
+    Raises Conflict when that never stands still.
+    """
+    leases = {order.contact_id: order.lease for order in orders}
+    for _ in range(STEPS):
+        queued = [
+            call
+            for call in store.find_many(campaign.campaign_id, leases).values()
+            if call.state is CallState.QUEUED and call.lease == leases[call.contact_id]
         ]
-        if bookings:
-            _write(campaign, bookings, Look(), {}, now)
-        raise
+        if not queued:
+            return
+        at = now()
+        bookings = [Booking(call, call.waiting(at, now=at)) for call in queued[:CHUNK]]
+        try:
+            campaign = campaigns.find(campaign.organization_id, campaign.campaign_id)
+            _write(campaign, bookings, Look(next_due=at + AGAIN), {}, at)
+        except Conflict:
+            continue
+    raise Conflict
+
+
+def _order_again(campaign: Campaign, this: Round, now: Now) -> None:
+    """Order once more whatever is claimed: an order that is there twice is carried out once."""
+    flying = store.in_flight(campaign.campaign_id, SWEEP) if campaign.in_flight else []
+    calls = store.find_many(campaign.campaign_id, [each.contact_id for each in flying]) if flying else {}
+    _dial(campaign, [_order(campaign, call) for call in calls.values() if call.state is CallState.QUEUED], this, now)
+    this.interrupted = False
 
 
 def _is_over(campaign: Campaign, now: datetime) -> bool:
@@ -290,7 +347,7 @@ def _only_shortened(attempt: Attempt, old: Call) -> bool:
 
 
 def _look(
-    campaign: Campaign, own: OrganizationSettings, bookings: Sequence[Booking], stale: set[str], now: datetime
+    campaign: Campaign, own: OrganizationSettings, bookings: Sequence[Booking], this: Round, now: datetime
 ) -> Look:
     """Who is next, as far as there are slots and the transaction has room."""
     moves = _moves(bookings)
@@ -299,11 +356,13 @@ def _look(
         return Look()
     if own.calling_paused:
         return Look(next_due=now + schedule.LONGEST_SLEEP)
+    if this.refused:
+        return Look(next_due=now + AGAIN)
     if not slots:
         again = health.next_try(campaign.health, now)
         return Look(next_due=again if again > now else None)
     limit = min(slots, TRANSACTION_LIMIT - 2 - 2 * len(bookings))
-    changing = stale | {booking.old.contact_id for booking in bookings}
+    changing = this.stale | {booking.old.contact_id for booking in bookings}
     found, closed_until = _waiting(campaign, own, limit + len(changing) + 1, now)
     due = [each for each in found if each.contact_id not in changing and each.due_at <= clock.stamp(now)]
     later = [clock.moment(each.due_at) for each in found if each.due_at > clock.stamp(now)] + closed_until
@@ -421,12 +480,12 @@ def _next_lease(after: Campaign, look: Look, lease: datetime, now: datetime) -> 
     return clock.moment(first[0].due_at) if first else None
 
 
-def _order(campaign: Campaign, claim: Claim) -> Dial:
+def _order(campaign: Campaign, claimed: Claim | Call) -> Dial:
     return Dial(
         organization_id=campaign.organization_id,
         campaign_id=campaign.campaign_id,
-        contact_id=claim.candidate.contact_id,
-        attempt_id=claim.attempt_id,
-        lease=claim.candidate.lease + 1,
+        contact_id=claimed.contact_id,
+        attempt_id=claimed.attempt_id or "",
+        lease=claimed.lease,
         call_timeout_seconds=campaign.call_timeout_seconds,
     )

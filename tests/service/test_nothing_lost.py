@@ -17,7 +17,8 @@ from chalicelib.agents.contract import Accepted, NotPlaced
 from chalicelib.agents.health import Verdict
 from chalicelib.aws import dynamodb, sqs
 from chalicelib.calls.model import CallStatus, Result
-from chalicelib.dialing import dialer
+from chalicelib.campaigns import store as campaigns
+from chalicelib.dialing import dialer, pacer
 from chalicelib.settings import settings
 from tests import pauses
 from tests.service.agents import ScriptedAgent
@@ -106,15 +107,60 @@ def test_release_no_queue_takes_gives_the_slot_back(cloud: Cloud) -> None:
     assert cloud.campaign(campaign_id)["inFlightCalls"] == 0
 
 
-def test_dial_orders_no_queue_takes_are_ordered_anew_at_once(cloud: Cloud) -> None:
+def test_dial_orders_no_queue_takes_are_ordered_anew_within_a_minute(cloud: Cloud) -> None:
     campaign_id = cloud.a_campaign(cloud.contacts(3))["id"]
     cloud.post(f"/campaigns/{campaign_id}/start")
     bodies = cloud.take(settings().campaign_events_queue)
     with queues_that_refuse("dial_queue"):
-        assert len(cloud.pace(*bodies)) == 1
+        assert cloud.pace(*bodies) == []
     assert cloud.campaign(campaign_id)["inFlightCalls"] == 0
-    assert cloud.pace(*bodies) == []
+    cloud.tick(in_an(seconds=61))
     assert len(orders(cloud)) == 3
+
+
+def test_dial_orders_no_queue_takes_are_given_back_although_somebody_stops(
+    cloud: Cloud, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    campaign_id = cloud.a_campaign(cloud.contacts(2))["id"]
+    cloud.post(f"/campaigns/{campaign_id}/start")
+
+    def stop(*_: Any) -> None:
+        cloud.post(f"/campaigns/{campaign_id}/stop")
+        raise sqs.SendFailed
+
+    monkeypatch.setattr(pacer, "dial", stop)
+    cloud.pace_all()
+    campaign = cloud.campaign(campaign_id)
+    assert (campaign["status"], campaign["inFlightCalls"]) == ("PAUSED", 0)
+
+
+def test_what_was_heard_counts_once_and_is_booked_while_no_orders_are_taken(cloud: Cloud) -> None:
+    campaign_id = cloud.a_running_campaign(cloud.contacts(6), agent={"provider": "http"}, maxConcurrentCalls=5)
+    ScriptedAgent(NotPlaced("away", Verdict.AWAY)).dial(orders(cloud))
+    bodies = cloud.take(settings().campaign_events_queue)
+    with queues_that_refuse("dial_queue"):
+        assert cloud.pace(*bodies) == []
+    assert campaigns.find("1", campaign_id).health.failures == 5
+
+
+def test_claims_whose_orders_died_with_the_pacer_are_ordered_when_its_messages_come_again(
+    cloud: Cloud, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    campaign_id = cloud.a_campaign(cloud.contacts(2))["id"]
+    cloud.post(f"/campaigns/{campaign_id}/start")
+    event = sqs_event(cloud.take(settings().campaign_events_queue))
+
+    def die(*_: Any) -> None:
+        raise RuntimeError
+
+    with monkeypatch.context() as broken:
+        broken.setattr(pacer, "dial", die)
+        app.pace(event, None)
+    assert cloud.campaign(campaign_id)["inFlightCalls"] == 2
+    for record in event["Records"]:
+        record["attributes"]["ApproximateReceiveCount"] = "2"
+    app.pace(event, None)
+    assert len(orders(cloud)) == 2
 
 
 def test_read_that_fails_after_the_claim_gives_the_call_back(cloud: Cloud) -> None:

@@ -362,7 +362,14 @@ class World:
             if room:
                 self.locked.add(group)
         again = range(self.random.randrange(len(batch))) if self.chance(self.faults.duplicate) else range(0)
-        records = [{"messageId": str(n), "body": message.body} for n, message in enumerate(batch)]
+        records = [
+            {
+                "messageId": str(n),
+                "body": message.body,
+                "attributes": {"ApproximateReceiveCount": str(message.receives + 1)},
+            }
+            for n, message in enumerate(batch)
+        ]
         while self.late:
             self.at(self.random.uniform(0, 0.3), partial(self._post_dial, self.late.pop()))
         self.start(

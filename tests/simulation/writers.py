@@ -181,7 +181,8 @@ class Scene:
         self._pace(events.get(self.point, self._wake)())
 
     def _pace(self, event: Any) -> None:
-        if pacer.handle([{"messageId": "1", "body": sqs.encode(event)}], now=self.world.now):
+        record = {"messageId": "1", "body": sqs.encode(event), "attributes": {"ApproximateReceiveCount": "1"}}
+        if pacer.handle([record], now=self.world.now):
             raise RuntimeError("the pacer wants its message again")
 
     def _wake(self) -> Wake:
