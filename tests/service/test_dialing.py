@@ -16,6 +16,7 @@ from chalicelib.calls import store as calls
 from chalicelib.calls.model import CallStatus, Result
 from chalicelib.campaigns import control
 from chalicelib.campaigns.messages import Redial, Wake
+from chalicelib.dialing import policy
 from chalicelib.dialing.messages import Dial, Ended
 from chalicelib.settings import settings
 from tests.service.agents import ScriptedAgent
@@ -272,11 +273,13 @@ def test_paused_campaign_completes_with_its_last_call(cloud: Cloud) -> None:
     assert cloud.campaign(campaign_id)["status"] == "COMPLETED"
 
 
-def test_lost_dial_message_costs_two_minutes_and_no_attempt(cloud: Cloud) -> None:
+def test_lost_dial_message_costs_the_longest_wait_of_its_queue_and_no_attempt(cloud: Cloud) -> None:
     campaign_id = cloud.a_running_campaign(cloud.contacts(1))
     [lost] = orders(cloud)
-    at = in_an(seconds=200)
-    cloud.tick(at)
+    lease = policy.queue_lease(settings().agent_timeout_seconds)
+    cloud.tick(in_an(seconds=lease - 30))
+    assert orders(cloud) == []
+    cloud.tick(in_an(seconds=lease + 60))
     [again] = orders(cloud)
     agent = ScriptedAgent()
     agent.dial([lost])
