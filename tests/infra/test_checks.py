@@ -19,7 +19,7 @@ GIVEN = {"Stage": "prod"}
     [
         *(("DefaultCallingHours", value) for value in ("9-20", "{}", '{"timezone":"Asia/Tashkent"}', "[]")),
         ("DefaultCallingHours", '{"timezone":"Asia/Nowhere","days":["MON"],"from":"09:00","to":"20:00"}'),
-        ("DefaultCallingHours", '{"timezone":"Asia/Tashkent","days":["MON"],"from":"9:00","to":"20:00"}'),
+        ("DefaultCallingHours", '{"timezone":"Asia/Tashkent","days":["MON"],"from":"9:0","to":"20:00"}'),
         *(
             ("AgentUrl", value)
             for value in ("notaurl", "http://agent.example", "https://", "https://me@agent.example/")
