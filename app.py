@@ -1,5 +1,6 @@
 """The switchboard: every Lambda entry point, one delegating line each."""
 
+from contextlib import ExitStack
 from typing import Any
 
 from chalice.app import Chalice, CloudWatchEvent, SQSEvent, WebsocketEvent
@@ -44,10 +45,9 @@ def import_file(event: SQSEvent) -> None:
 
 @app.schedule("rate(1 minute)", name="clock")
 def tick(_: CloudWatchEvent) -> None:
-    control.wake_due(now=clock.now())
-    sockets.close_due(now=clock.now())
-    sockets.ping(now=clock.now())
-    retention.begin_if_due(now=clock.now())
+    with ExitStack() as each_whatever_the_others_raise:
+        for do in (retention.begin_if_due, sockets.ping, sockets.close_due, control.wake_due):
+            each_whatever_the_others_raise.callback(do, now=clock.now())
 
 
 @app.lambda_function(name="publisher")

@@ -19,12 +19,13 @@ from chalicelib.aws import dynamodb, sqs
 from chalicelib.calls.model import CallStatus, Result
 from chalicelib.campaigns import store as campaigns
 from chalicelib.dialing import dialer, pacer
+from chalicelib.realtime import sockets
 from chalicelib.settings import settings
 from tests import pauses
 from tests.service.agents import ScriptedAgent
 from tests.service.aws import client
 from tests.service.calling import accepted_call, orders, report, webhook
-from tests.service.cloud import Cloud, in_an, sqs_event
+from tests.service.cloud import Cloud, in_an, schedule_event, sqs_event
 from tests.service.feed import impatient
 from tests.service.live import Live, of
 
@@ -161,6 +162,18 @@ def test_claims_whose_orders_died_with_the_pacer_are_ordered_when_its_messages_c
         record["attributes"]["ApproximateReceiveCount"] = "2"
     app.pace(event, None)
     assert len(orders(cloud)) == 2
+
+
+def test_sockets_are_pinged_although_no_queue_takes_what_the_clock_wakes(
+    cloud: Cloud, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    pings = []
+    monkeypatch.setattr(sockets, "ping", lambda *, now: pings.append(now))
+    campaign = campaigns.find("1", cloud.a_running_campaign(cloud.contacts(1)))
+    campaigns.change(campaign, {"wake_at": clock.minute(clock.now())}, at=clock.now())
+    with queues_that_refuse("campaign_events_queue"), pytest.raises(sqs.SendFailed):
+        app.tick(schedule_event(), None)
+    assert len(pings) == 1
 
 
 def test_read_that_fails_after_the_claim_gives_the_call_back(cloud: Cloud) -> None:
