@@ -34,7 +34,8 @@ class Report:
         width = len(self._header)
         cells = [self._cell(n, cell) for n, cell in enumerate(rejected.cells)]
         cells += [None] * (width - len(cells))
-        self._sheet.append([*cells[:width], reason(rejected.error.message, self.language), *cells[width:]])
+        why = writer.safe(self._sheet, reason(rejected.error.message, self.language))
+        self._sheet.append([*cells[:width], why, *cells[width:]])
 
     def _cell(self, n: int, cell: Any) -> Any:
         if cell == "":

@@ -16,6 +16,9 @@ LONGEST_CELL = 32_767
 _CONTROL = re.compile(r"[\x00-\x08\x0b\x0c\x0e-\x1f\ud800-\udfff\ufffe\uffff]")
 """What XML 1.0 cannot hold."""
 
+_ACTIVE = ("=", "+", "-", "@", "\t", "\r", "\n", "#")
+"""How text begins that a program may take for a formula, or for an error such as #REF!."""
+
 
 class Workbook:
     """A workbook that is written from top to bottom."""
@@ -66,9 +69,8 @@ def safe(sheet: Any, value: Any) -> Any:
     """A value as a cell that nothing executes, in Excel and wherever it is copied to."""
     if not isinstance(value, str):
         return value
-    if value[:1] in ("=", "+", "-", "@", "\t", "\r"):
-        return text(sheet, value)
-    return _CONTROL.sub("", value)[:LONGEST_CELL]
+    written = _CONTROL.sub("", value)[:LONGEST_CELL]
+    return text(sheet, written) if written.startswith(_ACTIVE) else written
 
 
 def text(sheet: Any, value: str) -> Any:

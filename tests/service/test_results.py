@@ -10,9 +10,12 @@ import openpyxl
 import pytest
 
 from chalicelib import clock, worker
+from chalicelib.calls.model import CallStatus, Result
 from chalicelib.campaigns import results, store
 from chalicelib.settings import settings
+from tests.service.agents import ScriptedAgent
 from tests.service.aws import client
+from tests.service.calling import orders
 from tests.service.cloud import Cloud
 from tests.service.test_nothing_lost import queues_that_refuse
 from tests.service.test_workbooks import download, phone, ticking
@@ -206,6 +209,36 @@ def test_cell_that_begins_like_a_formula_is_text(cloud: Cloud, text: str) -> Non
     sheet = book_of(cloud, campaign)["Results"]
     for cell in (sheet["A2"], sheet["K1"], sheet["K2"]):
         assert (cell.value, cell.data_type, cell.quotePrefix) == (text, "s", True)
+
+
+ACTIVE = ('=HYPERLINK("http://a","b")', "+1", "-1", "@SUM(A1)", "\t=1", "\r=1", "\n=1", "#REF!", "#N/A")
+HIDDEN = ("", "\x01", "\x00\x1f", "\ufffe", "\x0b\x0c")
+
+
+def kinds_of(sheet: Any) -> set[str]:
+    """The types of a sheet's cells that hold anything: `s` text, `n` number, `f` formula, `e` error."""
+    return {cell.data_type for row in sheet.iter_rows() for cell in row if cell.value is not None}
+
+
+@pytest.mark.parametrize("hidden", HIDDEN)
+def test_no_text_of_strangers_is_ever_run(cloud: Cloud, hidden: str) -> None:
+    """Neither names, `customData`, campaigns' names nor what agents say; what XML cannot hold hides nothing."""
+    texts = [hidden + each for each in ACTIVE]
+    people = [
+        cloud.a_contact(phone(n * 10), firstName=text + "x", lastName=text, customData={f"{text}{n}": text})["id"]
+        for n, text in enumerate(texts)
+    ]
+    campaign = cloud.a_running_campaign(people, agent={"provider": "http"}, maxConcurrentCalls=len(people))
+    answers = [Result(call_status=CallStatus.SUCCESS, outcome=each, summary=each, recording_url=each) for each in texts]
+    ScriptedAgent(*answers).dial(orders(cloud))
+    cloud.settle()
+    for text in texts:
+        cloud.patch(f"/campaigns/{campaign}", {"name": text + "!"})
+        book = book_of(cloud, campaign)
+        assert kinds_of(book["Summary"]) == {"s", "n"}
+    rows = rows_of(book)
+    assert len(rows) == len(ACTIVE)
+    assert kinds_of(book["Results"]) == {"s", "n"}
 
 
 def test_odd_values_are_cells_too(cloud: Cloud) -> None:
