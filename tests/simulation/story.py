@@ -35,7 +35,7 @@ from tests.simulation.world import ORGANIZATION, World
 ACTION_HOURS = 2
 PATIENCE_HOURS = 240
 AFTERWARDS = 2 * 3600
-"""Seconds in which the last person's traces are removed."""
+"""Seconds in which dead letters that were posted again are done with, or the last person's traces removed."""
 
 LAST_LOOK = 3600
 """Seconds into the calm after which operators start again what an enrolment that was still under way has paused."""
@@ -65,6 +65,8 @@ class Story:
             self.world.at(1, self.world.tick_every_minute)
             self.world.run(ACTION_HOURS * 3600)
             self._calm_down()
+            if self.world.redrive():
+                self.world.run(AFTERWARDS)
             self.world.run(PATIENCE_HOURS * 3600, until=self._ended)
             if self.erased:
                 self.world.run(AFTERWARDS)

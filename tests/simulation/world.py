@@ -112,6 +112,7 @@ class World:
         self.locked: set[str] = set()
         self.dial_messages: list[Message] = []
         self.late: list[Message] = []
+        self.dead_letters: list[Callable[[], None]] = []
         self.dialing = 0
         self.tenants = queues.Tenants()
         self.ordered: Callable[[str], None] = lambda body: None
@@ -328,12 +329,25 @@ class World:
         else:
             self.at(QUEUE_LEASE_SECONDS, partial(self.late.append, message))
 
-    def _gives_up(self, message: Message, *, killed: bool) -> bool:
-        """Whether a queue delivers a message no more. Raises Broken when its handlers failed alive each time."""
+    def _gives_up(self, message: Message, post: Callable[[Message], None], *, killed: bool) -> bool:
+        """Whether a message becomes a dead letter, to be posted again one day; when its handlers were killed each time.
+
+        Raises Broken when they failed alive.
+        """
         message.failures += not killed
         if message.failures >= RECEIVES:
             raise Broken(f"a message became a dead letter: {message.body}")
-        return message.receives >= RECEIVES
+        if message.receives < RECEIVES:
+            return False
+        self.dead_letters.append(partial(post, Message(message.body, message.group)))
+        return True
+
+    def redrive(self) -> int:
+        """Post the dead letters again, as an operator does when what killed their handlers is over; how many."""
+        letters, self.dead_letters = self.dead_letters, []
+        for post in letters:
+            self.at(self._delay(), post)
+        return len(letters)
 
     def _copies(self) -> int:
         return 0 if self.chance(self.faults.lose) else 2 if self.chance(self.faults.duplicate) else 1
@@ -390,7 +404,7 @@ class World:
             message.receives += 1
             self.locked.discard(message.group)
             if n in failed:
-                gone = self._gives_up(message, killed=killed)
+                gone = self._gives_up(message, self._post_event, killed=killed)
             else:
                 gone = n not in again or message.receives >= RECEIVES
             if gone:
@@ -430,7 +444,7 @@ class World:
 
     def _undialed(self, message: Message, since: float, error: BaseException) -> None:
         self._dialed(message, since)
-        if not self._gives_up(message, killed=isinstance(error, Killed)):
+        if not self._gives_up(message, self._post_dial, killed=isinstance(error, Killed)):
             self.at(900, lambda: self._post_dial(message))
 
     # the operator, the worker and the clock
@@ -453,7 +467,7 @@ class World:
         )
 
     def _unworked(self, message: Message, error: BaseException) -> None:
-        if not self._gives_up(message, killed=isinstance(error, Killed)):
+        if not self._gives_up(message, self._work, killed=isinstance(error, Killed)):
             self.at(300, lambda: self._work(message))
 
     def tick_every_minute(self) -> None:
