@@ -8,6 +8,8 @@ from msgspec.structs import replace
 STALE_SECONDS = 5.0
 """How old the rows may be that a read shows which is not consistent; AWS says less than a second, usually."""
 
+OUTAGE_SECONDS = 60.0
+
 
 class Faults(Struct, kw_only=True):
     """Probabilities per event, times in seconds."""
@@ -35,6 +37,9 @@ class Faults(Struct, kw_only=True):
     refuse: float = 0.0
     """How often SQS refuses a message of a batch, and how often the whole batch."""
 
+    outage: float = 0.0
+    """How often a queue begins to refuse everything for up to OUTAGE_SECONDS, which no sender outwaits."""
+
     interference: float = 0.0
     """How often an operator acts just while a call is on its way to the agent."""
 
@@ -58,7 +63,7 @@ WILD = Faults(
     agent=0.4,
 )
 THROTTLED = {"throttle": 0.005}
-REFUSING = {"refuse": 0.01}
+REFUSING = {"refuse": 0.01, "outage": 0.005}
 
 PROFILES = {
     "wild": WILD,

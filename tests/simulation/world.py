@@ -34,7 +34,7 @@ from chalicelib.settings import settings
 from tests.simulation import queues
 from tests.simulation.agent import PhoneLine
 from tests.simulation.dynamodb import DynamoDB, Refused
-from tests.simulation.faults import STALE_SECONDS, Faults
+from tests.simulation.faults import OUTAGE_SECONDS, STALE_SECONDS, Faults
 from tests.simulation.invariants import Broken, Invariants
 
 ORGANIZATION = "1"
@@ -112,6 +112,7 @@ class World:
         self.locked: set[str] = set()
         self.dial_messages: list[Message] = []
         self.late: list[Message] = []
+        self.out_until: defaultdict[str, float] = defaultdict(float)
         self.dead_letters: list[Callable[[], None]] = []
         self.dialing = 0
         self.tenants = queues.Tenants()
@@ -289,7 +290,7 @@ class World:
     def _send(self, request: dict[str, Any]) -> dict[str, Any]:
         queue, entries = request["QueueUrl"], request["Entries"]
         queues.check_batch(entries)
-        if self.current and self.chance(self.faults.refuse):
+        if self.current and (self.chance(self.faults.refuse) or self._is_out(queue)):
             raise Refused("ServiceUnavailable")
         failed = {entry["Id"]: failure for entry in entries if (failure := self._failure(queue, entry))}
         for entry in entries:
@@ -307,6 +308,11 @@ class World:
         if self.current and self.chance(self.faults.refuse):
             return {"Id": entry["Id"], "Code": "InternalError", "SenderFault": False}
         return None
+
+    def _is_out(self, queue: str) -> bool:
+        if self.chance(self.faults.outage):
+            self.out_until[queue] = self.seconds + self.random.uniform(0, OUTAGE_SECONDS)
+        return self.seconds < self.out_until[queue]
 
     def _take(self, queue: str, entry: dict[str, Any]) -> None:
         message = Message(entry["MessageBody"], entry.get("MessageGroupId"))
