@@ -29,10 +29,14 @@ class Erase(Struct, frozen=True, kw_only=True, rename="camel", tag_field="type",
     """Events and files about the person have expired by themselves."""
 
 
+Kind = Literal["contacts", "calls", "imports"]
+"""Of data that is kept for as long as was set."""
+
+
 class Sweep(Struct, frozen=True, kw_only=True, rename="camel", tag_field="type", tag="sweep"):
     """Remove what is too old of everybody's data of a kind, from a place in its table on."""
 
-    kind: Literal["contacts", "calls", "imports"]
+    kind: Kind
     after: dict[str, Any] | None = None
 
 

@@ -18,7 +18,7 @@ from chalicelib.imports import store as imports
 from chalicelib.imports.model import Import
 from chalicelib.organizations import store as organizations
 from chalicelib.privacy import messages
-from chalicelib.privacy.messages import Erase, Sweep
+from chalicelib.privacy.messages import Erase, Kind, Sweep
 
 HOUR = 21
 """Of the day in UTC when a sweep begins: night between Moscow and Tashkent."""
@@ -36,7 +36,7 @@ def begin_if_due(*, now: datetime) -> None:
     """Begin the day's sweeps in their minute; a clock that skips it costs a day."""
     if (now.hour, now.minute) == (HOUR, 0):
         for kind in SWEEPERS:
-            messages.work(Sweep(kind=kind))  # type: ignore[arg-type]  # (a key of theirs)
+            messages.work(Sweep(kind=kind))
 
 
 def sweep(job: Sweep, *, now: Callable[[], datetime], until: datetime, page: int = PAGE) -> None:
@@ -98,7 +98,7 @@ def _strip_import(of: Import, days: Days, now: datetime) -> None:
         imports.forget_plan(of.organization_id, of.import_id)
 
 
-SWEEPERS: Mapping[str, tuple[Callable[..., tuple[list[Any], Any]], Callable[..., None]]] = {
+SWEEPERS: Mapping[Kind, tuple[Callable[..., tuple[list[Any], Any]], Callable[..., None]]] = {
     "contacts": (contacts.some_of_all, _erase_contact),
     "calls": (calls.some_of_all, _blank_call),
     "imports": (imports.some_of_all, _strip_import),

@@ -27,7 +27,7 @@ def sweep(cloud: Cloud, *, days: float) -> None:
     """The sweeps of a day so many days from now, and what they order."""
     at = in_an(days=days)
     for kind in SWEEPERS:
-        worker.handle([sqs.encode(Sweep(kind=kind))], now=lambda: at)  # type: ignore[arg-type]
+        worker.handle([sqs.encode(Sweep(kind=kind))], now=lambda: at)
     while jobs := cloud.take(settings().jobs_queue):
         worker.handle(jobs, now=lambda: at)
 
