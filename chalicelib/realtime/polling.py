@@ -67,11 +67,11 @@ class _Refused(Exception):
 def handle(event: dict[str, Any], *, now: Now = clock.now, pause: Callable[[float], None] = time.sleep) -> Answer:
     """Answer a request of API Gateway's REST API to the path of Socket.IO."""
     headers = {name.lower(): value for name, value in (event.get("headers") or {}).items()}
-    more = http.cors(headers.get("origin"))
+    more = http.PROTECTION | http.cors(headers.get("origin"))
     if event["httpMethod"] == "OPTIONS":
         allowed = {"Access-Control-Allow-Methods": "GET,POST,OPTIONS", "Access-Control-Allow-Headers": "Content-Type"}
         return _answer(204, "", more | allowed | {"Access-Control-Max-Age": "600"})
-    text = {"Content-Type": "text/plain; charset=UTF-8", "Cache-Control": "no-store"}
+    text = {"Content-Type": "text/plain; charset=UTF-8"}
     try:
         return _answer(200, _asked(event, now, pause), text | more)
     except _Refused as refused:
