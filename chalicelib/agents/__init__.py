@@ -1,10 +1,11 @@
 """Voice-agent providers, by name. A provider is a module of its own and one line here."""
 
+from collections.abc import Iterator
 from importlib import import_module
 from typing import Any
 
 from chalicelib.agents.contract import Agent, Reporter
-from chalicelib.errors import FieldError, InvalidBody, NotFound
+from chalicelib.errors import FieldError, NotFound
 
 PROVIDERS = {
     "simulated": "SimulatedAgent",
@@ -16,10 +17,10 @@ PROVIDERS = {
 """The modules of this room that are providers, each with its class; a module is loaded when its provider is used."""
 
 
-def check(provider: str) -> None:
-    """Raises InvalidBody for a provider there is none of."""
+def faults(provider: str, field: str) -> Iterator[FieldError]:
+    """What is wrong with a provider's name that a request gives in a field: there is no such provider."""
     if provider not in PROVIDERS:
-        raise InvalidBody(FieldError("agent.provider", f"expected one of {', '.join(PROVIDERS)}"))
+        yield FieldError(field, f"expected one of {', '.join(PROVIDERS)}")
 
 
 def agent(provider: str) -> Agent:

@@ -23,12 +23,13 @@ class Unusable(Failure):
 
 
 class Account(Struct, frozen=True, kw_only=True, rename="camel"):
-    """An account with a vendor: its keys, and the agent and the caller's number of calls that name none."""
+    """An account with a vendor: its keys, and the agent and the callers' numbers of calls that name none."""
 
     api_key: Given
     webhook_secret: Given
     agent_id: Given | None = None
-    caller_number: Given
+    caller_number: Given | None = None
+    caller_numbers: list[Given] = []
 
 
 AccountT = TypeVar("AccountT", bound=Account)
@@ -55,6 +56,18 @@ def agent_of(order: CallOrder, account: Account) -> str:
     chosen = order.agent_id or account.agent_id
     if not chosen:
         raise NotPlaced("no agent is chosen: set the campaign's agent.agentId, or agentId of the vendor's account")
+    return chosen
+
+
+def caller_of(order: CallOrder, account: Account) -> str:
+    """The number, or the vendor's id of it, that a contact is called from. Raises NotPlaced where there is none."""
+    known = account.caller_numbers or ([account.caller_number] if account.caller_number else [])
+    chosen = order.caller(known)
+    if not chosen:
+        raise NotPlaced(
+            "no caller's number is chosen: set the campaign's agent.callerNumbers, or callerNumbers of the vendor's"
+            " account"
+        )
     return chosen
 
 

@@ -5,7 +5,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+import hashlib
+from collections.abc import Mapping, Sequence
 from datetime import datetime
 from typing import Any, Protocol, runtime_checkable
 
@@ -18,10 +19,10 @@ from chalicelib.errors import Failure
 
 
 class CallOrder(Struct, frozen=True, kw_only=True, rename="camel"):
-    """A call to be placed: the body of the `http` provider's request. `call_id` is the attempt's id.
+    """A call to be placed. `call_id` is the attempt's id.
 
-    `agent_id` and `variables` are the campaign's own for its agent. `call_timeout_seconds` is by when the result must
-    be there.
+    `agent_id`, `variables`, `caller_numbers` and `max_duration_seconds` are the campaign's own for its agent.
+    `call_timeout_seconds` is by when the result must be there.
     """
 
     phone_number: str
@@ -38,13 +39,29 @@ class CallOrder(Struct, frozen=True, kw_only=True, rename="camel"):
     contact_id: str
     agent_id: str | None = None
     variables: Mapping[str, str] = msgspec.field(default_factory=dict)
+    caller_numbers: Sequence[str] = ()
+    max_duration_seconds: int | None = None
     call_timeout_seconds: int
     callback_url: str
+
+    def caller(self, numbers: Sequence[str] = ()) -> str | None:
+        """Who calls: one of the campaign's numbers, or else of those given; of the same ones a contact's is the same.
+
+        Each contact ranks them by itself, so that numbers share the contacts, and one that comes or goes moves only
+        the contacts that it gets or had.
+        """
+        whose = self.contact_id or self.phone_number
+        return max(self.caller_numbers or numbers, key=lambda number: _rank(whose, number), default=None)
 
     @property
     def longest_talk_seconds(self) -> int:
         """How long the conversation may be, so that ringing, analysis and report fit into the time-out as well."""
-        return max(self.call_timeout_seconds - 120, self.call_timeout_seconds // 2)
+        most = max(self.call_timeout_seconds - 120, self.call_timeout_seconds // 2)
+        return min(most, self.max_duration_seconds or most)
+
+
+def _rank(contact: str, number: str) -> bytes:
+    return hashlib.sha256(f"{contact} {number}".encode()).digest()
 
 
 class Accepted(Struct, frozen=True):

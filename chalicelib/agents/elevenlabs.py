@@ -97,11 +97,15 @@ class ElevenLabsAgent:
 
 
 def _request(order: CallOrder, account: Account) -> dict[str, Any]:
+    told: dict[str, Any] = {"user_id": order.call_id, "dynamic_variables": variables.of(order)}
+    if order.max_duration_seconds:
+        longest = {"max_duration_seconds": order.longest_talk_seconds}
+        told["conversation_config_override"] = {"conversation": longest}
     return {
         "agent_id": accounts.agent_of(order, account),
-        "agent_phone_number_id": account.caller_number,
+        "agent_phone_number_id": accounts.caller_of(order, account),
         "to_number": order.phone_number,
-        "conversation_initiation_client_data": {"user_id": order.call_id, "dynamic_variables": variables.of(order)},
+        "conversation_initiation_client_data": told,
         "telephony_call_config": {"ringing_timeout_secs": RING_SECONDS},
     }
 

@@ -5,6 +5,9 @@ from __future__ import annotations
 import re
 from collections.abc import Mapping
 from datetime import datetime
+from typing import Any
+
+import msgspec
 
 from chalicelib.agents import reports, signatures, wire
 from chalicelib.agents.contract import Accepted, CallOrder, Declined, Ending, NotPlaced, OutcomeUnknown, Webhook
@@ -28,7 +31,8 @@ class HttpAgent:
     def place(self, order: CallOrder) -> Result | Accepted | Declined:
         if not settings().agent_url:
             raise NotPlaced("no agent is configured: set AGENT_URL")
-        response = wire.post(settings().agent_url, order, {"Idempotency-Key": order.call_id, **_authorization()})
+        headers = {"Idempotency-Key": order.call_id, **_authorization()}
+        response = wire.post(settings().agent_url, _request(order), headers)
         if refused := wire.refusal(response):
             return refused
         if response.status_code == 202:
@@ -50,6 +54,13 @@ class HttpAgent:
             raise InvalidBody(FieldError("callId", "required"))
         _log_lost(report, report.call_id)
         return Webhook(call_id=report.call_id, ending=Ending(report.ending()))
+
+
+def _request(order: CallOrder) -> dict[str, Any]:
+    """The order as it is, but for the numbers, of which it names the one that calls."""
+    body: dict[str, Any] = msgspec.to_builtins(order)
+    del body["callerNumbers"]
+    return body | {"callerNumber": order.caller()}
 
 
 def _ending(body: bytes, call_id: str) -> Result:

@@ -77,7 +77,7 @@ class RetellAgent:
 
 def _request(order: CallOrder, account: Account) -> dict[str, Any]:
     return {
-        "from_number": account.caller_number,
+        "from_number": accounts.caller_of(order, account),
         "to_number": order.phone_number,
         "override_agent_id": accounts.agent_of(order, account),
         "metadata": {"attempt": order.call_id},

@@ -87,7 +87,7 @@ class VapiAgent:
 def _request(order: CallOrder, account: Account) -> dict[str, Any]:
     return {
         "assistantId": accounts.agent_of(order, account),
-        "phoneNumberId": account.caller_number,
+        "phoneNumberId": accounts.caller_of(order, account),
         "customer": {"number": order.phone_number, "externalId": order.call_id},
         "assistantOverrides": {
             "variableValues": variables.of(order),

@@ -9,7 +9,7 @@ import msgspec
 from chalice.app import Response
 from msgspec import Meta, Struct, structs
 
-from chalicelib import agents, clock, http
+from chalicelib import clock, http
 from chalicelib.aws.dynamodb import Page
 from chalicelib.calls import store as calls
 from chalicelib.calls.model import Call, CallState, CallStatus
@@ -82,6 +82,7 @@ def create(request: Request) -> Response:
     given = request.json(NewCampaign).given()
     contact_ids = [each.lower() for each in given.pop("contact_ids", [])]
     campaign = _campaign(_checked(given, now), request.identity.organization_id, request.new_id, now)
+    settings.check_agents(campaign)
     _known(campaign.organization_id, contact_ids)
     campaign = _added(campaign)
     if contact_ids:
@@ -123,8 +124,6 @@ def _checked(given: dict[str, Any], now: datetime) -> dict[str, Any]:
         given["scheduled_at"] = settings.scheduled(given["scheduled_at"], now=now)
     if given.get("agent") is DEPLOYMENTS_AGENT:
         given["agent"] = _default_agent()
-    elif "agent" in given:
-        agents.check(given["agent"].provider)
     return given
 
 
@@ -185,6 +184,8 @@ def _changes(campaign: Campaign, own: OrganizationSettings, wanted: dict[str, An
         free = [each.encode_name for each in structs.fields(CampaignChange) if each.name in WHILE_RUNNING]
         raise CampaignRunning(f"While the campaign runs only {', '.join(free)} may change.")
     changes = _checked(dict(wanted), now)
+    if changes.keys() & settings.CONCERN_AGENTS:
+        settings.check_agents(structs.replace(campaign, **changes))
     if "scheduled_at" in changes:
         if campaign.status is not CampaignStatus.PENDING:
             raise InvalidBody(FieldError("scheduledAt", "only a campaign that was never started can be scheduled"))

@@ -9,7 +9,8 @@ from typing import Annotated
 import msgspec
 from msgspec import Meta, Struct
 
-from chalicelib import bodies, clock
+from chalicelib import agents, bodies, clock
+from chalicelib.agents.settings import CallerNumbers, Identifier, LongestTalk
 from chalicelib.bodies import CLEARABLE
 from chalicelib.calls.model import Retry
 from chalicelib.errors import FieldError, InvalidBody
@@ -43,11 +44,16 @@ Variables = Annotated[
 
 
 class AgentChoice(Struct, frozen=True, rename="camel", forbid_unknown_fields=True, omit_defaults=True):
-    """Which voice agent places the calls, which of the provider's agents that is, and what it is told in each."""
+    """Which voice agent places the calls, which of the provider's agents that is, and what it is told in each.
+
+    Where it says nothing the provider's settings hold. `max_duration_seconds` is how long a conversation may be.
+    """
 
     provider: str
-    agent_id: Annotated[str, Meta(pattern=r"^\S{1,200}\Z", description="an id without spaces")] | None = None
+    agent_id: Identifier | None = None
     variables: Variables = msgspec.field(default_factory=dict)
+    caller_numbers: CallerNumbers | None = None
+    max_duration_seconds: LongestTalk | None = None
 
 
 DEPLOYMENTS_AGENT = AgentChoice("")
@@ -69,7 +75,15 @@ class CampaignSettings(Struct, kw_only=True, rename="camel"):
     calling_hours: CallingHours | None = None
     call_timeout_seconds: CallTimeout = 900
     agent: Annotated[AgentChoice, CLEARABLE] = DEPLOYMENTS_AGENT
+    fallback_agents: Annotated[list[AgentChoice], Meta(max_length=2), CLEARABLE] = msgspec.field(default_factory=list)
+    """Who places the calls while those before fail to."""
+
     scheduled_at: str | None = None
+
+    @property
+    def agents(self) -> list[AgentChoice]:
+        """Who may place the calls, in the order in which they are tried."""
+        return [self.agent, *self.fallback_agents]
 
 
 NewCampaign = bodies.creation("NewCampaign", CampaignSettings, contact_ids=Ids)
@@ -77,6 +91,23 @@ CampaignChange = bodies.change("CampaignChange", CampaignSettings)
 
 WHILE_RUNNING = {"name", "description", "max_concurrent_calls", "retry", "calling_hours"}
 """What may change while a campaign runs."""
+
+
+CONCERN_AGENTS = {"agent", "fallback_agents", "call_timeout_seconds"}
+"""What `check_agents` looks at."""
+
+
+def check_agents(given: CampaignSettings) -> None:
+    """What types alone do not say of a campaign's agents. Raises InvalidBody naming the field."""
+    errors: list[FieldError] = []
+    for n, choice in enumerate(given.agents):
+        field = f"fallbackAgents[{n - 1}]" if n else "agent"
+        errors += agents.faults(choice.provider, f"{field}.provider")
+        if choice.max_duration_seconds and choice.max_duration_seconds >= given.call_timeout_seconds:
+            said = f"expected less than callTimeoutSeconds, which is {given.call_timeout_seconds}"
+            errors.append(FieldError(f"{field}.maxDurationSeconds", said))
+    if errors:
+        raise InvalidBody(*errors)
 
 
 def scheduled(text: str, *, now: datetime) -> str:

@@ -18,6 +18,7 @@ from chalicelib.calls.store import AlreadyClaimed, AttemptKey, NotCallable, Phon
 from chalicelib.campaigns import hours
 from chalicelib.campaigns import store as campaigns
 from chalicelib.campaigns.model import Campaign, CampaignStatus
+from chalicelib.campaigns.settings import AgentChoice
 from chalicelib.contacts import store as contacts
 from chalicelib.contacts.model import Contact
 from chalicelib.contacts.phone import uncallable
@@ -195,7 +196,7 @@ def _last_look(order: Dial, contact: Contact, now: Callable[[], datetime]) -> Ca
 def _place(key: AttemptKey, campaign: Campaign, contact: Contact, agent: Agent, now: Callable[[], datetime]) -> None:
     """Ask the agent. Raises Release when it surely began no call."""
     try:
-        answer = agent.place(_order(key, campaign, contact))
+        answer = agent.place(_order(key, campaign, campaign.agent, contact))
     except NotPlaced as refusal:
         logger().warning("call not placed", attemptId=key.attempt_id, reason=str(refusal))
         said = _said(refusal.verdict, now(), str(refusal))
@@ -246,7 +247,8 @@ def _unknown(key: AttemptKey, why: Exception, now: datetime) -> Heard:
     return heard(key, _said(Verdict.UNKNOWN, now, "the agent's answer cannot be understood"))
 
 
-def _order(key: AttemptKey, campaign: Campaign, contact: Contact) -> CallOrder:
+def _order(key: AttemptKey, campaign: Campaign, choice: AgentChoice, contact: Contact) -> CallOrder:
+    """A campaign's call to a contact, for the agent that is to place it."""
     return CallOrder(
         phone_number=contact.phone,
         first_name=contact.first_name,
@@ -260,10 +262,12 @@ def _order(key: AttemptKey, campaign: Campaign, contact: Contact) -> CallOrder:
         campaign_name=campaign.name,
         campaign_type=campaign.campaign_type,
         contact_id=key.contact_id,
-        agent_id=campaign.agent.agent_id,
-        variables=campaign.agent.variables,
+        agent_id=choice.agent_id,
+        variables=choice.variables,
+        caller_numbers=choice.caller_numbers or (),
+        max_duration_seconds=choice.max_duration_seconds,
         call_timeout_seconds=campaign.call_timeout_seconds,
-        callback_url=f"{settings().public_url}/auto-calling/agents/{campaign.agent.provider}/webhook",
+        callback_url=f"{settings().public_url}/auto-calling/agents/{choice.provider}/webhook",
     )
 
 

@@ -68,6 +68,7 @@ def test_campaign_is_kept_as_the_guide_sends_it(cloud: Cloud) -> None:
         "callingHours": None,
         "callTimeoutSeconds": 900,
         "agent": {"provider": "simulated"},
+        "fallbackAgents": [],
         "scheduledAt": None,
         "startedAt": None,
         "completedAt": None,
@@ -76,6 +77,14 @@ def test_campaign_is_kept_as_the_guide_sends_it(cloud: Cloud) -> None:
     }
     assert cloud.campaign(campaign["id"]) == campaign
 
+
+AGENT = {
+    "provider": "retell",
+    "agentId": "agent-1",
+    "variables": {"company": "Lender"},
+    "callerNumbers": ["+998712000001", "+998712000002"],
+    "maxDurationSeconds": 300,
+}
 
 FIELDS: dict[str, tuple[list[Any], list[Any]]] = {
     "name": (["x", "x" * 200], ["", "x" * 201, None, 1]),
@@ -94,7 +103,11 @@ FIELDS: dict[str, tuple[list[Any], list[Any]]] = {
         [HOURS, HOURS | {"timezone": "contact", "to": "24:00"}, HOURS | {"fallbackTimezone": "Europe/Moscow"}, None],
         ["always"],
     ),
-    "agent": ([{"provider": "http"}, {"provider": "simulated"}], ["http"]),
+    "agent": ([{"provider": "http"}, {"provider": "simulated"}, AGENT], ["http"]),
+    "fallbackAgents": (
+        [[], [{"provider": "retell"}], [AGENT, {"provider": "vapi", "agentId": "a"}]],
+        [{"provider": "http"}, [{"provider": "http"}] * 3],
+    ),
 }
 """What a campaign's fields take, and what they do not."""
 
@@ -122,6 +135,14 @@ INSIDE: list[tuple[str, Any, str]] = [
     ("callingHours", {"timezone": "UTC", "days": ["MON"], "to": "20:00"}, "callingHours.from"),
     ("agent", {"provider": "nobody"}, "agent.provider"),
     ("agent", {"provider": "http", "url": "https://agent.test"}, "agent.url"),
+    ("agent", {"provider": "http", "callerNumbers": []}, "agent.callerNumbers"),
+    ("agent", {"provider": "http", "callerNumbers": ["+998 71"]}, "agent.callerNumbers[0]"),
+    ("agent", {"provider": "http", "callerNumbers": [""]}, "agent.callerNumbers[0]"),
+    ("agent", {"provider": "http", "maxDurationSeconds": 9}, "agent.maxDurationSeconds"),
+    ("agent", {"provider": "http", "maxDurationSeconds": 900}, "agent.maxDurationSeconds"),
+    ("fallbackAgents", [{"provider": "http"}, {"provider": "nobody"}], "fallbackAgents[1].provider"),
+    ("fallbackAgents", [{"provider": "http", "maxDurationSeconds": 900}], "fallbackAgents[0].maxDurationSeconds"),
+    ("fallbackAgents", [{"provider": "http", "callerNumbers": ["a b"]}], "fallbackAgents[0].callerNumbers[0]"),
     ("scheduledAt", "tomorrow", "scheduledAt"),
     ("scheduledAt", "2126-11-23T06:15:00", "scheduledAt"),
     ("scheduledAt", "9999-12-31T23:59:59-05:00", "scheduledAt"),
@@ -155,12 +176,18 @@ def test_contacts_of_a_new_campaign_must_exist(cloud: Cloud) -> None:
 
 def test_null_restores_what_a_campaign_has_by_default(cloud: Cloud) -> None:
     fields: dict[str, Any] = {"retry": {"maxAttempts": 3}, "callingHours": HOURS, "description": "x"}
-    fields |= {"agent": {"provider": "http"}}
+    fields |= {"agent": {"provider": "http"}, "fallbackAgents": [{"provider": "vapi"}]}
     path = f"/campaigns/{cloud.a_campaign(**fields)['id']}"
     changed = cloud.patch(path, dict.fromkeys(fields)).body
     assert changed["retry"] == {"maxAttempts": 1, "delayMinutes": [60], "on": ["NO_ANSWER", "BUSY"]}
-    assert changed["agent"] == {"provider": "simulated"}
+    assert (changed["agent"], changed["fallbackAgents"]) == ({"provider": "simulated"}, [])
     assert (changed["callingHours"], changed["description"]) == (None, None)
+
+
+def test_call_never_takes_longer_than_its_agent_may_talk(cloud: Cloud) -> None:
+    path = f"/campaigns/{cloud.a_campaign(fallbackAgents=[AGENT])['id']}"
+    assert cloud.patch(path, {"callTimeoutSeconds": 300}).field_at_fault == "fallbackAgents[0].maxDurationSeconds"
+    assert cloud.patch(path, {"callTimeoutSeconds": 300, "fallbackAgents": []}).status == 200
 
 
 def test_deployment_has_calling_hours_for_campaigns_that_say_nothing(

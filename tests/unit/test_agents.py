@@ -24,7 +24,7 @@ from moto import mock_aws
 
 from chalicelib import agents
 from chalicelib.agents import http, reports, wire
-from chalicelib.agents.contract import Accepted, Declined, NotPlaced, OutcomeUnknown
+from chalicelib.agents.contract import Accepted, CallOrder, Declined, NotPlaced, OutcomeUnknown
 from chalicelib.agents.health import Verdict
 from chalicelib.agents.http import HttpAgent, sign, verify
 from chalicelib.agents.simulated import SimulatedAgent
@@ -147,6 +147,8 @@ def test_agent_gets_the_order(line: Line) -> None:
         "contactId": "contact",
         "agentId": None,
         "variables": {},
+        "callerNumber": None,
+        "maxDurationSeconds": None,
         "callTimeoutSeconds": 900,
         "callbackUrl": "https://api.test/auto-calling/agents/http/webhook",
     }
@@ -414,6 +416,45 @@ def test_simulated_agent_answers_by_the_last_digit(
 
 def test_only_known_providers_are_taken() -> None:
     for provider in agents.PROVIDERS:
-        agents.check(provider)
-    with pytest.raises(InvalidBody):
-        agents.check("carrier pigeon")
+        assert not list(agents.faults(provider, "agent.provider"))
+    [fault] = agents.faults("carrier pigeon", "agent.provider")
+    assert fault.field == "agent.provider"
+
+
+NUMBERS = ["+998712000001", "+998712000002", "+998712000003"]
+
+
+def test_numbers_share_the_contacts_and_a_contacts_stays_the_same() -> None:
+    people = [a_order_of(n) for n in range(300)]
+    callers = [order.caller(NUMBERS) for order in people]
+    assert callers == [order.caller(NUMBERS[::-1]) for order in people]
+    assert all(60 < callers.count(number) < 140 for number in NUMBERS)
+
+
+def test_number_that_comes_moves_only_the_contacts_that_it_gets() -> None:
+    people = [a_order_of(n) for n in range(300)]
+    for order in people:
+        assert order.caller([*NUMBERS, "+998712000004"]) in (order.caller(NUMBERS), "+998712000004")
+
+
+def test_campaigns_numbers_are_the_ones_that_call() -> None:
+    assert an_order(caller_numbers=NUMBERS[:1]).caller(NUMBERS[1:]) == NUMBERS[0]
+    assert an_order().caller() is None
+
+
+def a_order_of(n: int) -> CallOrder:
+    return an_order(contact_id=f"contact-{n}")
+
+
+def test_agent_is_told_the_number_that_calls_and_how_long(line: Line) -> None:
+    line.reports(success=True)
+    HttpAgent().place(an_order(caller_numbers=NUMBERS, max_duration_seconds=90))
+    body = json.loads(line.received[0].partition(b"\r\n\r\n")[2])
+    assert (body["callerNumber"] in NUMBERS, body["maxDurationSeconds"]) == (True, 90)
+
+
+@pytest.mark.parametrize(
+    ("timeout", "most", "seconds"), [(900, None, 780), (900, 300, 300), (900, 800, 780), (120, None, 60)]
+)
+def test_conversation_ends_before_the_call_does(timeout: int, most: int | None, seconds: int) -> None:
+    assert an_order(call_timeout_seconds=timeout, max_duration_seconds=most).longest_talk_seconds == seconds

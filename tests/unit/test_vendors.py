@@ -146,6 +146,33 @@ def test_elevenlabs_gets_its_order(line: Line) -> None:
     }
 
 
+def test_elevenlabs_is_told_how_long_it_may_talk_where_somebody_says_so(line: Line) -> None:
+    line.answers(200, json.dumps(acceptance("elevenlabs")).encode())
+    place("elevenlabs", max_duration_seconds=90)
+    told = sent(line)[2]["conversation_initiation_client_data"]
+    assert told["conversation_config_override"] == {"conversation": {"max_duration_seconds": 90}}
+
+
+@pytest.mark.parametrize(
+    ("provider", "member"),
+    [("retell", "from_number"), ("vapi", "phoneNumberId"), ("elevenlabs", "agent_phone_number_id")],
+)
+def test_vendor_is_told_the_contacts_own_number_of_those_there_are(line: Line, provider: str, member: str) -> None:
+    line.answers(201, json.dumps(acceptance(provider)).encode())
+    many = {"callerNumbers": ["n-1", "n-2", "n-3"], "callerNumber": None}
+    open_account(provider, json.dumps(json.loads(account(provider, f"http://{line.address}")) | many))
+    place(provider)
+    assert sent(line)[2][member] == an_order().caller(many["callerNumbers"] or [])
+
+
+def test_vendor_needs_a_number_to_call_from(line: Line) -> None:
+    none = json.dumps(json.loads(account("retell", f"http://{line.address}")) | {"callerNumber": None})
+    open_account("retell", none)
+    with pytest.raises(NotPlaced, match="callerNumbers"):
+        place("retell")
+    assert not line.received
+
+
 def test_elevenlabs_calls_over_the_trunk_of_the_account(line: Line) -> None:
     open_account(
         "elevenlabs",
