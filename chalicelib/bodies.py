@@ -1,14 +1,14 @@
 """Bodies of requests: JSON → a type, and the types that requests share with what is kept.
 
 What people may say of a thing is written once, in the Struct that its row and its answers come from too; `creation`
-and `change` make of it what a request may send.
+and `change` make of it what a request may send. What a thing shows beside that may be sent back as it is.
 """
 
 from __future__ import annotations
 
 import functools
 import re
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator, Mapping
 from typing import Any, ClassVar, TypeVar, cast, get_args
 
 import msgspec
@@ -35,6 +35,9 @@ EXACT_FLOAT = 2**53
 
 CLEARABLE = Meta(extra={"clearable": True})
 """Of a field that is never None: a request may send null for its default."""
+
+
+READ_ONLY = "cannot be changed: leave it out, or send it as it is now"
 
 
 class Body(Struct, kw_only=True, rename="camel", forbid_unknown_fields=True):
@@ -93,16 +96,55 @@ def defaults(of: type[Struct]) -> dict[str, Any]:
 
 def decode(body: bytes, kind: type[T]) -> T:
     """JSON bytes as a value of `kind`. Raises InvalidBody naming the field."""
-    if not body:
-        body = b"{}"
+    return _read(lambda: _decode(body or b"{}", kind), kind)
+
+
+def _read(read: Callable[[], T], kind: Any) -> T:
+    """What is read of a body. Raises InvalidBody for whatever keeps it from being read."""
     try:
-        return _decode(body, kind)
+        return read()
     except msgspec.ValidationError as error:
         raise InvalidBody(_field_error(str(error), kind)) from None
     except (msgspec.DecodeError, UnicodeDecodeError):
         raise InvalidBody(FieldError("", "the body is not valid JSON")) from None
     except RecursionError:
         raise InvalidBody(FieldError("", "the body is nested too deeply")) from None
+
+
+def changes(body: bytes, kind: type[Body], shown: Mapping[str, Any], *, merges: bool) -> dict[str, Any]:
+    """What a request changes of a thing that is shown as the JSON object `shown`, by the names of its fields.
+
+    What is sent as it is shown is no change, whether it may be changed or not. With `merges` the body is a JSON Merge
+    Patch (RFC 7396): objects inside it name what changes in them, null removes. Raises InvalidBody naming the field.
+    """
+    named = _read(lambda: msgspec.json.decode(body or b"{}"), kind)
+    if not isinstance(named, dict):
+        return decode(body, kind).given()
+    return decode(_read(lambda: msgspec.json.encode(_changed(named, kind, shown, merges)), kind), kind).given()
+
+
+def _changed(named: dict[str, Any], kind: type[Body], shown: Mapping[str, Any], merges: bool) -> dict[str, Any]:
+    if merges:
+        named = {name: merged(shown.get(name), value) for name, value in named.items()}
+    changed = {name: value for name, value in named.items() if name not in shown or not _same(value, shown[name])}
+    writable = {each.encode_name for each in fields(kind)}
+    if errors := [FieldError(name, READ_ONLY) for name in changed if name in shown and name not in writable]:
+        raise InvalidBody(*errors)
+    return changed
+
+
+def merged(old: Any, patch: Any) -> Any:
+    """A JSON value after a JSON Merge Patch, as https://www.rfc-editor.org/rfc/rfc7396#section-2 has it."""
+    if not isinstance(patch, dict):
+        return patch
+    before = old if isinstance(old, dict) else {}
+    stays = {name: value for name, value in before.items() if name not in patch}
+    return stays | {name: merged(before.get(name), value) for name, value in patch.items() if value is not None}
+
+
+def _same(one: Any, other: Any) -> bool:
+    one, other = (msgspec.json.encode(_whole(each), order="sorted") for each in (one, other))
+    return bool(one == other)
 
 
 def _decode(body: bytes, kind: type[T]) -> T:

@@ -47,7 +47,8 @@ SENT_PER_BYTE = 6
 """Bytes at most that a byte of JSON is sent as. Lambda's runtime puts a body into JSON in ASCII (from Python 3.12 on in
 UTF-8, which is less): a letter outside it and DEL are six bytes there, quotation marks and backslashes two."""
 
-JSON_TYPES = ("application/json", "application/merge-patch+json")
+MERGE_PATCH = "application/merge-patch+json"
+JSON_TYPES = ("application/json", MERGE_PATCH)
 
 PROTECTION = {
     "Cache-Control": "no-store",
@@ -111,10 +112,25 @@ class Request(Struct, frozen=True):
 
     def json(self, kind: type[T]) -> T:
         """The body as a value of `kind`. Raises InvalidBody naming the field, UnsupportedMediaType, TooLarge."""
-        content_type = self.headers.get("content-type", "application/json").partition(";")[0].strip().lower()
-        if content_type not in JSON_TYPES:
-            raise errors.UnsupportedMediaType(f"Send application/json, not {content_type}.")
+        self._check_type()
         return bodies.decode(self.body, kind)
+
+    def changes(self, kind: type[bodies.Body], shown: Any) -> dict[str, Any]:
+        """What a PATCH changes of what GET shows, see `bodies.changes`. Raises as `json` does."""
+        self._check_type()
+        return bodies.changes(self.body, kind, msgspec.to_builtins(shown), merges=self.merges)
+
+    @property
+    def merges(self) -> bool:
+        """Whether the body is a JSON Merge Patch."""
+        return self._content_type() == MERGE_PATCH
+
+    def _check_type(self) -> None:
+        if self._content_type() not in JSON_TYPES:
+            raise errors.UnsupportedMediaType(f"Send application/json, not {self._content_type()}.")
+
+    def _content_type(self) -> str:
+        return self.headers.get("content-type", "application/json").partition(";")[0].strip().lower()
 
     def paging(self, default_limit: int, allowed: tuple[str, ...] = ()) -> dynamodb.Paging:
         """`page`, `limit` and `cursor` of a list. Raises InvalidParameter; `allowed` names the list's other filters."""

@@ -165,9 +165,9 @@ def show(request: Request) -> Response:
 @routes.patch(f"{BASE}/campaigns/{{id}}")
 def change(request: Request) -> Response:
     now = clock.now()
-    wanted = request.json(CampaignChange).given()
     for _ in range(RACES):
         campaign, own = store.find_with_settings(request.identity.organization_id, request.id())
+        wanted = request.changes(CampaignChange, campaign.view())
         try:
             changed = store.change(campaign, _changes(campaign, own, wanted, now), at=now)
         except Conflict:

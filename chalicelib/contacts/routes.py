@@ -71,8 +71,10 @@ def show(request: Request) -> Response:
 
 @routes.patch(f"{BASE}/contacts/{{id}}")
 def change(request: Request) -> Response:
-    changes = _checked(request, request.json(ContactChange).given())
-    contact = store.change(request.identity.organization_id, request.id(), changes, at=clock.stamp(clock.now()))
+    def decide(contact: Contact) -> dict[str, Any]:
+        return _checked(request, request.changes(ContactChange, contact))
+
+    contact = store.revise(request.identity.organization_id, request.id(), decide, at=clock.stamp(clock.now()))
     return http.ok(contact)
 
 

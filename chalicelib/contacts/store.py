@@ -7,7 +7,7 @@ attempt is on it right now. Whatever changes a contact's phone or status writes 
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from typing import Any
 
 from msgspec import Struct
@@ -212,21 +212,27 @@ def owners(organization_id: str, phones: Iterable[str]) -> dict[str, Contact | N
 
 
 def change(organization_id: str, contact_id: str, changes: dict[str, Any], *, at: str) -> Contact:
-    """Set fields of a contact by name; None clears one.
+    """Set fields of a contact by name; None clears one. Raises as `revise` does."""
+    return revise(organization_id, contact_id, lambda _: changes, at=at)
+
+
+def revise(organization_id: str, contact_id: str, decide: Callable[[Contact], dict[str, Any]], *, at: str) -> Contact:
+    """Set those fields of a contact that are decided on when it is seen, as in `change`.
 
     Raises NotFound, PhoneTaken, and CallUnderWay when the phone would change during a call.
     """
-    if "phone" in changes and barred(organization_id, [changes["phone"]]):
-        changes = changes | {"status": ContactStatus.DO_NOT_CALL}
+    shut: dict[str, Any] = {}
     for _ in range(RACES):
-        row = get(ContactRow, organization_id, contact_id)
-        if row is None:
-            raise NotFound
+        contact = find(organization_id, contact_id)
+        changes = decide(contact)
+        phone = changes.get("phone", contact.phone)
+        if phone != contact.phone and barred(organization_id, [phone]):
+            shut = {"status": ContactStatus.DO_NOT_CALL}
         try:
-            return _change(row.value(Contact), changes, at)
+            return _change(contact, changes | shut, at)
         except Cancelled as cancelled:
             if "barred" in cancelled.failed:
-                changes = changes | {"status": ContactStatus.DO_NOT_CALL}
+                shut = {"status": ContactStatus.DO_NOT_CALL}
     raise Conflict
 
 

@@ -21,7 +21,7 @@ def show(request: Request) -> Response:
 def change(request: Request) -> Response:
     """Campaigns are told of any change, also of one that was made before: who repeats a request wants it to work."""
     organization_id = request.identity.organization_id
-    changes = request.json(SettingsChange).given()
+    changes = request.changes(SettingsChange, store.find(organization_id) if request.merges else {})
     model.check(changes, store.deployments())
     if not changes:
         return show(request)
