@@ -7,12 +7,15 @@ as FastAPI asks for those that wait for a library such as boto3: https://fastapi
 from __future__ import annotations
 
 import functools
+import hashlib
+import hmac
 import json
 import os
 import zlib
 from datetime import UTC, date, datetime
 from enum import StrEnum
 from typing import Annotated, Any
+from zoneinfo import available_timezones
 
 import boto3
 import jwt
@@ -22,7 +25,7 @@ from boto3.dynamodb.conditions import Key
 from fastapi import Depends, FastAPI, HTTPException, Query, Response
 from fastapi.security import HTTPAuthorizationCredentials, HTTPBearer
 from mangum import Mangum
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field
 from pydantic.alias_generators import to_camel
 
 COUNTERS = ("contacts_active", "contacts_inactive", "contacts_completed", "contacts_do_not_call")
@@ -39,6 +42,15 @@ class ContactStatus(StrEnum):
     DO_NOT_CALL = "DO_NOT_CALL"
 
 
+def known_timezone(name: str) -> str:
+    if name not in available_timezones():
+        raise ValueError("there is no such time zone")
+    return name
+
+
+Timezone = Annotated[str, AfterValidator(known_timezone)]
+
+
 class NewContact(BaseModel):
     model_config = ConfigDict(alias_generator=to_camel, extra="forbid")
 
@@ -48,6 +60,7 @@ class NewContact(BaseModel):
     date_of_birth: date | None = None
     custom_data: dict[str, Any] | None = None
     notes: str | None = Field(None, max_length=10_000)
+    timezone: Timezone | None = None
     status: ContactStatus = ContactStatus.ACTIVE
     last_conversation_outcome: str | None = Field(None, max_length=1_000)
 
@@ -63,6 +76,7 @@ class Contact(BaseModel):
     date_of_birth: date | None = None
     custom_data: dict[str, Any] | None = None
     notes: str | None = None
+    timezone: str | None = None
     status: ContactStatus
     is_called: bool = False
     last_conversation_outcome: str | None = None
@@ -97,15 +111,17 @@ def table(variable: str) -> Any:
 
 
 @functools.cache
-def jwt_secret() -> str:
-    found = boto3.client("ssm").get_parameter(Name=os.environ["JWT_SECRET_PARAMETER"], WithDecryption=True)
-    secret: str = found["Parameter"]["Value"]
-    return secret
+def secret(variable: str) -> str:
+    found = boto3.client("ssm").get_parameter(Name=os.environ[variable], WithDecryption=True)
+    value: str = found["Parameter"]["Value"]
+    return value
 
 
 async def organization(credentials: Annotated[HTTPAuthorizationCredentials, Depends(bearer)]) -> str:
     try:
-        claims = jwt.decode(credentials.credentials, jwt_secret(), ["HS256"], options={"require": ["exp"]})
+        claims = jwt.decode(
+            credentials.credentials, secret("JWT_SECRET_PARAMETER"), ["HS256"], options={"require": ["exp"]}
+        )
     except jwt.InvalidTokenError:
         raise HTTPException(401, "The token is not valid.") from None
     if "organizationId" not in claims:
@@ -146,7 +162,12 @@ def contact(item: dict[str, Any]) -> Contact:
 @app.post("/auto-calling/contacts", status_code=201)
 def create(new: NewContact, organization_id: Organization, response: Response) -> Contact:
     at = datetime.now(UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")
-    fields = new.model_dump() | {"phone": e164(new.phone), "last_name": new.last_name or ""}
+    phone = e164(new.phone)
+    barred, countries = rules(organization_id, phone)
+    check_callable(phone, countries)
+    fields = new.model_dump() | {"phone": phone, "last_name": new.last_name or ""}
+    if barred:
+        fields["status"] = ContactStatus.DO_NOT_CALL
     made = Contact(id=str(uuid_utils.uuid7()), organization_id=organization_id, created_at=at, updated_at=at, **fields)
     dynamodb().meta.client.transact_write_items(TransactItems=writes(made))
     response.headers["Location"] = f"/auto-calling/contacts/{made.id}"
@@ -188,6 +209,21 @@ def writes(made: Contact) -> list[dict[str, Any]]:
     ]
 
 
+def rules(organization_id: str, phone: str) -> tuple[bool, list[str] | None]:
+    """Whether an erased person wanted no calls at a phone, and where the organization calls; None: everywhere."""
+    key = secret("BARRED_PHONES_KEY_PARAMETER").encode()
+    digest = hmac.new(key, f"{organization_id}\n{phone}".encode(), hashlib.sha256).hexdigest()
+    names = os.environ["PHONE_NUMBERS_TABLE"], os.environ["SETTINGS_TABLE"]
+    keys = {"phone": f"#{digest}"}, {"name": "calling"}
+    wanted = {
+        name: {"Keys": [{"organizationId": organization_id, **key}], "ConsistentRead": True}
+        for name, key in zip(names, keys, strict=True)
+    }
+    found = dynamodb().batch_get_item(RequestItems=wanted)["Responses"]
+    own: dict[str, Any] = next(iter(found[names[1]]), {})
+    return bool(found[names[0]]), json.loads(own["allowedCountries"]) if "allowedCountries" in own else None
+
+
 def e164(text: str) -> str:
     try:
         number = phonenumbers.parse(text, "UZ")
@@ -196,3 +232,11 @@ def e164(text: str) -> str:
     if not phonenumbers.is_valid_number(number):
         raise HTTPException(422, "phone: there is no such phone number")
     return phonenumbers.format_number(number, phonenumbers.PhoneNumberFormat.E164)
+
+
+def check_callable(phone: str, countries: list[str] | None) -> None:
+    number = phonenumbers.parse(phone)
+    if phonenumbers.number_type(number) == phonenumbers.PhoneNumberType.PREMIUM_RATE:
+        raise HTTPException(422, "phone: calls to it are costly")
+    if countries is not None and phonenumbers.region_code_for_number(number) not in countries:
+        raise HTTPException(422, f"phone: only numbers of {', '.join(countries)} are called")

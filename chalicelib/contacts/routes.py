@@ -10,10 +10,9 @@ from chalicelib import clock, http
 from chalicelib.aws.dynamodb import Page, Paging
 from chalicelib.contacts import model, store
 from chalicelib.contacts.model import Contact, ContactChange, ContactStatus, NewContact
-from chalicelib.contacts.phone import normalize
+from chalicelib.contacts.phone import normalize, uncallable
 from chalicelib.errors import FieldError, InvalidBody, InvalidParameter
 from chalicelib.http import BASE, Request
-from chalicelib.organizations import store as organizations
 from chalicelib.settings import settings
 from chalicelib.totals import store as totals
 
@@ -72,19 +71,26 @@ def show(request: Request) -> Response:
 @routes.patch(f"{BASE}/contacts/{{id}}")
 def change(request: Request) -> Response:
     def decide(contact: Contact) -> dict[str, Any]:
-        return _checked(request, request.changes(ContactChange, contact))
+        return _checked(request, request.changes(ContactChange, contact), has=contact.phone)
 
     contact = store.revise(request.identity.organization_id, request.id(), decide, at=clock.stamp(clock.now()))
     return http.ok(contact)
 
 
-def _checked(request: Request, given: dict[str, Any]) -> dict[str, Any]:
-    """The fields a request names, the phone in E.164. Raises InvalidBody."""
+def _checked(request: Request, given: dict[str, Any], *, has: str | None = None) -> dict[str, Any]:
+    """The fields a request names, the phone in E.164; who gets a barred one is barred, too. Raises InvalidBody.
+
+    `has` is the phone that the contact has already.
+    """
     model.check(given)
     if "phone" not in given:
         return given
-    countries = organizations.find(request.identity.organization_id).allowed_countries
     try:
-        return given | {"phone": normalize(given["phone"], settings().default_phone_region, countries)}
+        phone = normalize(given["phone"], settings().default_phone_region)
+        barred, own = store.barred_with_settings(request.identity.organization_id, phone)
+        if said := uncallable(phone, own.allowed_countries):
+            raise FieldError("phone", said)
     except FieldError as error:
         raise InvalidBody(error) from None
+    shut = {"status": ContactStatus.DO_NOT_CALL} if barred and phone != has else {}
+    return given | {"phone": phone} | shut

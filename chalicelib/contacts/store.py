@@ -26,6 +26,7 @@ from chalicelib.aws.dynamodb import (
     Transaction,
     batch,
     get,
+    get_together,
     index,
     listed,
     newest_first,
@@ -36,6 +37,8 @@ from chalicelib.aws.dynamodb import (
 from chalicelib.contacts.model import Contact, ContactStatus
 from chalicelib.contacts.phone import digest
 from chalicelib.errors import CallUnderWay, Conflict, NotFound, PhoneTaken
+from chalicelib.organizations import store as organizations
+from chalicelib.organizations.model import OrganizationSettings
 from chalicelib.settings import settings
 from chalicelib.totals.store import Kind, count
 
@@ -111,12 +114,10 @@ def ids(organization_id: str, status: ContactStatus, paging: Paging) -> tuple[li
 
 
 def add(contact: Contact, *, answer_key: str | None = None) -> Contact:
-    """Store a new contact, unless it is there. Its phone may have been barred before: then it starts DO_NOT_CALL.
+    """Store a new contact, unless it is there. A deleted one may have left its phone barred: it starts DO_NOT_CALL.
 
     Raises PhoneTaken with the `contactId` that has the phone.
     """
-    if barred(contact.organization_id, [contact.phone]):
-        contact.status = ContactStatus.DO_NOT_CALL
     for _ in range(RACES):
         transaction = Transaction()
         put_new(transaction, contact, answer_key=answer_key)
@@ -225,9 +226,6 @@ def revise(organization_id: str, contact_id: str, decide: Callable[[Contact], di
     for _ in range(RACES):
         contact = find(organization_id, contact_id)
         changes = decide(contact)
-        phone = changes.get("phone", contact.phone)
-        if phone != contact.phone and barred(organization_id, [phone]):
-            shut = {"status": ContactStatus.DO_NOT_CALL}
         try:
             return _change(contact, changes | shut, at)
         except Cancelled as cancelled:
@@ -387,6 +385,15 @@ def barred(organization_id: str, phones: Iterable[str]) -> set[str]:
         return set()
     by_digest = {_digest(organization_id, phone): phone for phone in phones}
     return {by_digest[row.phone] for row in batch(PhoneRow, [(organization_id, each) for each in by_digest])}
+
+
+def barred_with_settings(organization_id: str, phone: str) -> tuple[bool, OrganizationSettings]:
+    """Whether a phone is among `barred`, and what its organization has set, in one request."""
+    own = organizations.key(organization_id)
+    if not settings().barred_phones_key_parameter:
+        return False, organizations.find(organization_id)
+    row, gate = get_together(own, (PhoneRow, organization_id, _digest(organization_id, phone)))
+    return gate is not None, organizations.of_row(row)
 
 
 def _digest(organization_id: str, phone: str) -> str:

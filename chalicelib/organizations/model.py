@@ -6,7 +6,7 @@ from typing import Annotated, Any
 
 import msgspec
 from msgspec import UNSET, Meta, Struct, UnsetType
-from msgspec.structs import fields, force_setattr, replace
+from msgspec.structs import force_setattr, replace
 
 from chalicelib import bodies
 from chalicelib.bodies import CLEARABLE
@@ -80,7 +80,7 @@ class OrganizationSettings(Struct, frozen=True, kw_only=True, rename="camel"):
 
     def over(self, deployments: OrganizationSettings) -> OrganizationSettings:
         """These settings, with the deployment's where they say nothing. Of countries only the deployment's remain."""
-        own = {each.name: value for each in fields(self) if (value := getattr(self, each.name)) not in UNSAID}
+        own = {name: value for name in self.__struct_fields__ if (value := getattr(self, name)) not in UNSAID}
         most = deployments.allowed_countries
         if self.allowed_countries is not None and most is not None:
             own["allowed_countries"] = [each for each in self.allowed_countries if each in most]
@@ -90,7 +90,7 @@ class OrganizationSettings(Struct, frozen=True, kw_only=True, rename="camel"):
 
 
 def _filled(own: Retention, deployments: Retention) -> Retention:
-    pairs = {each.name: (getattr(own, each.name), getattr(deployments, each.name)) for each in fields(Retention)}
+    pairs = {name: (getattr(own, name), getattr(deployments, name)) for name in Retention.__struct_fields__}
     return Retention(**{name: most if mine is None else mine for name, (mine, most) in pairs.items()})
 
 
