@@ -167,6 +167,20 @@ def put_all_new(transaction: Bulk, new: Sequence[Contact], *, organization_id: s
     transaction.put_new(PhoneRow, new, absent="phone", tag="phone")
 
 
+class Barred(Struct, frozen=True):
+    """A phone that nobody has and nobody may call."""
+
+    organization_id: str
+    phone: str
+    status: ContactStatus = ContactStatus.DO_NOT_CALL
+
+
+def put_barred(transaction: Bulk, organization_id: str, phones: Iterable[str]) -> None:
+    """Add to a transaction that phones, which nobody may have or have had, are barred, as a contact leaves one."""
+    rows = [Barred(organization_id, phone) for phone in phones]
+    transaction.put_new(PhoneRow, rows, absent="phone", tag="phone")
+
+
 def _unowned(contact: Contact) -> Condition:
     if contact.status is ContactStatus.DO_NOT_CALL:
         return PhoneRow.contact_id.does_not_exist()

@@ -75,10 +75,17 @@ class Counts(Struct, frozen=True):
     created: int = 0
     updated: int = 0
     skipped: int = 0
+    barred: int = 0
+    """Of the skipped ones: phones that nobody has and nobody may call any more."""
 
     def plus(self, other: Counts) -> Counts:
         """Both together."""
-        return Counts(self.created + other.created, self.updated + other.updated, self.skipped + other.skipped)
+        return Counts(
+            self.created + other.created,
+            self.updated + other.updated,
+            self.skipped + other.skipped,
+            self.barred + other.barred,
+        )
 
     @property
     def rows(self) -> int:
@@ -132,6 +139,7 @@ class Import(Struct, kw_only=True):
     created: int = 0
     updated: int = 0
     skipped: int = 0
+    barred: int = 0
     failed: int = 0
     errors: list[RowError] = msgspec.field(default_factory=list)
     warnings: list[Warned] = msgspec.field(default_factory=list)
@@ -173,6 +181,8 @@ class Import(Struct, kw_only=True):
             "createdAt": self.created_at,
             "finishedAt": self.finished_at,
         }
+        if self.barred:
+            view["barred"] = self.barred
         if self.warnings:
             view["warnings"] = self.warnings
         if self.undo:

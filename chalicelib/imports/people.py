@@ -7,6 +7,7 @@ from typing import Any
 
 from msgspec import Struct
 
+from chalicelib.contacts.model import ContactStatus
 from chalicelib.errors import FieldError
 from chalicelib.imports.model import RowError
 from chalicelib.workbooks import columns
@@ -26,6 +27,11 @@ class Person(Struct, frozen=True, array_like=True):
     fields: dict[str, Any]
     rows: int = 1
     """How many rows of the file have this phone."""
+
+    @property
+    def is_named(self) -> bool:
+        """Whether a contact can be made of it; else its phone is one that must not be called, whoever has it."""
+        return "first_name" in self.fields
 
 
 class Rejected(Struct, frozen=True):
@@ -77,7 +83,7 @@ def _person(number: int, cells: Cells, read: list[Column], normalize: Callable[[
     if not (fields or more or phones):
         return None
     phone = _phone(phones, more, normalize)
-    if not fields.get("first_name"):
+    if not fields.get("first_name") and fields.get("status") is not ContactStatus.DO_NOT_CALL:
         raise FieldError(columns.API_NAMES["first_name"], "required")
     if more:
         fields["custom_data"] = more | fields.get("custom_data", {})

@@ -75,10 +75,11 @@ class Draft:
 
 def again(first: Person, later: Person, duplicates: Duplicates) -> Person:
     """A person of whom another row came; who must not be called by either is not."""
-    fields = first.fields if duplicates is Duplicates.SKIP else merged(first.fields, later.fields)
+    skips = duplicates is Duplicates.SKIP and (first.is_named or not later.is_named)
+    fields = first.fields if skips else merged(first.fields, later.fields)
     if ContactStatus.DO_NOT_CALL in (first.fields.get("status"), later.fields.get("status")):
         fields = fields | {"status": ContactStatus.DO_NOT_CALL}
-    kept = first if duplicates is Duplicates.SKIP else later
+    kept = first if skips else later
     return replace(kept, fields=fields, rows=first.rows + later.rows)
 
 

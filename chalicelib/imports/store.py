@@ -223,11 +223,12 @@ def write_chunk(
     number: int,
     new: Sequence[Contact],
     known: Sequence[tuple[Contact, dict[str, Any]]],
+    barred: Sequence[str],
     counts: Counts,
     *,
     at: str,
 ) -> None:
-    """Create contacts and change known ones together with the chunk's marker.
+    """Create contacts, change known ones and bar phones that are nobody's, together with the chunk's marker.
 
     Raises ChunkDone when the marker is there already, Conflict when a contact or phone changed meanwhile.
     """
@@ -242,6 +243,7 @@ def write_chunk(
     for contact in new:
         if contact.status is ContactStatus.DO_NOT_CALL:
             contacts.put_new(transaction, contact, import_id=of.import_id)
+    contacts.put_barred(transaction, of.organization_id, barred)
     for contact, changes in known:
         changed = contacts.put_changes(transaction, contact, changes, at=at, import_id=of.import_id)
         tally[contact.status] -= 1

@@ -61,6 +61,7 @@ def counted(of: Import, total: Counts) -> dict[str, int]:
         "created": total.created,
         "updated": total.updated,
         "skipped": total.skipped,
+        "barred": total.barred,
     }
 
 
@@ -111,22 +112,26 @@ class Writer:
         """Write a chunk given whose its phones are; None for one that is barred and nobody's."""
         of, at = self._of, clock.stamp(self._now())
         barred = contacts.barred(of.organization_id, [person.phone for person in people]) | owners.keys()
-        new = [
-            _contact(of, person, at, barred=person.phone in barred)
+        strangers = [person for person in people if owners.get(person.phone) is None]
+        new = [_contact(of, person, at, barred=person.phone in barred) for person in strangers if person.is_named]
+        shut = [person for person in strangers if not person.is_named]
+        known = [
+            (owner, changes)
             for person in people
-            if owners.get(person.phone) is None
+            if (owner := owners.get(person.phone)) and (changes := _changes(owner, person, of.duplicates))
         ]
-        known = [(owner, _changes(owner, person)) for person in people if (owner := owners.get(person.phone))]
-        counts = _counts(of.duplicates, rows=sum(person.rows for person in people), created=len(new))
-        store.write_chunk(of, number, new, known if of.duplicates is Duplicates.UPDATE else [], counts, at=at)
+        counts = _counts(of.duplicates, people, created=len(new), updated=len(known), shut=shut)
+        fresh = [person.phone for person in shut if person.phone not in barred]
+        store.write_chunk(of, number, new, known, fresh, counts, at=at)
         return counts
 
 
-def _counts(duplicates: Duplicates, *, rows: int, created: int) -> Counts:
-    """Each contact is created by one row; every other row of the chunk repeats a phone."""
-    if duplicates is Duplicates.SKIP:
-        return Counts(created=created, skipped=rows - created)
-    return Counts(created=created, updated=rows - created)
+def _counts(duplicates: Duplicates, people: list[Person], *, created: int, updated: int, shut: list[Person]) -> Counts:
+    """Each contact is created by one row; every other row of the chunk repeats a phone, or only bars it."""
+    rows, barring = (sum(person.rows for person in some) for some in (people, shut))
+    if duplicates is Duplicates.UPDATE:
+        updated = rows - created - barring
+    return Counts(created, updated, rows - created - updated, barred=len(shut))
 
 
 def _contact(of: Import, person: Person, at: str, *, barred: bool) -> Contact:
@@ -141,8 +146,11 @@ def _contact(of: Import, person: Person, at: str, *, barred: bool) -> Contact:
     )
 
 
-def _changes(owner: Contact, person: Person) -> dict[str, Any]:
-    """What a row changes of a contact; an import never takes DO_NOT_CALL away."""
+def _changes(owner: Contact, person: Person, duplicates: Duplicates) -> dict[str, Any]:
+    """What a row changes of a contact. Who must not be called is not, whatever happens to duplicates."""
+    if duplicates is Duplicates.SKIP:
+        bars = person.fields.get("status") == ContactStatus.DO_NOT_CALL is not owner.status
+        return {"status": ContactStatus.DO_NOT_CALL} if bars else {}
     fields = merged({"custom_data": owner.custom_data} if owner.custom_data else {}, _fields(person))
     if owner.status is ContactStatus.DO_NOT_CALL:
         fields.pop("status", None)

@@ -47,19 +47,30 @@ def rows(path: Path, say: Say) -> Iterator[Numbered]:
 
 
 def _list(sheets: Iterable[Sheet]) -> Iterator[Numbered]:
-    """The header and the rows of the first sheet that has a list."""
-    why = NO_PHONE
+    """The header and the rows of the first sheet that has a list: people, or at least phones with their status."""
+    why, nameless = NO_PHONE, None
     for sheet in sheets:
         rows = _without_reasons(sheet.rows) if sheet.name.startswith(f"{headers.REPORT} ") else sheet.rows
         top = list(islice(rows, headers.SAMPLED))
         place, header = headers.find([cells for _, cells in top]) or (0, [])
-        if "first_name" in headers.fields(header):
-            yield top[place][0], header
-            yield from (row for row in chain(top[place + 1 :], rows) if row[1].count("") < len(row[1]))
+        fields = headers.fields(header)
+        below = chain(top[place + 1 :], rows)
+        if "first_name" in fields:
+            yield from _below(top[place][0], header, below)
             return
         if header:
             why = NO_NAME
-    raise Refused(why)
+        if "status" in fields and not nameless:
+            nameless = top[place][0], header, below
+    if not nameless:
+        raise Refused(why)
+    yield from _below(*nameless)
+
+
+def _below(number: int, header: list[Any], rows: Iterable[Numbered]) -> Iterator[Numbered]:
+    """A header and the rows below it that are not empty."""
+    yield number, header
+    yield from (row for row in rows if row[1].count("") < len(row[1]))
 
 
 def _without_reasons(rows: Iterator[Numbered]) -> Iterator[Numbered]:

@@ -6,6 +6,7 @@ import io
 import os
 import time
 import zipfile
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -267,3 +268,25 @@ def test_letterhead_and_a_header_in_two_rows(tmp_path: Path) -> None:
 )
 def test_broken_utf_8_is_no_other_encoding(tmp_path: Path, content: bytes, name: str) -> None:
     assert name in list(reader.rows(a_file(tmp_path, content)))[1][1]
+
+
+def book_of(**sheets: Sequence[tuple[str, ...]]) -> bytes:
+    """An .xlsx of several sheets, by their names."""
+    book = openpyxl.Workbook(write_only=True)
+    for name, rows in sheets.items():
+        sheet = book.create_sheet(name)
+        for row in rows:
+            sheet.append(row)
+    file = io.BytesIO()
+    book.save(file)
+    return file.getvalue()
+
+
+def test_sheet_with_names_comes_before_one_of_phones_with_their_status(tmp_path: Path) -> None:
+    calls = [("phone", "status"), ("901234567", "DO_NOT_CALL")]
+    people = [("name", "phone"), ("Ali", "901234567")]
+    for rows, content in (
+        (people, book_of(Calls=calls, People=people)),
+        (calls, book_of(Empty=[], Calls=calls, Notes=[("x",)])),
+    ):
+        assert [tuple(cells) for _, cells in reader.rows(a_file(tmp_path, content))] == rows
