@@ -33,7 +33,7 @@ FROM_ENVIRONMENT = [
     "BarredPhonesKeyParameter",
     *("SimulatedCallSeconds", "DefaultCallingHours", "FallbackTimezone", "PhoneRegion", "DialerMaxConcurrency"),
     *("ApiRateLimit", "ApiBurstLimit", "WebhookRateLimit", "WebhookBurstLimit", "SocketRateLimit", "SocketBurstLimit"),
-    *("AllowedCountries", "RetentionDays", "PublicUrl", "AlarmTopic"),
+    *("AllowedCountries", "RetentionDays", "PublicUrl", "AlarmTopic", "HeldPolls", "ManageApiGatewayAccount"),
 ]
 """Parameters an operator may set."""
 

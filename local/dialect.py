@@ -58,7 +58,7 @@ def _gateway_responses(wanted: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def _allow_batches(role: Mapping[str, Any]) -> None:
-    for policy in role["Policies"]:
+    for policy in role.get("Policies", []):
         for statement in policy["PolicyDocument"]["Statement"]:
             if "sqs:SendMessage" in statement["Action"]:
                 statement["Action"].append("sqs:SendMessageBatch")

@@ -9,17 +9,23 @@ troubles are told, a line each; that it closes says that the emulator has ended.
 import asyncio
 import copy
 import errno
+import fcntl
 import gc
 import json
 import os
+import struct
 import sys
+import termios
+import threading
 import time
+from collections import defaultdict
 from collections.abc import Awaitable, Callable, Coroutine, MutableMapping
 from pathlib import Path
-from typing import Any
+from typing import Any, ClassVar
 
 import ministack.app as ministack
-from ministack.core import persistence
+from ministack.core import lambda_runtime, persistence
+from ministack.services import lambda_svc
 
 SAVE_EVERY = 5.0
 """Seconds between two saves at least, and ten times what one takes."""
@@ -28,6 +34,12 @@ JOURNALED = {
     "dynamodb": ("PutItem", "UpdateItem", "DeleteItem", "TransactWriteItems", "BatchWriteItem"),
     "sqs": ("SendMessage", "SendMessageBatch"),
 }
+AT_ONCE = 2
+"""Calls of a function that a WebSocket API makes at a time. Each is a process, which takes half a second to start."""
+
+LOG_SECONDS = 0.25
+"""How long a call's log is waited for at most."""
+
 FOR_PAGES = ("/_aws/execute-api/",)
 """What the front leads web pages to among the emulator's own addresses: sockets."""
 
@@ -215,6 +227,44 @@ def guarded(app: Callable[[Scope, Receive, Send], Awaitable[None]], keeper: Keep
     return answer
 
 
+class SocketsFunction:
+    """A function as WebSocket APIs call it: several calls at a time and logged, as for everybody else.
+
+    By itself MiniStack leaves all of them to one worker, one after the other, and logs none.
+    """
+
+    turns: ClassVar[defaultdict[str, threading.Semaphore]] = defaultdict(lambda: threading.Semaphore(AT_ONCE))
+
+    def __init__(self, name: str, config: dict[str, Any], code: bytes, *, qualifier: str) -> None:
+        self.turn = self.turns[f"{name}:{qualifier}"]
+        self.function = {"config": config, "code_zip": code}
+
+    def invoke(self, event: Any, _: str) -> dict[str, Any]:
+        """What it answers, in a worker's words."""
+        with self.turn:
+            answer = lambda_svc._execute_function(self.function, event)
+        if answer.get("error") or answer.get("throttle"):
+            return {"status": "error", "error": '{"message": "Internal server error"}'}
+        return {"status": "ok", "result": answer["body"]}
+
+
+def quick_log(worker: Any) -> str:
+    """What a call logged. MiniStack waits 50 ms for a first line; what was written is in the pipe when a call ends."""
+    until = time.monotonic() + LOG_SECONDS
+    while worker._proc and _is_unread(worker._proc.stderr) and time.monotonic() < until:
+        time.sleep(0.001)
+    text: str = log_of(worker, first_line_wait=0.005)
+    return text
+
+
+log_of = lambda_runtime.Worker._drain_stderr_bounded
+
+
+def _is_unread(pipe: Any) -> bool:
+    (size,) = struct.unpack("i", fcntl.ioctl(pipe, termios.FIONREAD, bytes(4)))
+    return bool(size)
+
+
 async def _save_now_and_then(keeper: Keeper) -> None:
     while True:
         await asyncio.sleep(0.5)
@@ -240,6 +290,8 @@ def main() -> None:
     for service in JOURNALED:
         module = ministack._get_module(service)
         module.handle_request = keeper.journaled(service, module.handle_request)
+    lambda_runtime.get_or_create_worker = SocketsFunction
+    lambda_runtime.Worker._drain_stderr_bounded = quick_log
     ministack.app = guarded(ministack.app, keeper)
     ministack.main()
 

@@ -136,6 +136,7 @@ def parameters(at: Laptop, environ: Mapping[str, str]) -> dict[str, str]:
         "SocketEndpoint": f"{at.endpoint}/_aws/execute-api",
         "PublicUrl": at.origin,
         "DialerMaxConcurrency": "5",
+        "ManageApiGatewayAccount": "false",
         "AgentAccountsPath": deploy.accounts_path("laptop"),
     }
     return own | deploy.secret_names("laptop") | deploy.from_environment(environ)

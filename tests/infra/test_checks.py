@@ -53,6 +53,13 @@ def test_examples_can_work() -> None:
     assert set(checks.EXAMPLES) <= set(deploy.FROM_ENVIRONMENT)
 
 
+def test_operators_can_set_whatever_the_template_takes() -> None:
+    ours = {"Stage", "Version", "SocketEndpoint"}
+    assert set(deploy.FROM_ENVIRONMENT) == set(checks._declared()) - ours
+    documented = (ROOT / "README.md").read_text()
+    assert not [name for name in map(checks.variable, deploy.FROM_ENVIRONMENT) if f"`{name}`" not in documented]
+
+
 def test_defaults_can_work() -> None:
     checks.check(GIVEN)
 

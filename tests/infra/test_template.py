@@ -95,14 +95,19 @@ def test_functions_run_on_the_runtime_that_was_packaged_for(resources: Resources
         assert function["Architectures"] == [runtime.architecture], name
 
 
+def roles_of_functions(resources: Resources) -> Resources:
+    """The roles but that of API Gateway's logs, which is the account's."""
+    return {name: role for name, role in of_type(resources, "AWS::IAM::Role").items() if name != "ApiGatewayLogRole"}
+
+
 def test_every_function_has_a_role_of_its_own(resources: Resources) -> None:
     roles = [each["Role"]["Fn::GetAtt"][0] for each in of_type(resources, "AWS::Lambda::Function").values()]
     assert len(set(roles)) == len(FUNCTIONS)
-    assert set(roles) == set(of_type(resources, "AWS::IAM::Role"))
+    assert set(roles) == set(roles_of_functions(resources))
 
 
 def test_roles_name_their_actions_and_resources(resources: Resources) -> None:
-    for name, role in of_type(resources, "AWS::IAM::Role").items():
+    for name, role in roles_of_functions(resources).items():
         assert "ManagedPolicyArns" not in role, name
         for statement in role["Policies"][0]["PolicyDocument"]["Statement"]:
             actions = statement["Action"]
@@ -120,7 +125,7 @@ def test_roles_reach_their_own_tables_and_queues_only(resources: Resources) -> N
             for arn in _listed(statement["Resource"])
             if isinstance(arn, dict) and ("Fn::GetAtt" in arn or arn["Fn::Sub"].startswith("${"))
         }
-        for name, role in of_type(resources, "AWS::IAM::Role").items()
+        for name, role in roles_of_functions(resources).items()
     }
     calling = {"CampaignsTable", "CallsTable", "ContactsTable", "PhoneNumbersTable"}
     assert reached == {
@@ -191,9 +196,43 @@ def test_chains_of_messages_are_not_taken_for_loops(resources: Resources) -> Non
 def test_logs_are_kept_for_a_month(resources: Resources) -> None:
     groups = of_type(resources, "AWS::Logs::LogGroup")
     assert {each["LogGroupName"]["Fn::Sub"] for each in groups.values()} == {
-        f"/aws/lambda/${{{name}}}" for name in FUNCTIONS
+        *(f"/aws/lambda/${{{name}}}" for name in FUNCTIONS),
+        *(f"/aws/apigateway/${{AWS::StackName}}/{api}" for api in ("rest", "sockets")),
     }
     assert {each["RetentionInDays"] for each in groups.values()} == {30}
+
+
+LOGGED = {
+    *("requestId", "requestTime", "status", "eventType", "routeKey", "integrationLatency", "connectionId"),
+    *("httpMethod", "resourcePath", "responseLatency", "responseLength", "error.responseType"),
+}
+"""What API Gateway may write of a request. `path` would name people by their ids; tokens stand in the query."""
+
+
+def test_both_apis_write_who_asked_for_which_route_and_nothing_of_whom(resources: Resources) -> None:
+    (rest,) = of_type(resources, "AWS::ApiGateway::Stage").values()
+    (sockets,) = of_type(resources, "AWS::ApiGatewayV2::Stage").values()
+    for log, setting in (
+        ("RestAccessLog", rest["AccessLogSetting"]),
+        ("SocketAccessLog", sockets["AccessLogSettings"]),
+    ):
+        assert setting["DestinationArn"]["Fn::Sub"].endswith(f":log-group:${{{log}}}")
+        line = json.loads(setting["Format"])
+        assert set(line) >= {"requestId", "route", "status", "latency"}
+        assert {each.removeprefix("$context.") for each in line.values()} <= LOGGED
+    for each in (*rest["MethodSettings"], sockets["DefaultRouteSettings"]):  # execution logs have whole requests
+        assert not {"LoggingLevel", "DataTraceEnabled"} & set(each)
+
+
+def test_api_gateway_may_write_logs_before_it_has_to(resources: Resources) -> None:
+    account = resources["ApiGatewayAccount"]
+    assert account["Properties"] == {"CloudWatchRoleArn": {"Fn::GetAtt": ["ApiGatewayLogRole", "Arn"]}}
+    for name in ("ApiGatewayAccount", "ApiGatewayLogRole"):  # another stack may have come to rely on it
+        assert resources[name]["Condition"] == "ManagedApiGatewayAccount"
+        assert resources[name]["DeletionPolicy"] == resources[name]["UpdateReplacePolicy"] == "Retain"
+    for name in ("RestAccessLog", "SocketAccessLog"):  # which the stages name
+        (tag,) = resources[name]["Properties"]["Tags"]
+        assert tag["Value"]["Fn::If"][:2] == ["ManagedApiGatewayAccount", {"Ref": "ApiGatewayAccount"}]
 
 
 @pytest.mark.parametrize("table", TABLES)
@@ -403,7 +442,7 @@ def test_both_apis_have_ceilings(resources: Resources) -> None:
 def test_agents_token_is_read_by_who_dials_only(resources: Resources) -> None:
     readers = {
         name
-        for name, role in of_type(resources, "AWS::IAM::Role").items()
+        for name, role in roles_of_functions(resources).items()
         if "AgentTokenParameter" in json.dumps(role["Policies"])
     }
     assert readers == {"DialerRole"}

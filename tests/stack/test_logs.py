@@ -7,8 +7,10 @@ import pytest
 from local import logs
 from tests.stack.deployed import LocalStack
 
-FUNCTIONS = {"APIHandler", "Clock", "Dialer", "Importer", "Pacer", "Publisher", "Worker"}
-"""Those MiniStack keeps logs of; it keeps none of what a WebSocket API calls."""
+FUNCTIONS = {
+    *("APIHandler", "Broadcaster", "Clock", "Dialer", "Importer", "Pacer", "Poller", "Publisher", "Worker"),
+    *("WebsocketConnect", "WebsocketDisconnect", "WebsocketMessage"),
+}
 
 
 @pytest.fixture
