@@ -221,13 +221,11 @@ class Routes:
             return Response(
                 body="",
                 status_code=204,
-                headers={
-                    **PROTECTION,
-                    **cors(request.headers.get("origin")),
-                    "Access-Control-Allow-Methods": "GET,HEAD,POST,PATCH,DELETE,OPTIONS",
-                    "Access-Control-Allow-Headers": "Authorization,Content-Type,Idempotency-Key,Accept-Language",
-                    "Access-Control-Max-Age": "600",
-                },
+                headers=preflight_headers(
+                    request.headers.get("origin"),
+                    methods="GET,HEAD,POST,PATCH,DELETE,OPTIONS",
+                    headers="Authorization,Content-Type,Idempotency-Key,Accept-Language",
+                ),
             )
 
         preflight.__name__ = f"{name}_preflight"
@@ -324,6 +322,12 @@ def cors(origin: str | None) -> dict[str, str]:
         "Access-Control-Expose-Headers": "Location,Retry-After",
         "Vary": "Origin",
     }
+
+
+def preflight_headers(origin: str | None, *, methods: str, headers: str) -> dict[str, Any]:
+    """What a browser is told that asks first what a page of an origin may send."""
+    allowed = {"Access-Control-Allow-Methods": methods, "Access-Control-Allow-Headers": headers}
+    return PROTECTION | cors(origin) | allowed | {"Access-Control-Max-Age": "600"}
 
 
 def problem(failure: errors.Failure, request_id: str) -> Response:

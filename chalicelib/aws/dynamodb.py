@@ -159,12 +159,13 @@ StructT = TypeVar("StructT", bound=msgspec.Struct)
 
 
 class RowType(MetaModel):
-    """Rows that keep a value have an attribute for each of its fields; a row's own declarations come before those."""
+    """Rows that keep a value have an attribute for each of its fields; what a row declares or inherits comes first."""
 
     def __new__(
         cls, name: str, bases: tuple[type, ...], body: dict[str, Any], keeps: type[msgspec.Struct] | None = None
     ) -> Any:
-        kept = attributes_of(keeps) if keeps else {}
+        inherited = {each for base in bases if isinstance(base, RowType) for each in base.get_attributes()}
+        kept = {field: each for field, each in attributes_of(keeps).items() if field not in inherited} if keeps else {}
         return super().__new__(cls, name, bases, kept | body)  # type: ignore[no-untyped-call]  # (PynamoDB's)
 
     def __init__(cls, name: str, bases: tuple[type, ...], body: dict[str, Any], **_: object) -> None:  # noqa: N805 (a metaclass)
@@ -351,6 +352,11 @@ def update_if(row: Row, actions: Sequence[Action], condition: Condition) -> None
 def put_if(row: Row, condition: Condition) -> None:
     """Put one row under a condition. Raises Conflict when the condition does not hold."""
     _if(lambda: row.save(condition=condition))
+
+
+def delete_if(row: Row, condition: Condition) -> None:
+    """Delete one row under a condition. Raises Conflict when the condition does not hold."""
+    _if(lambda: row.delete(condition=condition))
 
 
 def _if(write: Callable[[], object]) -> None:

@@ -93,9 +93,11 @@ class Session(Struct, frozen=True, kw_only=True):
     """Packets for the next poll, or for the WebSocket it gets before that."""
 
     poll: str | None = None
-    """Whose turn the poll is; none is under way without."""
+    """The ticket of the poll that is held; none is after `polled_until`."""
 
-    polled_at: str | None = None
+    polled_until: str | None = None
+    """When it is known to have polled last."""
+
     pinged_at: str | None = None
     heard_at: str | None = None
     """When it was last pinged, and when it last answered."""
@@ -104,7 +106,13 @@ class Session(Struct, frozen=True, kw_only=True):
     """When a WebSocket last asked to take over."""
 
     closing: str | None = None
-    """The last packet of a session that has ended while a poll was under way."""
+    """The packet it ends with, if it has ended."""
+
+    last_poll: str | None = None
+    """The ticket of the last poll that is answered so; later ones are refused."""
+
+    socket: str | None = None
+    """The connection it goes on over, if it has a WebSocket."""
 
     def wants(self, told: Told) -> bool:
         """Whether an event is for this session."""

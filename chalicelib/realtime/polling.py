@@ -11,6 +11,7 @@ import secrets
 import time
 from collections.abc import Callable
 from datetime import datetime, timedelta
+from itertools import chain, repeat
 from typing import Any
 
 import msgspec
@@ -27,18 +28,25 @@ from chalicelib.settings import settings
 JOIN = timedelta(seconds=30)
 """A session that has not joined after so long ends."""
 
-STRANGER_SECONDS, LONGEST_SECONDS = 5.0, 20.0
+SHORTEST, LONGEST = timedelta(seconds=5), timedelta(seconds=20)
 """How long a poll is held: a session that has joined is as old as its polls are long, up to the longest. API Gateway
 waits 29 seconds."""
 
-FREE_SECONDS = 1.0
-"""How long a poll is held at least; longer only as many at a time as the deployment wants."""
+FREE = timedelta(seconds=1)
+"""How long a poll is held at least, for which nothing is written; longer only as many at a time as the deployment
+wants."""
+
+UPGRADE = timedelta(seconds=0.3)
+"""How long one is held that a WebSocket asks to let go: if it has overtaken the upgrade, that has come by then."""
 
 LOOKS = (0.1, 0.2, 0.3, 0.4, 0.5, 0.5, 1.0)
 """Seconds between looks for news: the last one again and again."""
 
 PROBED = timedelta(seconds=10)
-"""How long polls are answered at once after a WebSocket has asked to take over."""
+"""How long a WebSocket that has asked to take over may take for the upgrade."""
+
+NOTE = timedelta(minutes=1)
+"""How often it is written down that a client polls, which is told nothing."""
 
 PING = timedelta(seconds=socketio.PING_SECONDS)
 PONG = timedelta(seconds=socketio.PONG_SECONDS)
@@ -67,10 +75,10 @@ class _Refused(Exception):
 def handle(event: dict[str, Any], *, now: Now = clock.now, pause: Callable[[float], None] = time.sleep) -> Answer:
     """Answer a request of API Gateway's REST API to the path of Socket.IO."""
     headers = {name.lower(): value for name, value in (event.get("headers") or {}).items()}
-    more = http.PROTECTION | http.cors(headers.get("origin"))
+    origin = headers.get("origin")
     if event["httpMethod"] == "OPTIONS":
-        allowed = {"Access-Control-Allow-Methods": "GET,POST,OPTIONS", "Access-Control-Allow-Headers": "Content-Type"}
-        return _answer(204, "", more | allowed | {"Access-Control-Max-Age": "600"})
+        return _answer(204, "", http.preflight_headers(origin, methods="GET,POST,OPTIONS", headers="Content-Type"))
+    more = http.PROTECTION | http.cors(origin)
     text = {"Content-Type": "text/plain; charset=UTF-8"}
     try:
         return _answer(200, _asked(event, now, pause), text | more)
@@ -96,14 +104,21 @@ def _asked(event: dict[str, Any], now: Now, pause: Callable[[float], None]) -> s
         if method != "GET":
             raise _Refused(BAD_METHOD)
         return _open(query, now())
-    session = sessions.find(query["sid"])
-    if session is None or session.closing:
+    session, ticket = sessions.find(query["sid"]), _ticket(event)
+    if session is None or session.socket:
         raise _Refused(SESSION_UNKNOWN)
     if method == "GET":
-        return _poll(session, now, pause)
+        return _Poll(session, ticket, now, pause).answer()
+    if session.closing:
+        raise _Refused(SESSION_UNKNOWN)
     if method == "POST":
-        return _push(session, _body(event), now)
+        return _push(session, ticket, _body(event), now)
     raise _Refused(BAD_REQUEST)
+
+
+def _ticket(event: dict[str, Any]) -> str:
+    """A name of a request; requests that came later have later ones, in whatever order they are handled."""
+    return f"{event['requestContext']['requestTimeEpoch']:015}-{secrets.token_hex(4)}"
 
 
 def _open(query: dict[str, str], now: datetime) -> str:
@@ -122,67 +137,99 @@ def _open(query: dict[str, str], now: datetime) -> str:
     return socketio.opened(session.id, ["websocket"])
 
 
-def _poll(session: Session, now: Now, pause: Callable[[float], None]) -> str:
-    """What there is for a session, as soon as there is something."""
-    if has_ended(session, now()):
-        sessions.remove(session)
-        raise _Refused(SESSION_UNKNOWN)
-    turn, began = secrets.token_hex(8), now()
-    if not sessions.begin_poll(session, turn, began):
-        sessions.end(session, socketio.CLOSE)
-        raise _Refused(BAD_REQUEST)
-    looks, until = 0, began + timedelta(seconds=FREE_SECONDS)
-    last = began + timedelta(seconds=_patience(session, began))
-    while True:
-        if session.closing or has_ended(session, now()):
-            sessions.remove(session)
-            return session.closing or socketio.CLOSE
-        if now() >= until and until < last and _may_wait(now(), (last - now()).total_seconds()):
-            until = last
-        packets, since, pinged_at = _waiting(session, now(), is_over=now() >= until)
-        if packets and sessions.end_poll(session, turn, since, pinged_at=pinged_at):
-            return socketio.SEPARATOR.join(packets)
-        pause(LOOKS[min(looks, len(LOOKS) - 1)])
-        looks += 1
-        again = sessions.find(session.id)
-        if again is None or (again.poll != turn and not again.closing):  # it has a WebSocket
+class _Poll:
+    """A poll that is under way. Whoever else is told the session's packets and events, nobody is told them twice."""
+
+    def __init__(self, session: Session, ticket: str, now: Now, pause: Callable[[float], None]) -> None:
+        self.session = session
+        self.ticket = ticket
+        self.now = now
+        self.pause = pause
+        self.began = now()
+        self.last = self.began + _patience(session, self.began)
+        self.is_held = False
+        self.reached = session.since
+        """The number of the last event that was looked at; those it does not want are not looked at again."""
+
+    def answer(self) -> str:
+        """What there is for the session, as soon as there is something."""
+        if has_ended(self.session, self.began) and not self.session.closing:
+            sessions.remove(self.session)
             raise _Refused(SESSION_UNKNOWN)
-        session = again
+        for pause in chain(LOOKS, repeat(LOOKS[-1])):
+            if packets := self._look(self.now()):
+                break
+            self.pause(pause)
+            again = sessions.find(self.session.id)
+            if again is None or again.socket:
+                raise _Refused(SESSION_UNKNOWN)
+            self.session = again
+        return socketio.SEPARATOR.join(packets)
+
+    def _look(self, at: datetime) -> list[str]:
+        """The answer; nothing if it is not time for one."""
+        if self.session.closing or has_ended(self.session, at):
+            return [self._goodbye()]
+        waits = self._waits(at)
+        if packets := [*self.session.outbox, *self._news()]:
+            return packets if self._tell(at) else []
+        if waits:
+            return []
+        if at - clock.moment(self.session.pinged_at or self.session.began_at) >= PING:
+            return [socketio.PING] if self._tell(at, pinged_at=clock.stamp(at)) else []
+        polled_until = clock.moment(self.session.polled_until or self.session.began_at)
+        if self.reached != self.session.since or at - polled_until >= NOTE:
+            self._tell(at)
+        return [socketio.NOOP]
+
+    def _waits(self, at: datetime) -> bool:
+        """Whether it is held on when there is nothing. Raises _Refused for one beside another, which ends both."""
+        probed_at = self.session.probed_at
+        if probed_at is not None and at - clock.moment(probed_at) < PROBED:
+            return at < self.began + UPGRADE
+        if self.is_held or at < self.began + FREE:
+            return at < self.last
+        other = self.session.poll
+        if other is not None and clock.stamp(at) <= (self.session.polled_until or ""):
+            first = min(self.ticket, other)
+            sessions.end(self.session, socketio.CLOSE, last_poll=first)
+            if self.ticket != first:
+                raise _Refused(BAD_REQUEST)
+            return True
+        if not _may_wait(at, (self.last - at).total_seconds()):
+            return False
+        self.is_held = sessions.hold(self.session, self.ticket, at, self.last)
+        return True
+
+    def _news(self) -> list[str]:
+        """Packets of the events after those that were looked at."""
+        packets: list[str] = []
+        if self.session.joined is None or self.session.since is None:
+            return packets
+        self.reached, size = max(self.reached or 0, self.session.since), 0
+        for logged in broadcaster.missed_since(store.feed(self.session.joined), self.reached):
+            packet = broadcaster.FRAME[self.session.format](logged) if self.session.wants(logged.told) else ""
+            size += len(packet)
+            if packets and size > MOST_BYTES:
+                break
+            self.reached = logged.seq
+            packets += [packet] if packet else []
+        return packets
+
+    def _tell(self, at: datetime, *, pinged_at: str | None = None) -> bool:
+        return sessions.tell(self.session, self.ticket, self.reached, at, pinged_at=pinged_at)
+
+    def _goodbye(self) -> str:
+        """The last packet of a session that has ended."""
+        if self.session.closing and self.ticket > (self.session.last_poll or ""):
+            raise _Refused(SESSION_UNKNOWN)
+        sessions.remove(self.session)
+        return self.session.closing or socketio.CLOSE
 
 
-def _waiting(session: Session, now: datetime, *, is_over: bool) -> tuple[list[str], int | None, str | None]:
-    """The packets a poll is answered with, if any, the number of the last event among them, and when it pings."""
-    told, since = _news(session)
-    packets = [*session.outbox, *told]
-    is_probed = session.probed_at is not None and now - clock.moment(session.probed_at) < PROBED
-    if packets or not (is_over or is_probed):
-        return packets, since, None
-    if now - clock.moment(session.pinged_at or session.began_at) < PING:
-        return [socketio.NOOP], since, None
-    return [socketio.PING], since, clock.stamp(now)
-
-
-def _news(session: Session) -> tuple[list[str], int | None]:
-    """Packets of the events after the session's place, and its new place."""
-    if session.joined is None or session.since is None:
-        return [], session.since
-    packets: list[str] = []
-    since, size = session.since, 0
-    for logged in broadcaster.missed_since(store.feed(session.joined), session.since):
-        packet = broadcaster.FRAME[session.format](logged) if session.wants(logged.told) else ""
-        size += len(packet)
-        if packets and size > MOST_BYTES:
-            break
-        since = logged.seq
-        packets += [packet] if packet else []
-    return packets, since
-
-
-def _patience(session: Session, now: datetime) -> float:
-    if session.joined is None:
-        return STRANGER_SECONDS
-    age = (now - clock.moment(session.began_at)).total_seconds()
-    return min(max(age, STRANGER_SECONDS), LONGEST_SECONDS)
+def _patience(session: Session, now: datetime) -> timedelta:
+    age = now - clock.moment(session.began_at)
+    return SHORTEST if session.joined is None else min(max(age, SHORTEST), LONGEST)
 
 
 def _may_wait(now: datetime, seconds: float) -> bool:
@@ -194,12 +241,12 @@ def has_ended(session: Session, now: datetime) -> bool:
     """Whether a session is over: its token, its time to join, its two hours, or the patience with its silence."""
     began_at = clock.moment(session.began_at)
     silent = session.pinged_at is not None and (session.heard_at or "") < session.pinged_at
-    polled_at = clock.moment(session.polled_at or session.began_at)
+    polled_until = clock.moment(session.polled_until or session.began_at)
     return (
         now - began_at > sessions.LONGEST
         or (session.joined is None and now - began_at > JOIN)
         or (session.ends is not None and now.timestamp() >= session.ends)
-        or now - polled_at > PING + PONG
+        or now - polled_until > PING + PONG
         or (silent and now - clock.moment(session.pinged_at or "") > PONG)
     )
 
@@ -212,14 +259,14 @@ def _body(event: dict[str, Any]) -> str:
         return "b"
 
 
-def _push(session: Session, body: str, now: Now) -> str:
+def _push(session: Session, ticket: str, body: str, now: Now) -> str:
     """Take what a client says."""
     try:
         if len(body) > socketio.MAX_PAYLOAD:
             raise Malformed
         packets = [socketio.decode(frame) for frame in body.split(socketio.SEPARATOR)]
     except Malformed:
-        sessions.end(session, socketio.CLOSE)
+        sessions.end(session, socketio.CLOSE, last_poll=ticket)
         raise _Refused(BAD_REQUEST) from None
     for packet in packets:
         match packet:
@@ -229,7 +276,7 @@ def _push(session: Session, body: str, now: Now) -> str:
                 sessions.say(session, socketio.PONG + packet.probe)
             case Pong():
                 sessions.hear(session, now())
-            case Disconnect() | Close():
+            case Disconnect(socketio.NAMESPACE) | Close():
                 sessions.end(session, socketio.NOOP)
     return "ok"
 

@@ -88,8 +88,9 @@ def _connect_socketio(connection_id: str, query: dict[str, str], now: datetime) 
     if query["EIO"] != "4" or query.get("transport", "websocket") != "websocket":
         return {"statusCode": 400}
     session = sessions.find(query["sid"]) if "sid" in query else None
-    if "sid" in query and (session is None or session.closing):
+    if "sid" in query and (session is None or session.closing or session.socket):
         return {"statusCode": 400}
+    messages.work(Refuse(connection_id=connection_id), delay_seconds=JOIN_SECONDS)
     opening = Opening(
         connection_id=connection_id,
         connected_at=clock.stamp(now),
@@ -98,8 +99,10 @@ def _connect_socketio(connection_id: str, query: dict[str, str], now: datetime) 
         format=session.format if session else recovery.format_of(query),
         session=session.id if session else None,
     )
-    messages.work(Refuse(connection_id=connection_id), delay_seconds=JOIN_SECONDS)
-    store.add_opening(opening)
+    if session:
+        sessions.add_probe(opening)
+    else:
+        store.add_opening(opening)
     return {"statusCode": 200}
 
 
@@ -157,14 +160,14 @@ def _packet(connection_id: str, frame: str, line: Line, now: Callable[[], dateti
         case Upgrade():
             _take_over(connection_id, line, now)
         case Ping():
+            poster.patiently(line, connection_id, socketio.PONG + packet.probe)
             if packet.probe == socketio.PROBE:
                 _probe(connection_id, now)
-            poster.patiently(line, connection_id, socketio.PONG + packet.probe)
         case Pong():
             known = store.find(connection_id)
             if isinstance(known, Socket):
                 store.hear(known, now())
-        case Disconnect() | Close():
+        case Disconnect(socketio.NAMESPACE) | Close():
             _end(connection_id, line)
 
 
@@ -178,37 +181,37 @@ def _misunderstand(connection_id: str, line: Line) -> None:
 
 
 def _probe(connection_id: str, now: Callable[[], datetime]) -> None:
-    """A client that polls has a WebSocket: the poll under way is answered, so that it can go on over this."""
-    opening = store.opening(connection_id)
-    session = sessions.find(opening.session) if opening and opening.session else None
+    """A client that polls has a WebSocket, and knows it: the poll under way is answered, lest it go on by polling."""
+    probe = sessions.probe(connection_id)
+    session = sessions.find(probe.session) if probe and probe.session else None
     if session is not None:
-        sessions.probe(session, now())
+        sessions.let_poll_go(session, now())
 
 
 def _take_over(connection_id: str, line: Line, now: Callable[[], datetime]) -> None:
     """A client that polled goes on over this WebSocket, from the event on that it was told last.
 
-    What waits for it is posted first: a process that dies on the way leaves a connection that is closed.
+    What waits for it is posted first. It may be done again, and a process that dies on the way leaves a connection that
+    is closed: the client comes back.
     """
-    opening = store.opening(connection_id)
-    if opening is None or opening.session is None:
+    probe = sessions.probe(connection_id)
+    if probe is None or probe.session is None:
         return
     posted = 0
     for _ in range(sessions.RACES):
-        session = sessions.find(opening.session)
-        if session is None or session.closing:
+        session = sessions.find(probe.session)
+        if session is None or session.closing or session.socket not in (None, connection_id):
             break
-        for packet in session.outbox[posted:]:
-            poster.patiently(line, connection_id, packet)
-        posted = max(posted, len(session.outbox))
-        socket = _socket_of(session, opening, now()) if session.joined else None
-        if sessions.upgrade(session, opening, socket):
-            if socket:
-                messages.broadcast(CatchUp(organization_id=socket.organization_id, connection_id=connection_id))
-            return
-    again = store.opening(connection_id)
-    if again and again.session:
-        _end(connection_id, line)
+        if session.socket is None:
+            for packet in session.outbox[posted:]:
+                poster.patiently(line, connection_id, packet)
+            posted = max(posted, len(session.outbox))
+            if not sessions.hand_over(session, probe):
+                continue
+        if session.joined and store.add_new(_socket_of(session, probe, now())):
+            messages.broadcast(CatchUp(organization_id=session.joined, connection_id=connection_id))
+        return
+    _end(connection_id, line)
 
 
 def _socket_of(session: Session, opening: Opening, now: datetime) -> Socket:
@@ -239,7 +242,7 @@ def _join(connection_id: str, packet: Connect, line: Line, now: Callable[[], dat
         poster.patiently(line, connection_id, socketio.refused(packet.namespace, "Invalid namespace"))
         return
     opening = store.opening(connection_id)
-    if opening and opening.session:  # API Gateway tells what a client says in no order
+    if opening is None:  # API Gateway tells what a client says in no order
         _take_over(connection_id, line, now)
         opening = store.opening(connection_id)
     if opening is None:
@@ -274,8 +277,19 @@ def _join(connection_id: str, packet: Connect, line: Line, now: Callable[[], dat
 
 def refuse(connection_id: str, *, line: Line = poster) -> None:
     """Close a connection that has not joined."""
-    if store.forget_opening(connection_id):
+    if store.forget_opening(connection_id) or _is_stray(connection_id):
         line.close(connection_id)
+
+
+def _is_stray(connection_id: str) -> bool:
+    """Whether a WebSocket has not become that of the session it came for."""
+    probe = sessions.probe(connection_id)
+    if probe is None or probe.session is None:
+        return False
+    session = sessions.find(probe.session)
+    if session is None or session.socket != connection_id:
+        return True
+    return session.joined is not None and store.socket(session.joined, connection_id) is None
 
 
 def disconnect(event: dict[str, Any]) -> Answer:

@@ -25,9 +25,11 @@ from chalicelib.aws.dynamodb import (
     Row,
     Transaction,
     batch,
+    delete_if,
     get,
     index,
     patiently,
+    put_if,
     table,
     update_if,
 )
@@ -125,7 +127,7 @@ class Opening(Struct, frozen=True, kw_only=True):
     asked: str | None = None
     format: Format = Format.SOCKET_IO
     session: str | None = None
-    """The session of a client that polls, which this connection may take over."""
+    """The session of a client that polls, which this connection takes over: it needs no open packet."""
 
 
 def add(socket: Socket) -> None:
@@ -133,21 +135,28 @@ def add(socket: Socket) -> None:
     patiently(_row(socket).save)
 
 
+def add_new(socket: Socket) -> bool:
+    """Remember a socket once; whether it was not known."""
+    try:
+        put_if(_row(socket), ConnectionRow.connection_id.does_not_exist())
+    except Conflict:
+        return False
+    return True
+
+
 def add_opening(opening: Opening) -> None:
     """Remember a connection until it has joined."""
+    patiently(_opening_row(opening).save)
+
+
+def put_opening(opening: Opening, transaction: Transaction) -> None:
+    """As `add_opening`, together with a transaction's other writes."""
+    transaction.put(_opening_row(opening))
+
+
+def _opening_row(opening: Opening) -> ConnectionRow:
     at = clock.moment(opening.connected_at)
-    row = ConnectionRow.of(opening, organization_id=_nobody(opening.connection_id), expires_at=at + LONGEST_CONNECTION)
-    patiently(row.save)
-
-
-def go_on(of: Opening, socket: Socket | None, transaction: Transaction) -> None:
-    """Have a transaction make a connection that took over a session a socket, or one that may still join."""
-    row = ConnectionRow(_nobody(of.connection_id), of.connection_id)
-    if socket is None:
-        transaction.update(row, [ConnectionRow.session.remove()], ConnectionRow.connection_id.exists())
-    else:
-        transaction.delete(row, ConnectionRow.connection_id.exists())
-        transaction.put(_row(socket))
+    return ConnectionRow.of(opening, organization_id=_nobody(opening.connection_id), expires_at=at + LONGEST_CONNECTION)
 
 
 def opening(connection_id: str) -> Opening | None:
@@ -158,11 +167,10 @@ def opening(connection_id: str) -> Opening | None:
 
 def forget_opening(connection_id: str) -> bool:
     """Forget that a connection has not joined yet; whether it had not."""
-    transaction = Transaction()
-    transaction.delete(ConnectionRow(_nobody(connection_id), connection_id), ConnectionRow.connection_id.exists())
+    row = ConnectionRow(_nobody(connection_id), connection_id)
     try:
-        transaction.commit()
-    except Cancelled:
+        delete_if(row, ConnectionRow.connection_id.exists())
+    except Conflict:
         return False
     return True
 

@@ -538,7 +538,7 @@ def test_polls_have_a_function_and_a_rate_of_their_own(resources: Resources) -> 
     assert {each["HttpMethod"].lower() for each in limits} == set(polled)
     for limit in limits:
         assert limit["ThrottlingRateLimit"] <= limit["ThrottlingBurstLimit"] <= 200
-    longest = polling.LONGEST_SECONDS + max(polling.LOOKS) + 5
+    longest = polling.LONGEST.total_seconds() + max(polling.LOOKS) + 5
     assert longest <= resources["Poller"]["Properties"]["Timeout"] <= 29
 
 

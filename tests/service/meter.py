@@ -10,6 +10,10 @@ from typing import Any
 
 from botocore.handlers import BUILTIN_HANDLERS
 
+from tests.simulation.dynamodb import DynamoDB, Refused
+
+WRITES = {"PutItem", "UpdateItem", "DeleteItem", "BatchWriteItem", "TransactWriteItems"}
+
 
 class Meter:
     """Requests by operation, and rows that DynamoDB read and wrote for them."""
@@ -35,6 +39,7 @@ class Meter:
 
 
 _running: list[Meter] = []
+_bills: list[Bill] = []
 
 
 @contextmanager
@@ -48,6 +53,40 @@ def metered() -> Iterator[Meter]:
         _running.remove(meter)
 
 
+class Bill:
+    """Write units as DynamoDB bills them: by size, twice in a transaction, indexes included, refused ones too.
+
+    They are those of a second DynamoDB, in memory, which does every write that the first is asked for.
+    """
+
+    def __init__(self) -> None:
+        self.database = DynamoDB()
+        self.refused = 0
+
+    @property
+    def units(self) -> int:
+        """Write units until now."""
+        return self.refused + sum(n for (*_, kind), n in self.database.units.items() if kind == "write")
+
+    def asked(self, operation: str, request: dict[str, Any]) -> None:
+        """Do a write. One that is refused is billed by the row as it stands, which is small here."""
+        try:
+            self.database(operation, request)
+        except Refused:
+            self.refused += 2 * len(request["TransactItems"]) if "TransactItems" in request else 1
+
+
+@contextmanager
+def billed() -> Iterator[Bill]:
+    """Bills what is written inside the block; to be begun before anything else is written."""
+    bill = Bill()
+    _bills.append(bill)
+    try:
+        yield bill
+    finally:
+        _bills.remove(bill)
+
+
 def _asked(*, params: dict[str, Any], model: Any, **_: Any) -> None:
     for meter in _running:
         meter.asked(model.name, params)
@@ -58,11 +97,21 @@ def _sent(*, params: dict[str, Any], model: Any, **_: Any) -> None:
         meter.sent(model.name, params["body"])
 
 
+def _written(*, params: dict[str, Any], model: Any, **_: Any) -> None:
+    for bill in _bills if model.name in WRITES else ():
+        bill.asked(model.name, json.loads(params["body"]))
+
+
 def _answered(*, parsed: dict[str, Any], model: Any, **_: Any) -> None:
     for meter in _running:
         meter.answered(model.name, parsed)
 
 
-HANDLERS: list[Any] = [("before-parameter-build", _asked), ("before-call", _sent), ("after-call", _answered)]
+HANDLERS: list[Any] = [
+    ("before-parameter-build", _asked),
+    ("before-call", _sent),
+    ("before-call", _written),
+    ("after-call", _answered),
+]
 BUILTIN_HANDLERS += HANDLERS
 """Every client has these from its making on; this module is imported before the first is made."""

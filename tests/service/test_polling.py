@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable, Iterator
+from contextlib import contextmanager, suppress
 from datetime import datetime, timedelta
 from typing import Any
 
@@ -11,11 +12,12 @@ import pytest
 from msgspec.structs import replace
 
 from chalicelib import clock
-from chalicelib.realtime import polling, sessions, socketio, sockets, store
+from chalicelib.aws import dynamodb, sqs
+from chalicelib.realtime import broadcaster, polling, sessions, socketio, sockets, store
 from chalicelib.settings import settings
 from tests.service.cloud import Cloud, token
 from tests.service.feed import LATE, Live, impatient, socket_event
-from tests.service.meter import metered
+from tests.service.meter import billed
 
 A, B, C, D = (f"+99890111220{n}" for n in range(1, 5))
 CONNECT = f"40{socketio.NAMESPACE},"
@@ -32,12 +34,18 @@ class Polling(Live):
         """What happens during a poll's next pauses, one at each."""
 
         self.paused = 0.0
+        self.requests = 0
 
     def pause(self, seconds: float) -> None:
         self.at += timedelta(seconds=seconds)
         self.paused += seconds
         if self.meanwhile:
             self.meanwhile.pop(0)()
+
+    def received(self) -> int:
+        """When API Gateway received the next request, in milliseconds: no two of them at once."""
+        self.requests += 1
+        return int(self.at.timestamp() * 1000) + self.requests
 
     def ask(self, method: str, body: str | None = None, **query: str) -> tuple[int, str]:
         asked = {"EIO": "4", "transport": "polling", **query}
@@ -47,6 +55,7 @@ class Polling(Live):
             "headers": {"Origin": "https://app.example"},
             "body": body,
             "isBase64Encoded": False,
+            "requestContext": {"requestTimeEpoch": self.received()},
         }
         answer = polling.handle(event, now=self.now, pause=self.pause)
         return answer["statusCode"], answer["body"]
@@ -88,6 +97,31 @@ class Polling(Live):
         assert self.wire.posted.pop(connection_id) == ["3probe"]
 
 
+class Died(BaseException):
+    """The process is gone."""
+
+
+@contextmanager
+def dying(call: int) -> Iterator[list[str]]:
+    """The process dies in place of its n-th call of AWS; which one that was, if it made so many."""
+    left, died = [call], list[str]()
+
+    def die(model: Any, **_: Any) -> None:
+        if not left[0]:
+            died.append(model.name)
+            raise Died
+        left[0] -= 1
+
+    clients = (dynamodb.connection().client, sqs.client())
+    for each in clients:
+        each.meta.events.register("before-call", die, unique_id="dying")
+    try:
+        yield died
+    finally:
+        for each in clients:
+            each.meta.events.unregister("before-call", unique_id="dying")
+
+
 @pytest.fixture
 def live(cloud: Cloud) -> Iterator[Polling]:
     with impatient():
@@ -116,11 +150,11 @@ def test_client_that_stays_polls_less_often_and_is_pinged(live: Polling) -> None
     sid = live.joined()
     live.paused = 0
     assert live.poll(sid) == [socketio.NOOP]
-    assert polling.STRANGER_SECONDS <= live.paused < polling.STRANGER_SECONDS + 1
+    assert 0 <= live.paused - polling.SHORTEST.total_seconds() < 1
     live.at += timedelta(minutes=1)
     live.paused = 0
     assert live.poll(sid) == [socketio.NOOP]
-    assert polling.LONGEST_SECONDS <= live.paused < polling.LONGEST_SECONDS + 1
+    assert 0 <= live.paused - polling.LONGEST.total_seconds() < 1
     live.at += timedelta(seconds=socketio.PING_SECONDS)
     assert live.poll(sid) == [socketio.PING]
     assert live.push(sid, socketio.PONG) == (200, "ok")
@@ -152,7 +186,7 @@ def test_polls_beyond_those_that_may_be_held_are_answered_after_a_second(
     live.meanwhile = [*[lambda: None] * 6, also]
     assert live.poll(first) == [socketio.NOOP]
     [second_waited] = waited
-    assert polling.FREE_SECONDS <= second_waited < polling.FREE_SECONDS + 1
+    assert 0 <= second_waited - polling.FREE.total_seconds() < 1
 
 
 def test_upgrade_loses_and_repeats_nothing(live: Polling) -> None:
@@ -238,6 +272,61 @@ def test_probe_of_an_unknown_session_is_refused(live: Polling) -> None:
     assert sockets.connect(socket_event("ws", query=query)) == {"statusCode": 400}
 
 
+@pytest.mark.parametrize("packet", ["5", CONNECT + "{}"])
+@pytest.mark.parametrize("joined", [True, False])
+@pytest.mark.parametrize("call", range(6))
+def test_process_that_dies_in_the_upgrade_leaves_a_closed_connection_or_one_that_is_told_everything(
+    live: Polling, call: int, packet: str, *, joined: bool
+) -> None:
+    sid = live.joined() if joined else live.begin()
+    live.tell(A)
+    live.probe(sid, "ws")
+    with dying(call) as died, suppress(Died):
+        live.say("ws", packet)
+    live.tell(B)
+    told = phones(live.wire.posted["ws"])
+    live.work()  # half a minute later
+    live.at += broadcaster.OVERDUE + timedelta(seconds=1)
+    live.tell(C)
+    live.deliver()
+    if "ws" in live.wire.closed:
+        assert died or not joined
+        assert told == []
+    elif joined:
+        assert phones(live.wire.posted["ws"]) == [A, B, C]
+    live.at += store.LONGEST_CONNECTION
+    assert live.ask("GET", sid=sid)[0] == 400
+
+
+def test_upgrade_that_died_half_way_is_done_by_the_next_packet(live: Polling) -> None:
+    sid = live.joined()
+    live.tell(A)
+    live.probe(sid, "ws")
+    session, probe = sessions.find(sid), sessions.probe("ws")
+    assert session is not None
+    assert probe is not None
+    assert sessions.hand_over(session, probe)
+    assert live.ask("GET", sid=sid)[0] == 400
+    for _ in range(2):
+        live.say("ws", "5")
+    live.tell(B)
+    assert phones(live.wire.posted["ws"]) == [A, B]
+
+
+def test_only_one_of_two_sockets_takes_a_session_over(live: Polling) -> None:
+    sid = live.joined()
+    live.probe(sid, "first")
+    live.probe(sid, "second")
+    live.say("second", "5")
+    live.say("first", "5")
+    live.tell(A)
+    live.deliver()
+    assert live.wire.closed == ["first"]
+    assert (phones(live.wire.posted["first"]), phones(live.wire.posted["second"])) == ([], [A])
+    query = {"EIO": "4", "transport": "websocket", "sid": sid}
+    assert sockets.connect(socket_event("third", query=query), now=live.now) == {"statusCode": 400}
+
+
 def test_session_that_ended_before_the_upgrade_closes_the_socket(live: Polling) -> None:
     sid = live.joined()
     live.probe(sid, "ws")
@@ -267,17 +356,29 @@ def test_session_that_does_not_join_ends(live: Polling) -> None:
     sid = live.begin()
     live.paused = 0
     assert live.poll(sid) == [socketio.NOOP]
-    assert live.paused < polling.STRANGER_SECONDS + 1
+    assert live.paused < polling.SHORTEST.total_seconds() + 1
     live.at += polling.JOIN
     assert live.ask("GET", sid=sid)[0] == 400
 
 
-def test_second_poll_at_once_ends_the_session(live: Polling) -> None:
+@pytest.mark.parametrize("came_first", [True, False])
+def test_poll_beside_another_ends_the_session_and_the_one_that_came_first_is_told(
+    live: Polling, *, came_first: bool
+) -> None:
     sid = live.joined()
-    seconds: list[tuple[int, str]] = []
-    live.meanwhile = [lambda: seconds.append(live.ask("GET", sid=sid))]
-    assert live.poll(sid) == [socketio.CLOSE]
-    assert seconds == [(400, '{"code":3,"message":"Bad request"}')]
+    others: list[tuple[int, str]] = []
+
+    def other() -> None:
+        live.meanwhile = []
+        live.requests -= 0 if came_first else 5_000
+        others.append(live.ask("GET", sid=sid))
+
+    live.meanwhile = [*[lambda: None] * 4, other]
+    mine = live.ask("GET", sid=sid)
+    [other_one] = others
+    first, second = (mine, other_one) if came_first else (other_one, mine)
+    assert first == (200, socketio.CLOSE)
+    assert second[0] == 400
     assert live.ask("GET", sid=sid)[0] == 400
 
 
@@ -286,16 +387,45 @@ def test_poll_whose_function_died_does_not_block_the_session(live: Polling) -> N
     live.tell(A)
     session = sessions.find(sid)
     assert session is not None
-    assert sessions.begin_poll(session, "dead", live.at)
-    live.at += sessions.POLL + timedelta(seconds=1)
+    assert sessions.hold(session, "dead", live.at, live.at + polling.SHORTEST)
+    live.at += polling.SHORTEST + timedelta(seconds=1)
     assert phones(live.poll(sid)) == [A]
 
 
-def test_closed_session_lets_its_poll_go(live: Polling) -> None:
+@pytest.mark.parametrize("pauses", [0, 5])
+def test_closed_session_lets_its_poll_go(live: Polling, pauses: int) -> None:
     sid = live.joined()
-    live.meanwhile = [lambda: live.push(sid, "1")]
+    live.meanwhile = [*[lambda: None] * pauses, lambda: live.push(sid, "1")]
     assert live.poll(sid) == [socketio.NOOP]
     assert live.ask("GET", sid=sid)[0] == 400
+
+
+def test_poll_that_is_overtaken_by_the_close_is_let_go(live: Polling) -> None:
+    sid = live.joined()
+    live.push(sid, "1")
+    assert live.poll(sid) == [socketio.NOOP]
+    assert live.ask("GET", sid=sid)[0] == 400
+    assert live.ask("POST", "3", sid=sid)[0] == 400
+
+
+def test_poll_under_way_is_told_that_another_packet_was_none(live: Polling) -> None:
+    sid = live.joined()
+    live.meanwhile = [lambda: live.push(sid, "abc")]
+    assert live.poll(sid) == [socketio.CLOSE]
+
+
+@pytest.mark.parametrize("namespace", ["", "/other,"])
+def test_leaving_a_namespace_that_it_is_not_in_ends_nothing(live: Polling, namespace: str) -> None:
+    sid = live.joined()
+    live.push(sid, f"41{namespace}")
+    live.tell(A)
+    assert phones(live.poll(sid)) == [A]
+    live.probe(sid, "ws")
+    live.say("ws", "5")
+    live.say("ws", f"41{namespace}")
+    assert live.wire.closed == []
+    live.say("ws", f"41{socketio.NAMESPACE},")
+    assert live.wire.closed == ["ws"]
 
 
 @pytest.mark.parametrize(
@@ -350,15 +480,35 @@ def test_session_of_one_campaign_hears_of_no_other(live: Polling) -> None:
 
 
 def test_opening_by_polling_costs_little(live: Polling) -> None:
-    with metered() as meter:
+    join = CONNECT + json.dumps({"token": token(exp=LATE)})
+    with billed() as bill:
         sid = live.begin()  # one request
-        live.push(sid, CONNECT + json.dumps({"token": token(exp=LATE)}))  # two
-        live.poll(sid)  # three
+        live.meanwhile = [lambda: live.push(sid, join)]  # two
+        assert live.poll(sid)[0].startswith(CONNECT)  # three
         live.meanwhile = [lambda: live.probe(sid, "ws")]
-        live.poll(sid)  # four
+        assert live.poll(sid) == [socketio.NOOP]  # four
+        before = bill.units
         live.say("ws", "5")
-    assert meter.written <= 12
-    assert meter.requests["TransactWriteItems"] == 1
+        assert (before, bill.units) == (6, 11)
+    assert live.requests == 4
+
+
+def test_opening_costs_two_units_more_when_its_socket_takes_longer(live: Polling) -> None:
+    with billed() as bill:
+        sid = live.joined()
+        live.meanwhile = [*[lambda: None] * 5, lambda: live.probe(sid, "ws")]
+        assert live.poll(sid) == [socketio.NOOP]
+        live.say("ws", "5")
+    assert bill.units == 13
+
+
+def test_quiet_client_that_polls_for_good_costs_two_units_a_poll(live: Polling) -> None:
+    with billed() as bill:
+        sid = live.joined()
+        for _ in range(3):
+            before = bill.units
+            assert live.poll(sid) == [socketio.NOOP]
+            assert bill.units - before == 2
 
 
 # ---- recovery ----
