@@ -67,10 +67,11 @@ class Upstream:
 
 
 class Front:
-    """Answers 503 until it is told where the stack is."""
+    """Answers 503 until it is told where the stack is. What is `beside` the stack has the path of its name."""
 
-    def __init__(self, origin: str, endpoint: str) -> None:
+    def __init__(self, origin: str, endpoint: str, beside: Mapping[str, web.Application] | None = None) -> None:
         self.origin = origin
+        self.beside = beside or {}
         self.upstream = Upstream(endpoint, "", "")
         self._session: ClientSession | None = None
 
@@ -86,6 +87,8 @@ class Front:
             app.router.add_get(path, self.socket)
         for path in ("/socket.io", "/socket.io/"):
             app.router.add_route("*", path, self.engine)
+        for name, other in self.beside.items():
+            app.add_subapp(f"/{name}", other)
         app.router.add_get("/", self.page)
         app.router.add_route("*", "/health", self.rest)
         app.router.add_route("*", "/auto-calling{path:(/.*)?}", self.rest)

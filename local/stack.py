@@ -23,7 +23,7 @@ from typing import Any
 from botocore.exceptions import BotoCoreError, ClientError
 
 from infra import checks, deploy, package, runtime
-from local import code, dialect, front, ministack
+from local import agent, code, dialect, front, ministack
 from local.laptop import Laptop, Refused, laptop
 
 STARTED = time.time()
@@ -32,6 +32,8 @@ STARTED = time.time()
 STACK = "autocall"
 ARTIFACTS = "autocall-artifacts"
 DEPLOYED = "/autocall/laptop/deployed"
+SIMULATOR = "simulator"
+"""The path of the voice agent that calls nobody."""
 
 
 def say(text: str) -> None:
@@ -86,7 +88,7 @@ async def _serve(at: Laptop, built: package.Package) -> None:
     """Front first, since the functions reach S3 through it; then the deployment."""
     from aiohttp import web
 
-    entrance = front.Front(at.origin, at.endpoint)
+    entrance = front.Front(at.origin, at.endpoint, {SIMULATOR: simulator(at).app()})
     runner = web.AppRunner(entrance.app(), access_log=None, shutdown_timeout=1, auto_decompress=False)
     await runner.setup()
     try:
@@ -100,6 +102,18 @@ async def _serve(at: Laptop, built: package.Package) -> None:
         return
     finally:
         await runner.cleanup()
+
+
+def simulator(at: Laptop) -> agent.Simulator:
+    """The voice agent that calls nobody, with a laptop's keys."""
+    known = at.secrets()
+    return agent.Simulator(
+        known["AGENT_TOKEN"],
+        known["WEBHOOK_SECRET"],
+        seconds=float(os.environ.get("SIMULATED_CALL_SECONDS") or 1),
+        webhooks={"elevenlabs": f"{at.origin}/auto-calling/agents/elevenlabs/webhook"},
+        file=at.state / "calls.sqlite",
+    )
 
 
 def bring_up(at: Laptop, built: package.Package) -> dict[str, str]:
@@ -131,6 +145,8 @@ def parameters(at: Laptop, environ: Mapping[str, str]) -> dict[str, str]:
     """The stack's parameters: a laptop's own, and above them what the environment says."""
     own = {
         "Stage": "laptop",
+        "AgentProvider": "http",
+        "AgentUrl": f"{at.origin}/{SIMULATOR}/http/calls",
         "CorsOrigins": "*",
         "DefaultCallingHours": "",
         "SocketEndpoint": f"{at.endpoint}/_aws/execute-api",
@@ -151,10 +167,12 @@ def _put_secrets(ssm: Any, at: Laptop) -> None:
     }
     for name, value in values.items():
         ssm.put_parameter(Name=f"/autocall/laptop/{name}", Value=value, Type="SecureString", Overwrite=True)
+    invented = simulator(at)
     for provider in ("retell", "vapi", "elevenlabs"):
-        if account := os.environ.get(f"{provider.upper()}_ACCOUNT"):
-            name = f"{deploy.accounts_path('laptop')}/{provider}"
-            ssm.put_parameter(Name=name, Value=account, Type="SecureString", Overwrite=True)
+        account = os.environ.get(f"{provider.upper()}_ACCOUNT")
+        account = account or invented.account(provider, f"{at.origin}/{SIMULATOR}")
+        name = f"{deploy.accounts_path('laptop')}/{provider}"
+        ssm.put_parameter(Name=name, Value=account, Type="SecureString", Overwrite=True)
 
 
 def _digest(built: package.Package, given: Mapping[str, str]) -> str:

@@ -28,10 +28,15 @@ class SimulatedAgent:
     def place(self, order: CallOrder) -> Result:
         seconds = settings().simulated_call_seconds
         time.sleep(seconds)
-        status, outcome = BY_LAST_DIGIT.get(order.phone_number[-1], (CallStatus.SUCCESS, "Conversation completed"))
-        return Result(
-            call_status=status,
-            outcome=outcome,
-            summary=f"Simulated conversation with {order.first_name}: {outcome.lower()}.",
-            duration=round(seconds),
-        )
+        return conversation(order.phone_number, order.first_name, seconds)
+
+
+def conversation(phone: str, first_name: str, seconds: float) -> Result:
+    """How a conversation of so many seconds ends."""
+    status, outcome = BY_LAST_DIGIT.get(phone[-1], (CallStatus.SUCCESS, "Conversation completed"))
+    return Result(
+        call_status=status,
+        outcome=outcome,
+        summary=f"Simulated conversation with {first_name}: {outcome.lower()}.",
+        duration=round(seconds),
+    )

@@ -13,20 +13,19 @@ from tests.stack.office import Office
 
 
 @pytest.fixture(scope="session")
-def agent() -> Iterator[VoiceAgent]:
-    """The voice agent that the stack's provider `http` calls."""
-    with VoiceAgent() as agent:
-        yield agent
-
-
-@pytest.fixture(scope="session")
-def stack(agent: VoiceAgent) -> Iterator[LocalStack]:
+def stack() -> Iterator[LocalStack]:
     """The one local stack of the session. Tests keep apart by using organizations of their own."""
     with scratch.directory() as home:
-        running = LocalStack(home, SIMULATED_CALL_SECONDS="0", AGENT_URL=agent.url, AGENT_TOKEN=agent.token)
+        running = LocalStack(home, SIMULATED_CALL_SECONDS="0")
         running.start()
         yield running
         running.stop()
+
+
+@pytest.fixture
+def agent(stack: LocalStack) -> VoiceAgent:
+    """The simulated voice agent that the stack calls."""
+    return VoiceAgent(stack)
 
 
 @pytest.fixture

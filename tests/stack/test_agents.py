@@ -1,109 +1,137 @@
-"""A voice agent of one's own, on the deployed system: orders go out over HTTP, results come back by signed webhook."""
+"""Voice agents on the deployed system: orders go out over HTTP, results come back by signed webhook."""
 
 from __future__ import annotations
 
+import json
 import time
+from collections import Counter
+from collections.abc import Iterator
 from typing import Any
 
-from tests.stack.agent import Order, VoiceAgent, report
-from tests.stack.deployed import LocalStack, eventually
+import pytest
+import requests
+
+from local.vendors import DIALECTS
+from tests.stack.agent import VoiceAgent
+from tests.stack.deployed import LocalStack
 from tests.stack.office import Office
+from tests.stack.test_workflow import BY_LAST_DIGIT
+
+WEBHOOK = "/auto-calling/agents/http/webhook"
 
 
-def a_running_campaign(office: Office, contacts: int = 1, **fields: Any) -> str:
-    """A campaign with the agent `http` that has just been started."""
+@pytest.fixture
+def held(agent: VoiceAgent) -> Iterator[VoiceAgent]:
+    """The agent, whose conversations last until the test ends them."""
+    with agent.behaving(held=True):
+        yield agent
+
+
+def a_running_campaign(office: Office, contacts: int = 1, provider: str = "http", **fields: Any) -> str:
+    """A campaign that has just been started."""
     people = [office.contact(number)["id"] for number in range(contacts)]
-    made = office.campaign(agent={"provider": "http"}, contactIds=people, **fields)
+    made = office.campaign(agent={"provider": provider}, contactIds=people, **fields)
     office.post(f"/campaigns/{made['id']}/start")
     return str(made["id"])
 
 
-def orders(agent: VoiceAgent, campaign: str, number: int = 1) -> list[Order]:
-    """The campaign's orders, once the agent has so many."""
-    return eventually(lambda: found if len(found := agent.orders(campaign)) >= number else None, 20)
+def report(stack: LocalStack, secret: str, **told: Any) -> requests.Response:
+    """A webhook of our own, signed with `secret`."""
+    body = json.dumps(told).encode()
+    headers = {"Content-Type": "application/json", **DIALECTS["http"].signed(body, time.time(), secret)}
+    return requests.post(stack.base + WEBHOOK, data=body, headers=headers, timeout=60)
 
 
-def webhook_secret(stack: LocalStack) -> str:
-    return stack.laptop.secret("webhook")
-
-
-def test_accepted_call_ends_with_its_webhook(office: Office, stack: LocalStack, agent: VoiceAgent) -> None:
+def test_accepted_call_ends_with_its_webhook(office: Office, stack: LocalStack, held: VoiceAgent) -> None:
     campaign = a_running_campaign(office, campaignType="SURVEY")
-    (order,) = orders(agent, campaign)
-    assert order.authorization == f"Bearer {agent.token}"
-    assert order.idempotency_key == order.call_id
-    assert {"phoneNumber", "firstName", "lastName", "customData", "contactId", "campaignType"} < set(order.body)
-    assert order.body["callbackUrl"] == f"{stack.base}/auto-calling/agents/http/webhook"
+    [call] = held.calls(office.organization, 1)
+    order = call["order"]
+    assert {"phoneNumber", "firstName", "lastName", "customData", "contactId", "campaignType"} < set(order)
+    assert order["callbackUrl"] == stack.base + WEBHOOK
 
     told = {"outcome": "Paid", "summary": "He paid.", "duration": 42, "recordingUrl": "https://agent.example/1.mp3"}
-    assert report(order, webhook_secret(stack), success=True, **told).status_code == 202
+    assert held.end(call, success=True, **told) == [202]
     office.comes_to(campaign, "COMPLETED")
 
-    call = office.get(f"/campaigns/{campaign}/contacts/{order.body['contactId']}")
-    assert (call["callStatus"], call["conversationOutcome"], call["callDuration"]) == ("SUCCESS", "Paid", 42)
-    assert call["recordingUrl"] == told["recordingUrl"]
-    assert report(order, webhook_secret(stack), success=True).status_code == 202
+    found = office.get(f"/campaigns/{campaign}/contacts/{order['contactId']}")
+    assert (found["callStatus"], found["conversationOutcome"], found["callDuration"]) == ("SUCCESS", "Paid", 42)
+    assert found["recordingUrl"] == told["recordingUrl"]
+    assert held.end(call, success=True) == [202]
 
 
-def test_webhook_with_a_wrong_signature_is_refused(office: Office, stack: LocalStack, agent: VoiceAgent) -> None:
+def test_webhook_with_a_wrong_signature_is_refused(office: Office, stack: LocalStack, held: VoiceAgent) -> None:
     campaign = a_running_campaign(office)
-    (order,) = orders(agent, campaign)
-    answer = report(order, "a guess", success=True)
+    [call] = held.calls(office.organization, 1)
+    answer = report(stack, "a guess", callId=call["attempt"], success=True)
     assert (answer.status_code, answer.json()["code"]) == (401, "unauthorized")
     assert office.get(f"/campaigns/{campaign}")["inFlightCalls"] == 1
 
 
 def test_webhook_of_an_unknown_call_is_refused(stack: LocalStack) -> None:
-    url = f"{stack.base}/auto-calling/agents/http/webhook"
-    order = Order({"callId": "01a20895-31cc-75d4-ae54-80a1c92f0eac", "callbackUrl": url}, "", "")
-    assert report(order, webhook_secret(stack), success=True).status_code == 404
+    secret = stack.laptop.secrets()["WEBHOOK_SECRET"]
+    assert report(stack, secret, callId="01a20895-31cc-75d4-ae54-80a1c92f0eac", success=True).status_code == 404
 
 
 def test_answer_at_once_is_the_result(office: Office, agent: VoiceAgent) -> None:
-    campaign = office.campaign(agent={"provider": "http"}, contactIds=[office.contact(0)["id"]])["id"]
-    agent.answers(campaign, 200, {"success": False, "status": "REFUSED", "outcome": "Would not talk"})
-    office.post(f"/campaigns/{campaign}/start")
-    assert office.comes_to(campaign, "COMPLETED")["statusCounts"]["REFUSED"] == 1
+    with agent.behaving(waits=True):
+        campaign = a_running_campaign(office, contacts=6)
+        statuses = office.comes_to(campaign, "COMPLETED")["statusCounts"]
+    assert (statuses["SUCCESS"], statuses["PROMISE_TO_PAY"], statuses["REFUSED"]) == (4, 1, 1)
 
 
-def test_stopped_campaign_calls_nobody_until_it_starts_again(
-    office: Office, stack: LocalStack, agent: VoiceAgent
-) -> None:
+def test_stopped_campaign_calls_nobody_until_it_starts_again(office: Office, held: VoiceAgent) -> None:
     campaign = a_running_campaign(office, contacts=4, maxConcurrentCalls=2)
-    first = orders(agent, campaign, 2)
+    first = held.calls(office.organization, 2)
     assert office.request("DELETE", f"/campaigns/{campaign}").json()["code"] == "campaign-running"
-    busy = office.request("DELETE", f"/contacts/{first[0].body['contactId']}")
+    busy = office.request("DELETE", f"/contacts/{first[0]['order']['contactId']}")
     assert (busy.status_code, busy.json()["code"]) == (409, "call-under-way")
 
     assert office.post(f"/campaigns/{campaign}/stop")["status"] == "PAUSED"
-    for order in first:
-        report(order, webhook_secret(stack), success=True)
+    for call in first:
+        held.end(call, success=True)
     assert office.comes_to(campaign, "PAUSED")["calledContacts"] == 2
     time.sleep(2)
-    assert len(agent.orders(campaign)) == 2
+    assert len(held.calls(office.organization)) == 2
 
     office.post(f"/campaigns/{campaign}/start")
-    for order in orders(agent, campaign, 4)[2:]:
-        report(order, webhook_secret(stack), success=True)
+    for call in held.calls(office.organization, 4)[2:]:
+        held.end(call, success=True)
     assert office.comes_to(campaign, "COMPLETED")["successfulCalls"] == 4
 
 
-def test_busy_line_is_dialed_again(office: Office, stack: LocalStack, agent: VoiceAgent) -> None:
+def test_busy_line_is_dialed_again(office: Office, held: VoiceAgent) -> None:
     campaign = a_running_campaign(office, retry={"maxAttempts": 2, "delayMinutes": [0], "on": ["BUSY"]})
-    (first,) = orders(agent, campaign)
-    report(first, webhook_secret(stack), status="BUSY")
-    second = orders(agent, campaign, 2)[1]
-    assert second.call_id != first.call_id
-    report(second, webhook_secret(stack), success=True)
+    [first] = held.calls(office.organization, 1)
+    held.end(first, status="BUSY")
+    second = held.calls(office.organization, 2)[1]
+    assert second["attempt"] != first["attempt"]
+    held.end(second, success=True)
     office.comes_to(campaign, "COMPLETED")
-    call = office.get(f"/campaigns/{campaign}/contacts/{first.body['contactId']}")
+    call = office.get(f"/campaigns/{campaign}/contacts/{first['order']['contactId']}")
     assert [attempt["callStatus"] for attempt in call["attempts"]] == ["BUSY", "SUCCESS"]
 
 
 def test_agent_that_refuses_our_credentials_pauses_the_campaign(office: Office, agent: VoiceAgent) -> None:
-    campaign = office.campaign(agent={"provider": "http"}, contactIds=[office.contact(0)["id"]])["id"]
-    agent.answers(campaign, 401, {})
-    office.post(f"/campaigns/{campaign}/start")
-    paused = office.comes_to(campaign, "PAUSED")
+    with agent.behaving(refused={"401": 1}):
+        campaign = a_running_campaign(office)
+        paused = office.comes_to(campaign, "PAUSED")
     assert "credentials" in paused["statusReason"]
     assert paused["statusCounts"]["PENDING"] == 1
+
+
+CONTACTS = 20
+
+
+@pytest.mark.parametrize("provider", DIALECTS)
+@pytest.mark.parametrize("behavior", [{}, {"doubled": 1, "voicemail": 0.5, "early": 0.5}], ids=["plain", "rough"])
+def test_campaign_comes_to_its_end_with_every_provider(
+    office: Office, agent: VoiceAgent, provider: str, behavior: dict[str, Any]
+) -> None:
+    with agent.behaving(provider, **behavior):
+        campaign = a_running_campaign(office, CONTACTS, provider, maxConcurrentCalls=10)
+        ended = office.comes_to(campaign, "COMPLETED", 120)
+    expected = Counter(BY_LAST_DIGIT[n % 10] for n in range(CONTACTS))
+    assert {status: number for status, number in ended["statusCounts"].items() if number} == expected
+    calls = agent.calls(office.organization)
+    assert {call["provider"] for call in calls} == {provider}
+    assert len(calls) == len({call["attempt"] for call in calls}) == CONTACTS

@@ -109,7 +109,7 @@ def test_second_stack_in_one_directory_is_told_who_has_it(stack: LocalStack) -> 
 
 
 def test_settings_that_cannot_work_are_all_named_before_anything_starts(tmp_path: Path) -> None:
-    done = run(LOCAL_DIR=str(tmp_path), AGENT_PROVIDER="http", PHONE_REGION="XX")
+    done = run(LOCAL_DIR=str(tmp_path), AGENT_URL="", PHONE_REGION="XX")
     assert done.returncode == 1
     assert "AGENT_PROVIDER=http needs AGENT_URL" in done.stderr
     assert "PHONE_REGION=XX" in done.stderr
