@@ -123,6 +123,7 @@ def _hung_up_after(seconds: float, session: Any) -> Iterator[Event]:
     finally:
         done.set()
         watcher.join()
+        lines.close()
 
 
 class _Lines:
@@ -147,20 +148,27 @@ class _Lines:
 
     def _connection(self, kind: Any, **given: Any) -> Any:
         made = kind(**given)
-        connect = made.connect
+        connect = made._new_conn
 
-        def noted() -> None:
-            connect()
-            self._sockets.append(made.sock)
+        def noted() -> socket.socket:
+            """The line as it is before TLS takes it over, whose handshake is part of the time-out."""
+            line: socket.socket = connect()
+            self._sockets.append(line.dup())
+            return line
 
-        made.connect = noted
+        made._new_conn = noted
         return made
 
     def hang_up(self) -> None:
         """End what is connected; a read that waits returns. TLS is not told, as its state is another thread's."""
         for each in self._sockets:
             with suppress(OSError):
-                socket.socket.shutdown(each, socket.SHUT_RDWR)
+                each.shutdown(socket.SHUT_RDWR)
+
+    def close(self) -> None:
+        """Let go of the connections."""
+        for each in self._sockets:
+            each.close()
 
 
 def refusal(response: Answer, unacceptable: set[int] = UNACCEPTABLE) -> Declined | None:

@@ -2,11 +2,16 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any
 
+from botocore import exceptions
 from botocore.config import Config
 from botocore.exceptions import BotoCoreError, ClientError
 from msgspec import Struct
+
+from chalicelib.errors import Unavailable
+from chalicelib.log import logger
 
 REFUSALS = (BotoCoreError, ClientError)
 """What a client raises: it got no answer, or one that says no."""
@@ -47,6 +52,27 @@ def client(service: str, **options: Any) -> Any:
         **options,
     )
     return boto3.client(service, config=config)
+
+
+def raise_unavailable(register: Callable[[str, Callable[..., None]], object]) -> None:
+    """Have clients raise Unavailable when no answer came, or one that the service is at fault, after all their tries.
+
+    `register` is that of a client's events, or of the session that makes it.
+    """
+    register("after-call-error", _unanswered)
+    register("after-call", _answered)
+
+
+def _unanswered(exception: Exception, event_name: str, **_: object) -> None:
+    if isinstance(exception, exceptions.ConnectionError | exceptions.HTTPClientError):
+        logger().warning("AWS does not answer", call=event_name, reason=code(exception))
+        raise Unavailable from exception
+
+
+def _answered(http_response: Any, parsed: Any, event_name: str, **_: object) -> None:
+    if http_response.status_code >= 500:
+        logger().warning("AWS failed", call=event_name, reason=parsed.get("Error", {}).get("Code"))
+        raise Unavailable
 
 
 def code(refusal: Exception) -> str:

@@ -131,7 +131,15 @@ def connection() -> Connection:
     )
     made.session.register_component("response_parser_factory", VerbatimParsers())
     made.session.set_default_client_config(Config(user_agent="autocall"))
+    clients.raise_unavailable(made.session.register)
+    made.session.register("after-call", _collided)
     return made
+
+
+def _collided(parsed: dict[str, Any], **_: object) -> None:
+    """Raises Busy for a request that collides, or is throttled, after all the client's tries."""
+    if parsed.get("Error", {}).get("Code") in _COLLISIONS:
+        raise Busy
 
 
 class Schema(Connection):
@@ -303,8 +311,8 @@ def patiently(write: Callable[[], T]) -> T:
     while True:
         try:
             return write()
-        except PynamoDBException as error:
-            if not _collided(error):
+        except (TransactWriteError, Busy) as error:
+            if isinstance(error, TransactWriteError) and not _only_collisions(error):
                 raise
             if time.monotonic() > deadline:
                 raise Busy from error
@@ -312,12 +320,10 @@ def patiently(write: Callable[[], T]) -> T:
         pause = min(pause * 2, 0.5)
 
 
-def _collided(error: PynamoDBException) -> bool:
-    if isinstance(error, TransactWriteError):
-        codes = {reason.code for reason in error.cancellation_reasons if reason is not None}
-        if codes:
-            return "ConditionalCheckFailed" not in codes and bool(codes & _COLLISIONS)
-    return error.cause_response_code in _COLLISIONS
+def _only_collisions(error: TransactWriteError) -> bool:
+    """Whether a transaction was cancelled although all its conditions held."""
+    codes = {reason.code for reason in error.cancellation_reasons if reason is not None}
+    return "ConditionalCheckFailed" not in codes and bool(codes & _COLLISIONS)
 
 
 def chunks(items: Iterable[T], most: int, weight: Callable[[T], int]) -> Iterator[list[T]]:

@@ -19,7 +19,9 @@ LINK_SECONDS = 3600
 
 @functools.cache
 def _s3() -> Any:
-    return clients.client("s3")
+    client = clients.client("s3")
+    clients.raise_unavailable(client.meta.events.register)
+    return client
 
 
 @functools.cache

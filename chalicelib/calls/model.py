@@ -156,6 +156,8 @@ class Call(Struct, kw_only=True):
     """Why its last claim came to no call, as long as it waits for the next one."""
     answer: str | None = None
     """What the agent answered of the call under way without saying how it ended."""
+    heard: bool = False
+    """Whether the campaign knows what the agent did when it was asked for the call under way."""
     called_back: bool = False
     spent: int = 0
     """Attempts in the list made before a redial, which gave the retry policy a fresh start; less those not kept."""
@@ -207,6 +209,7 @@ class Call(Struct, kw_only=True):
             due_at=clock.stamp(due),
             started_at=None,
             answer=None,
+            heard=False,
             release_reason=because,
             updated_at=clock.stamp(now),
         )
@@ -234,6 +237,7 @@ class Call(Struct, kw_only=True):
             skip_reason=None if last else never_dialed,
             release_reason=None,
             answer=None,
+            heard=False,
             attempt_id=None,
             due_at=None,
             started_at=None,

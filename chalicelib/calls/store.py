@@ -118,7 +118,7 @@ class Candidate(Struct, frozen=True):
 def row_of(call: Call) -> CallRow:
     """The row of a call, with its index keys."""
     row = CallRow.of(call, status_key=f"{call.campaign_id}#{call.call_status}", work_key=_work_key(call))
-    for name in ("called_back", "spent", "leaving", "erased"):
+    for name in ("heard", "called_back", "spent", "leaving", "erased"):
         setattr(row, name, getattr(row, name) or None)
     return row
 

@@ -30,7 +30,7 @@ from chalicelib.campaigns.messages import Audit, Remove, Wake, work
 from chalicelib.campaigns.model import IN_FLIGHT, WAITING, Campaign, CampaignStatus, counter_of
 from chalicelib.contacts import store as contacts
 from chalicelib.dialing import policy
-from chalicelib.dialing.messages import Dial, Ended, Event, Heard, Released, Undialed, dial
+from chalicelib.dialing.messages import Dial, Ended, Event, Heard, dial
 from chalicelib.errors import Conflict, NotFound
 from chalicelib.log import logger
 from chalicelib.organizations.model import OrganizationSettings
@@ -71,10 +71,11 @@ class Claim(Struct, frozen=True):
 
 
 class Booking(Struct, frozen=True):
-    """A call as it was read, and as it will be."""
+    """A call as it was read, as it will be, and what that tells of the agent."""
 
     old: Call
     new: Call
+    said: Sequence[Said] = ()
 
 
 class Look(Struct, frozen=True):
@@ -87,9 +88,6 @@ class Look(Struct, frozen=True):
 
 class Round(Struct):
     """What is remembered from one step of a round to the next."""
-
-    counted: bool = False
-    """Whether what was heard of the agent counts in the campaign's health already."""
 
     stale: set[str] = msgspec.field(default_factory=set)
     """Candidates that turned out not to be waiting."""
@@ -164,11 +162,6 @@ def _kept_news(campaign: Campaign) -> Iterator[Event]:
             logger().exception("news of an attempt not read", campaignId=campaign.campaign_id)
 
 
-def _said(events: Iterable[Event]) -> list[Said]:
-    """What events say of the agent."""
-    return [event.said for event in events if isinstance(event, Ended | Released | Undialed | Heard) and event.said]
-
-
 def _since_start(campaign: Campaign, said: Iterable[Said]) -> list[Said]:
     """What was said of the agent since the campaign was started last; silence counts from when the call was placed."""
     since = campaign.resumed_at or ""
@@ -186,7 +179,7 @@ def _step(campaign: Campaign, own: OrganizationSettings, events: Sequence[Event]
     more, bookings = len(bookings) > len(fitting), fitting
     for booking in bookings:
         _tell_contact(booking)
-    changes = _agent_changes(campaign, own, () if this.counted else events, bookings, now)
+    changes = _agent_changes(campaign, own, events, bookings, now)
     look = _look(replace(campaign, **changes), own, bookings, this, now)
     news = set() if more else campaign.news
     try:
@@ -194,7 +187,6 @@ def _step(campaign: Campaign, own: OrganizationSettings, events: Sequence[Event]
     except Cancelled as cancelled:
         this.stale |= {claim.contact_id for claim in look.claims} & cancelled.failed.keys()
         raise
-    this.counted = True
     store.forget_news(news)
     _dial(campaign, [_order(campaign, claim) for claim in look.claims], this, lambda: now)
     if _is_over(campaign, now):
@@ -257,10 +249,11 @@ def _agent_changes(
     now: datetime,
 ) -> dict[str, Any]:
     """What the agent's answers, and its silence, change of the campaign: its health, at worst its status."""
+    said = sorted((each for booking in bookings for each in booking.said), key=lambda each: each.at)
     silent = [Said(Verdict.SILENT, at=each.old.started_at or "") for each in bookings if _ran_out(each)]
     after = health.after(
         campaign.health,
-        _since_start(campaign, [*_said(heard), *silent]),
+        _since_start(campaign, [*said, *silent]),
         cap=campaign.max_concurrent_calls,
         in_flight=campaign.in_flight,
         now=now,
@@ -313,13 +306,20 @@ def _decide(campaign: Campaign, events: Sequence[Event], *, sweep: bool, now: da
     concerned = [each.contact_id for each in [*about, *overdue]]
     old = store.find_many(campaign.campaign_id, concerned) if concerned else {}
     new = dict(old)
+    said: dict[str, list[Said]] = defaultdict(list)
     for event in about:
-        if call := new.get(event.contact_id):
-            new[event.contact_id] = policy.after(call, event, campaign.retry, now=now) or call
+        call = new.get(event.contact_id)
+        if call and (after := policy.after(call, event, campaign.retry, now=now)):
+            new[event.contact_id] = after
+            said[event.contact_id] += filter(None, [policy.said(call, event)])
     for each in overdue:
         if call := new.get(each.contact_id):
             new[each.contact_id] = policy.expired(call, now=now) or call
-    return [Booking(old[contact_id], call) for contact_id, call in new.items() if call is not old[contact_id]]
+    return [
+        Booking(old[contact_id], call, said[contact_id])
+        for contact_id, call in new.items()
+        if call is not old[contact_id]
+    ]
 
 
 def _tell_contact(booking: Booking) -> None:

@@ -11,6 +11,7 @@ from datetime import datetime, timedelta
 import msgspec
 
 from chalicelib import clock
+from chalicelib.agents.health import Said
 from chalicelib.calls.model import OUTCOME_LIMIT, Attempt, Call, CallState, CallStatus, Result, Retry
 from chalicelib.campaigns.messages import GivenUp
 from chalicelib.dialing.messages import CallEvent, Ended, Heard, Released, Skipped, Undialed
@@ -62,6 +63,17 @@ def after(call: Call, event: CallEvent, retry: Retry, *, now: datetime) -> Call 
         case GivenUp():
             meant = event.attempt_id in (call.attempt_id, None) and call.state is CallState.CALLING
             return _presumed(call, GIVEN_UP, now) if meant else None
+
+
+def said(call: Call, event: CallEvent) -> Said | None:
+    """What an event that changes the call says of the agent, unless that was said before.
+
+    A result that comes again with a recording tells of the call, and not of the agent any more.
+    """
+    if isinstance(event, Skipped | GivenUp):
+        return None
+    booked = {attempt.attempt_id for attempt in call.attempts if not attempt.presumed}
+    return None if isinstance(event, Ended) and event.attempt_id in booked else event.said
 
 
 def expired(call: Call, *, now: datetime) -> Call | None:
@@ -185,9 +197,9 @@ def _holds(call: Call, event: Released | Skipped, state: CallState) -> bool:
 def _answered(call: Call, event: Heard) -> Call | None:
     """A call under way keeps what its agent answered without saying how it ended: a person can read it."""
     under_way = call.state is CallState.CALLING and call.attempt_id == event.attempt_id
-    if not under_way or not event.answer or call.answer:
+    if not under_way or call.heard:
         return None
-    return replace(call, answer=event.answer[:OUTCOME_LIMIT])
+    return replace(call, heard=True, answer=event.answer and event.answer[:OUTCOME_LIMIT])
 
 
 def _presumed(call: Call, outcome: str, now: datetime) -> Call:

@@ -35,7 +35,7 @@ class Meter:
     def answered(self, operation: str, answer: dict[str, Any]) -> None:
         self.read += operation == "GetItem"
         self.read += answer.get("ScannedCount", 0)
-        self.read += sum(map(len, answer["Responses"].values())) if operation == "BatchGetItem" else 0
+        self.read += sum(map(len, answer.get("Responses", {}).values())) if operation == "BatchGetItem" else 0
 
 
 _running: list[Meter] = []

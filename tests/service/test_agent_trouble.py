@@ -17,6 +17,7 @@ from chalicelib.agents.contract import Accepted, Declined, NotPlaced, OutcomeUnk
 from chalicelib.agents.health import Verdict
 from chalicelib.agents.http import HttpAgent
 from chalicelib.calls.model import CallStatus, Result
+from chalicelib.campaigns import store as campaigns
 from chalicelib.dialing import dialer, pacer
 from chalicelib.settings import settings
 from tests.service.agents import Answer, ScriptedAgent
@@ -79,6 +80,50 @@ def test_agent_that_refuses_everybody_pauses_the_campaign(
     assert campaign["failedCalls"] <= 30
     assert str(status) in campaign["statusReason"]
     assert "PUBLIC_URL" not in campaign["statusReason"]
+
+
+@pytest.mark.parametrize(
+    ("answer", "counted"),
+    [
+        (NotPlaced("nobody there"), {"failures": 2}),
+        (OutcomeUnknown("it broke"), {"failures": 2, "unsure": 2}),
+        (OutcomeUnknown("it broke", said="hello"), {"failures": 2, "unsure": 2}),
+        (NotPlaced("full", Verdict.FULL), {"window": 1, "fulls": 0}),
+        (Declined(Result(call_status=CallStatus.FAILED), "400"), {"ends": "dd"}),
+    ],
+    ids=["away", "unknown", "unreadable", "full", "declined"],
+)
+def test_what_an_agent_did_counts_once_however_often_it_is_told(
+    cloud: Cloud, answer: Answer, counted: dict[str, Any]
+) -> None:
+    campaign_id = cloud.a_running_campaign(cloud.contacts(2), retry={"maxAttempts": 1})
+    ScriptedAgent(answer).dial(orders(cloud))
+    told = cloud.take(settings().campaign_events_queue)
+    for _ in range(3):
+        cloud.pace(*told, *told)
+        health = campaigns.find("1", campaign_id).health
+        assert {name: getattr(health, name) for name in counted} == counted
+
+
+def test_calls_that_an_agent_takes_count_once_however_often_it_is_told(cloud: Cloud) -> None:
+    campaign_id = cloud.a_running_campaign(cloud.contacts(4), maxConcurrentCalls=4)
+    first, *others = orders(cloud)
+    ScriptedAgent(NotPlaced("full", Verdict.FULL)).dial([first])
+    cloud.pace_all()
+    ScriptedAgent(Accepted()).dial(others)
+    told = cloud.take(settings().campaign_events_queue)
+    cloud.pace(*told, *told)
+    assert campaigns.find("1", campaign_id).health.taken == len(others)
+
+
+def test_report_that_comes_again_with_more_is_no_further_end(cloud: Cloud) -> None:
+    campaign_id = cloud.a_running_campaign(cloud.contacts(2))
+    agent = ScriptedAgent(Declined(Result(call_status=CallStatus.FAILED), "400"), Accepted())
+    agent.dial(orders(cloud))
+    cloud.pace_all()
+    for recording in ("", "https://example.com/1.mp3"):
+        report(cloud, agent.orders[1].call_id, success=True, recordingUrl=recording)
+    assert campaigns.find("1", campaign_id).health.ends == "d."
 
 
 def test_agent_that_wants_payment_pauses_the_campaign_at_no_cost(cloud: Cloud, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -29,7 +29,7 @@ from chalicelib.campaigns import control
 from chalicelib.contacts import store as contacts
 from chalicelib.contacts.model import Contact
 from chalicelib.dialing import dialer, pacer
-from chalicelib.dialing.policy import QUEUE_LEASE_SECONDS
+from chalicelib.dialing.policy import queue_lease
 from chalicelib.settings import settings
 from tests.simulation import queues
 from tests.simulation.agent import PhoneLine
@@ -328,12 +328,13 @@ class World:
                 self.at(delay + self._delay(), partial(self._work, Message(message.body)))
 
     def _post_dial_later(self, message: Message) -> None:
+        lease = queue_lease(settings().agent_timeout_seconds)
         if not self.chance(self.faults.late):
             self.at(self._delay(), partial(self._post_dial, message))
         elif self.random.random() < 0.5:
-            self.at(self.random.uniform(0, QUEUE_LEASE_SECONDS), partial(self._post_dial, message))
+            self.at(self.random.uniform(0, lease), partial(self._post_dial, message))
         else:
-            self.at(QUEUE_LEASE_SECONDS, partial(self.late.append, message))
+            self.at(lease, partial(self.late.append, message))
 
     def _gives_up(self, message: Message, post: Callable[[Message], None], *, killed: bool) -> bool:
         """Whether a message becomes a dead letter, to be posted again one day; when its handlers were killed each time.

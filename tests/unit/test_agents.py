@@ -61,16 +61,26 @@ def drip(head: bytes, drop: bytes) -> Behave:
 
     def behave(connection: socket.socket) -> None:
         request_on(connection)
-        connection.settimeout(0.02)
-        with suppress(OSError):
-            connection.sendall(head)
-            while True:
-                connection.sendall(drop)
-                with suppress(TimeoutError):
-                    if not connection.recv(1):
-                        return
+        _drip(connection, head, drop)
 
     return behave
+
+
+def drip_a_handshake(connection: socket.socket) -> None:
+    """Answer a ClientHello by a record of TLS that takes minutes to come."""
+    connection.recv(64 * 1024)
+    _drip(connection, b"\x16\x03\x03\x40\x00", b"\x02")
+
+
+def _drip(connection: socket.socket, head: bytes, drop: bytes) -> None:
+    connection.settimeout(0.02)
+    with suppress(OSError):
+        connection.sendall(head)
+        while True:
+            connection.sendall(drop)
+            with suppress(TimeoutError):
+                if not connection.recv(1):
+                    return
 
 
 def stop_midway(connection: socket.socket) -> None:
@@ -270,6 +280,15 @@ def test_answer_that_drips_is_not_waited_for_longer_than_the_time_out(line: Line
     line.behave = behave
     with pytest.raises(OutcomeUnknown, match="did not answer"):
         HttpAgent().place(an_order())
+
+
+def test_handshake_that_drips_began_no_call_and_is_not_waited_for_longer_than_the_time_out(
+    line: Line, environment: pytest.MonkeyPatch
+) -> None:
+    environment.setattr(wire, "CONNECT_TIMEOUT_SECONDS", 3_600)
+    line.behave = drip_a_handshake
+    environment.setenv("AGENT_URL", f"https://{line.address}/calls")
+    assert refusal() is Verdict.AWAY
 
 
 def test_answer_without_end_is_not_kept_in_memory(line: Line, monkeypatch: pytest.MonkeyPatch) -> None:
