@@ -2,8 +2,6 @@
 
 import asyncio
 import ctypes
-import fcntl
-import hashlib
 import json
 import os
 import shutil
@@ -13,15 +11,16 @@ import sys
 import time
 import urllib.error
 import urllib.request
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
+from local import environments
+from local.environments import Say
 from local.laptop import ROOT, Laptop, Refused
 
 REGION = "us-east-1"
 ACCESS_KEY = "autocall-laptop"
-VENV = ROOT / ".local" / "ministack-venv"
 REQUIREMENTS = ROOT / "local" / "requirements.txt"
 START_SECONDS = 60
 STOP_SECONDS = 30
@@ -31,8 +30,6 @@ PR_SET_PDEATHSIG = 1
 SERVICES = "apigateway,cloudformation,dynamodb,events,iam,kms,lambda,logs,monitoring,s3,sqs,ssm,sts"
 
 EMULATOR = ROOT / "local" / "emulator.py"
-
-Say = Callable[[str], None]
 
 
 class Emulator:
@@ -63,22 +60,8 @@ class Emulator:
 
 
 def install(say: Say) -> Path:
-    """The emulator's Python, installed if need be. Raises Refused."""
-    VENV.parent.mkdir(exist_ok=True)
-    with (VENV.parent / "ministack-venv.lock").open("w") as lock:
-        fcntl.flock(lock, fcntl.LOCK_EX)
-        made_of = REQUIREMENTS.read_bytes() + f"{sys.base_prefix} {sys.version}".encode()  # functions run on its Python
-        stamp, wanted = VENV / "installed", hashlib.sha256(made_of).hexdigest()
-        if not stamp.exists() or stamp.read_text() != wanted:
-            say("installing the AWS emulator (once) ...")
-            shutil.rmtree(VENV, ignore_errors=True)
-            python = [str(VENV / "bin" / "python"), "-m", "pip", "install", "-qq", "--disable-pip-version-check"]
-            for command in [sys.executable, "-m", "venv", str(VENV)], [*python, "-r", str(REQUIREMENTS)]:
-                done = subprocess.run(command, capture_output=True, text=True, check=False)
-                if done.returncode:
-                    raise Refused(f"The AWS emulator could not be installed: {(done.stderr or done.stdout).strip()}")
-            stamp.write_text(wanted)
-    return VENV / "bin" / "python"
+    """The emulator's Python, on which functions run, installed if need be. Raises Refused."""
+    return environments.installed("ministack", REQUIREMENTS, "the AWS emulator", say)
 
 
 def sdk_environment(at: Laptop) -> dict[str, str]:
