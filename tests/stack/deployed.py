@@ -145,3 +145,23 @@ def eventually(look: Callable[[], T | None], seconds: float = 60) -> T:
             return found
         assert time.monotonic() < until, f"nothing after {seconds} s"
         time.sleep(0.2)
+
+
+def cut(stack: LocalStack, organization: str, *, speaking: str = "") -> int:
+    """Close an organization's sockets of a format, or of all, at the server; how many there were."""
+    api, table = (
+        stack.client("cloudformation").describe_stack_resource(StackName=STACK, LogicalResourceId=name)[
+            "StackResourceDetail"
+        ]["PhysicalResourceId"]
+        for name in ("WebsocketAPI", "ConnectionsTable")
+    )
+    found = stack.client("dynamodb").query(
+        TableName=table,
+        KeyConditionExpression="organizationId = :own",
+        ExpressionAttributeValues={":own": {"S": organization}},
+    )["Items"]
+    line = stack.client("apigatewaymanagementapi", endpoint=f"{stack.laptop.endpoint}/_aws/execute-api/{api}/api")
+    opened = [each["connectionId"]["S"] for each in found if each["format"]["S"].startswith(speaking)]
+    for connection_id in opened:
+        line.delete_connection(ConnectionId=connection_id)
+    return len(opened)

@@ -3,10 +3,7 @@
 from __future__ import annotations
 
 import json
-import re
 import shutil
-import subprocess
-import threading
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -19,14 +16,10 @@ from websockets.exceptions import ConnectionClosed, InvalidStatus
 from websockets.sync.client import connect
 from websockets.typing import Origin
 
-from local.laptop import ROOT
-from local.stack import STACK
-from tests.stack.deployed import LocalStack, eventually
+from tests.stack import guide
+from tests.stack.deployed import LocalStack, cut, eventually
+from tests.stack.guide import LOGGED, Heard, names, running
 from tests.stack.office import Office
-
-NEWEST = "4.8.4"
-EARLIER = ("4.0.2", "4.4.1", "4.6.2")
-Heard = list[list[Any]]
 
 SAY = "console.log = (...heard) => process.stdout.write(JSON.stringify(heard) + '\\n');"
 """What a program logs, one JSON array a line."""
@@ -35,21 +28,7 @@ SAY = "console.log = (...heard) => process.stdout.write(JSON.stringify(heard) + 
 @pytest.fixture(scope="session")
 def program() -> Path:
     """A program that says whatever it hears, beside the client it imports."""
-    return Path(shutil.copy(Path(__file__).with_name("guide.mjs"), client(NEWEST)))
-
-
-def client(version: str) -> Path:
-    """The directory of an installed client."""
-    npm = shutil.which("npm")
-    name = f"socket.io-client@{version}"
-    if npm is None or shutil.which("node") is None:
-        pytest.skip("node and npm are not installed: the guide's Socket.IO program is not tried")
-    home = ROOT / ".local" / name
-    if not (home / "node_modules").exists():
-        home.mkdir(parents=True, exist_ok=True)
-        command = [npm, "install", "--prefix", str(home), "--no-package-lock", "--no-audit", "--no-fund", name]
-        subprocess.run(command, check=True, capture_output=True, timeout=120)
-    return home
+    return Path(shutil.copy(Path(__file__).with_name("guide.mjs"), guide.client()))
 
 
 @contextmanager
@@ -60,68 +39,13 @@ def browser(program: Path, stack: LocalStack, **options: Any) -> Iterator[Heard]
 
 
 @contextmanager
-def guides_program(stack: LocalStack, organization: str, version: str = NEWEST) -> Iterator[Heard]:
-    """What the guide's program logs as long as the block lasts; its address and its token are filled in."""
-    guide = (ROOT / "docs" / "guide.uz.md").read_text()
-    [text] = [each for each in re.findall(r"```javascript\n(.*?)```", guide, re.DOTALL) if "'your-jwt-token'" in each]
-    for blank, value in (
-        ("http://localhost:3000", stack.base),
-        ("your-jwt-token", stack.token(organization)),
-        ("organizationId: '1'", f"organizationId: '{organization}'"),
-    ):
-        assert text.count(blank) == 1, blank
-        text = text.replace(blank, value)
-    home = client(version)
+def guides_program(stack: LocalStack, organization: str, version: str = guide.NEWEST) -> Iterator[Heard]:
+    """What the guide's program logs as long as the block lasts."""
+    home = guide.client(version)
     (home / "say.mjs").write_text(SAY)
-    (home / "verbatim.mjs").write_text(text)
+    (home / "verbatim.mjs").write_text(guide.program("'your-jwt-token'", stack, organization))
     with running("node", "--import", str(home / "say.mjs"), str(home / "verbatim.mjs")) as heard:
         yield heard
-
-
-@contextmanager
-def running(*command: str) -> Iterator[Heard]:
-    """What a program says as long as the block lasts."""
-    heard: Heard = []
-    with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as process:
-        assert process.stdout is not None
-        reader = threading.Thread(target=lambda lines: heard.extend(map(json.loads, lines)), args=(process.stdout,))
-        reader.start()
-        try:
-            yield heard
-        finally:
-            process.terminate()
-            reader.join()
-
-
-def names(heard: Heard) -> list[str]:
-    return [each[0] for each in heard]
-
-
-LOGGED = {
-    "campaign-update": "Campaign update:",
-    "campaign-complete": "Campaign completed:",
-    "contact-update": "Contact update:",
-}
-
-
-def cut(stack: LocalStack, organization: str) -> int:
-    """Close an organization's Socket.IO connections at the server; how many there were."""
-    api, table = (
-        stack.client("cloudformation").describe_stack_resource(StackName=STACK, LogicalResourceId=name)[
-            "StackResourceDetail"
-        ]["PhysicalResourceId"]
-        for name in ("WebsocketAPI", "ConnectionsTable")
-    )
-    found = stack.client("dynamodb").query(
-        TableName=table,
-        KeyConditionExpression="organizationId = :own",
-        ExpressionAttributeValues={":own": {"S": organization}},
-    )["Items"]
-    line = stack.client("apigatewaymanagementapi", endpoint=f"{stack.laptop.endpoint}/_aws/execute-api/{api}/api")
-    opened = [each["connectionId"]["S"] for each in found if each["format"]["S"].startswith("socket.io")]
-    for connection_id in opened:
-        line.delete_connection(ConnectionId=connection_id)
-    return len(opened)
 
 
 def test_guides_program_misses_nothing_when_it_is_cut_off(office: Office, stack: LocalStack) -> None:
@@ -133,7 +57,7 @@ def test_guides_program_misses_nothing_when_it_is_cut_off(office: Office, stack:
         eventually(lambda: heard)
         office.post(f"/campaigns/{campaign}/start")
         eventually(lambda: names(heard).count("Campaign update:") >= 5)
-        assert cut(stack, office.organization) == 1
+        assert cut(stack, office.organization, speaking="socket.io") == 1
         office.contact(101)
         eventually(lambda: plain.of("campaign-complete") and "Campaign completed:" in names(heard))
         eventually(lambda: names(heard).count("Campaign update:") == 2 * len(contact_ids))
@@ -141,7 +65,7 @@ def test_guides_program_misses_nothing_when_it_is_cut_off(office: Office, stack:
     assert heard == expected
 
 
-@pytest.mark.parametrize("version", EARLIER)
+@pytest.mark.parametrize("version", guide.EARLIER)
 def test_guides_program_works_with_earlier_clients(office: Office, stack: LocalStack, version: str) -> None:
     with guides_program(stack, office.organization, version) as heard:
         eventually(lambda: stack.rows("ConnectionsTable", organizationId=office.organization) == 1)
