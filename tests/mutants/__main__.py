@@ -1,143 +1,197 @@
-"""Takes one guard after another out and runs the tests concerned: `make mutants ARGS="calls/store.py"`.
+"""Takes one guard after another out and runs the tests that could miss it: `make mutants ARGS="calls/store.py"`.
 
-Prints who survived and how many were noticed; exits 1 when somebody survived without a reason in `survivors.toml`. What
-was noticed once is not tried again while its module stays as it is: a run that was broken off goes on where it was.
+Prints who survived and how many were noticed; exits 1 when somebody survived without a reason in `survivors.toml`.
+
+One process imports everything with a switch at each guard. It first runs every file of tests, in a fork, and writes
+down which guards each test could miss: those of whose tests it sees both outcomes, and, where a write was refused, the
+conditions. Then, for each guard, it runs the tests that could miss it, in a fork where the guard is out: first those
+that noticed others in the same function or of the same kind, then the quickest. What was noticed once is not tried
+again while the function it stands in stays as it is, so a run may be broken off and go on where it was; `--afresh`
+forgets all that.
 """
 
 from __future__ import annotations
 
 import argparse
 import hashlib
-import os
-import signal
-import subprocess
 import sys
+import time
 import tomllib
-from collections.abc import Iterator
-from concurrent.futures import ThreadPoolExecutor, as_completed
+from collections import defaultdict
 from pathlib import Path
+from typing import TypeVar
 
 import msgspec
+import pytest
 from msgspec import Struct
 
-from tests.mutants.concerned import MODULES, tests_of
-from tests.mutants.guards import guards
+from tests.mutants import switches
+from tests.mutants.guards import Kind
+from tests.mutants.switches import MUTANTS, Mutant
+from tests.mutants.tries import Ran, Tries
 
 ROOT = Path(__file__).parents[2]
-NOTICED = ROOT / "build" / "mutants-noticed.json"
+KEPT = ROOT / "build" / "mutants"
 REASONS = Path(__file__).with_name("survivors.toml")
-PATIENCE_SECONDS = 1800
-"""A mutant that comes to no end has been noticed."""
+TESTS = ("tests/unit", "tests/service", "tests/simulation/test_two_writers.py", "tests/simulation/test_crash_matrix.py")
+STORY = "tests/simulation/test_seeds.py::test_no_call_is_lost_doubled_or_miscounted"
+NO_CONCERN = "*/test_workbook_*.py"
+"""Tests of the file readers, which know of no store."""
+
+T = TypeVar("T")
 
 
-class Try(Struct, frozen=True):
-    """A mutant to be tried: its module, its place among that module's mutants, its name and its line."""
+class Recorded(Struct):
+    """A test's own file as it was, how many seconds the test takes, and the guards it could miss."""
 
-    module: str
-    number: int
-    name: str
-    line: int
+    digest: str
+    seconds: float
+    missed: list[str]
 
-    @property
-    def key(self) -> str:
-        return f"{self.module} {self.name}"
+
+class Noticed(Struct):
+    """A mutant's function as it was, and the test that failed."""
+
+    digest: str
+    test: str
+    said: str
 
 
 def main() -> None:
     """See the module."""
-    options = argparse.ArgumentParser(description=__doc__)
+    options = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     options.add_argument("only", nargs="*", help="parts of the mutants' names, such as calls/store.py or _unchanged")
-    options.add_argument("--seeds", type=int, default=20, help="stories of the simulation a mutant must outlive")
+    options.add_argument("--seeds", type=int, default=10, help="stories of the simulation a mutant must outlive")
+    options.add_argument("--tests", nargs="+", help="files of tests, in place of all")
     options.add_argument("--list", action="store_true", help="name the mutants and try none")
+    options.add_argument("--afresh", action="store_true", help="forget what was recorded and noticed before")
     given = options.parse_args()
-    wanted = [each for each in _all() if not given.only or any(part in each.key for part in given.only)]
+    wanted = [each for each in MUTANTS if not given.only or any(part in each.key for part in given.only)]
     if given.list:
         return print(*(f"{each.key}, line {each.line}" for each in wanted), sep="\n")  # noqa: T201
-    sys.exit(_judge(wanted, given.seeds))
+    if given.afresh:
+        for each in KEPT.glob("*.json"):
+            each.unlink()
+    switches.install()
+    run = Run(wanted)
+    tests = given.tests or [*TESTS, *(f"{STORY}[{seed}]" for seed in range(given.seeds))]
+    plain = ["-s", "-p", "no:terminal", "-p", "no:cacheprovider", "-o", "addopts=--import-mode=importlib"]
+    plain.append(f"--ignore-glob={NO_CONCERN}")
+    sys.exit(pytest.main([*plain, *tests], plugins=[Tries(run.work)]) or run.tell())
 
 
-def _all() -> Iterator[Try]:
-    for module in MODULES:
-        for number, guard in enumerate(guards(_source(module))):
-            yield Try(module, number, guard.name, guard.line)
+class Run:
+    """The mutants that are wanted, and what is known of them."""
 
+    def __init__(self, wanted: list[Mutant]) -> None:
+        self.wanted = wanted
+        self.recorded: dict[str, Recorded] = {}
+        self.noticed: dict[str, Noticed] = {}
+        self.survived: list[Mutant] = []
+        self.reliable: set[str] = set()
+        self.began = time.monotonic()
 
-def _source(module: str) -> str:
-    return (ROOT / "chalicelib" / module).read_text()
-
-
-def _judge(wanted: list[Try], seeds: int) -> int:
-    """Try the mutants that nobody noticed so far, side by side. Returns 1 when one survived without a reason."""
-    noticed = _Noticed()
-    left = [each for each in wanted if each not in noticed]
-    survived = []
-    with ThreadPoolExecutor(os.cpu_count()) as pool:
-        for said in pool.map(lambda module: _run(module, seeds, None), _one_per_room(left)):
-            if said:
-                raise SystemExit(f"the tests fail without any mutant: {said}")
-        tries = {pool.submit(_run, each.module, seeds, each.number): each for each in left}
-        for done in as_completed(tries):
-            mutant, said = tries[done], done.result()
-            if said:
-                noticed.add(mutant)
+    def work(self, tries: Tries) -> None:
+        """Record which guards each test could miss, and try the mutants that nobody noticed so far."""
+        self._record(tries)
+        self.noticed = _load("noticed", dict[str, Noticed])
+        concerned = defaultdict(list)
+        for test, recorded in self.recorded.items():
+            for key in recorded.missed:
+                concerned[key].append(test)
+        runs = {(each.module, each.within) for each in MUTANTS if concerned[each.key]}
+        settled = {
+            each.key for each in MUTANTS if each.number in tries.on_import and (each.module, each.within) not in runs
+        }
+        self.wanted = [each for each in self.wanted if each.key not in settled]
+        for number, mutant in enumerate(self.wanted, 1):
+            before = self.noticed.pop(mutant.key, None)
+            if before and before.digest == _digest(mutant.within):
+                self.noticed[mutant.key] = before
+                continue
+            began = time.monotonic()
+            tests = self._ordered(mutant, concerned[mutant.key])
+            last = self._try(tries, mutant, tests)
+            if last:
+                self.noticed[mutant.key] = Noticed(_digest(mutant.within), last.test, last.said)
+                _keep("noticed", self.noticed)
             else:
-                survived.append(mutant)
-            print(f"{'noticed ' if said else 'SURVIVED'}  {mutant.key}{f': {said[:120]}' if said else ''}", flush=True)  # noqa: T201
-    return _tell(wanted, survived)
+                self.survived.append(mutant)
+            said = f"noticed  {mutant.key}: {last.test}" if last else f"SURVIVED {mutant.key}"
+            self._print(f"{number} of {len(self.wanted)}, {time.monotonic() - began:.1f} s, {len(tests)} tests: {said}")
+
+    def _try(self, tries: Tries, mutant: Mutant, tests: list[str]) -> Ran | None:
+        """The test that notices a mutant, and passes by itself without it."""
+        seconds = {test: recorded.seconds for test, recorded in self.recorded.items()}
+        while tests:
+            last = tries.run(tests, seconds, mutant.number)[-1]
+            if not last.said:
+                return None
+            if last.test not in self.reliable and tries.run([last.test], seconds)[-1].said:
+                self._print(f"fails by itself without any mutant: {last.test}")
+                tests = [test for test in tests if test != last.test]
+                continue
+            self.reliable.add(last.test)
+            return last
+        return None
+
+    def _record(self, tries: Tries) -> None:
+        """Run each file of tests that is not as it was. Raises UsageError when a test fails."""
+        known = _load("recorded", dict[str, Recorded])
+        by_number = {each.number: each.key for each in MUTANTS}
+        files = defaultdict(list)
+        for test, item in tries.items.items():
+            files[item.path].append(test)
+        for number, (path, tests) in enumerate(files.items(), 1):
+            digest = _digest(path.read_text())
+            new = [test for test in tests if test not in known or known[test].digest != digest]
+            for ran in tries.run(new, {}) if new else ():
+                if ran.said:
+                    raise pytest.UsageError(f"{ran.test} fails without any mutant: {ran.said}")
+                missed = sorted(by_number[each] for each in ran.missed)
+                known[ran.test] = Recorded(digest, ran.seconds, missed)
+            if new:
+                _keep("recorded", known)
+                self._print(f"{number} of {len(files)} files recorded: {path.name}")
+        self.recorded = {test: known[test] for test in tries.items}
+
+    def _ordered(self, mutant: Mutant, tests: list[str]) -> list[str]:
+        """Tests in the order in which they probably notice a mutant soonest."""
+        near = {each.key for each in MUTANTS if (each.module, each.within) == (mutant.module, mutant.within)}
+        like = {each.key for each in MUTANTS if each.kind is mutant.kind is not Kind.TEST}
+        noticed = [*self._noticing(near), *self._noticing(like)]
+        quickest = sorted(tests, key=lambda test: self.recorded[test].seconds)
+        concerned = set(tests)
+        return [test for test in dict.fromkeys([*noticed, *quickest]) if test in concerned]
+
+    def _noticing(self, mutants: set[str]) -> list[str]:
+        """The tests that noticed any of some mutants, the last first."""
+        return [noticed.test for key, noticed in reversed(self.noticed.items()) if key in mutants]
+
+    def tell(self) -> int:
+        """Print who survived. Returns 1 when one did so without a reason."""
+        reasons: dict[str, str] = tomllib.loads(REASONS.read_text())
+        self._print(f"\n{len(self.wanted) - len(self.survived)} of {len(self.wanted)} noticed")
+        for each in self.survived:
+            self._print(f"  {each.key}, line {each.line}: {reasons.get(each.key, 'NO REASON GIVEN')}")
+        return int(not self.wanted or any(each.key not in reasons for each in self.survived))
+
+    def _print(self, text: str) -> None:
+        print(f"{time.monotonic() - self.began:.0f} s: {text}", flush=True)  # noqa: T201
 
 
-def _one_per_room(mutants: list[Try]) -> list[str]:
-    """A module of each room: a room's modules have the same tests."""
-    return list({each.module.partition("/")[0]: each.module for each in mutants}.values())
+def _load(name: str, kind: type[T]) -> T:
+    path = KEPT / f"{name}.json"
+    return msgspec.json.decode(path.read_bytes() if path.exists() else b"{}", type=kind)
 
 
-def _tell(wanted: list[Try], survived: list[Try]) -> int:
-    reasons: dict[str, str] = tomllib.loads(REASONS.read_text())
-    print(f"\n{len(wanted) - len(survived)} of {len(wanted)} noticed")  # noqa: T201
-    for each in sorted(survived, key=lambda each: (each.module, each.line)):
-        print(f"  {each.key}, line {each.line}: {reasons.get(each.key, 'NO REASON GIVEN')}")  # noqa: T201
-    return int(any(each.key not in reasons for each in survived))
+def _keep(name: str, what: object) -> None:
+    KEPT.mkdir(parents=True, exist_ok=True)
+    (KEPT / f"{name}.json").write_bytes(msgspec.json.encode(what))
 
 
-def _run(module: str, seeds: int, number: int | None) -> str:
-    """Run the tests that concern a module; what failed first, or nothing."""
-    mutant = {} if number is None else {"MUTANT": f"chalicelib/{module} {number}"}
-    command = [sys.executable, "-m", "pytest", "-x", "-q", "--tb=line", "-p", "no:cacheprovider"]
-    with subprocess.Popen(
-        [*command, "-p", "tests.mutants.plugin", *tests_of(module, seeds)],
-        cwd=ROOT,
-        env=os.environ | mutant,
-        stdout=subprocess.PIPE,
-        stderr=subprocess.STDOUT,
-        text=True,
-        start_new_session=True,
-    ) as run:
-        try:
-            output, _ = run.communicate(timeout=PATIENCE_SECONDS)
-        except subprocess.TimeoutExpired:
-            os.killpg(run.pid, signal.SIGKILL)
-            return f"no end after {PATIENCE_SECONDS} s"
-    failed = [line for line in output.splitlines() if line.startswith(("FAILED ", "ERROR tests"))]
-    return "" if run.returncode == 0 else (failed or [output[-300:]])[0]
-
-
-class _Noticed:
-    """The mutants noticed so far, each with a digest of its module as it was then."""
-
-    def __init__(self) -> None:
-        self.digests: dict[str, str] = msgspec.json.decode(NOTICED.read_bytes()) if NOTICED.exists() else {}
-
-    def __contains__(self, mutant: Try) -> bool:
-        return self.digests.get(mutant.key) == _digest(mutant.module)
-
-    def add(self, mutant: Try) -> None:
-        self.digests[mutant.key] = _digest(mutant.module)
-        NOTICED.parent.mkdir(exist_ok=True)
-        NOTICED.write_bytes(msgspec.json.format(msgspec.json.encode(self.digests)))
-
-
-def _digest(module: str) -> str:
-    return hashlib.sha256(_source(module).encode()).hexdigest()[:16]
+def _digest(text: str) -> str:
+    return hashlib.sha256(text.encode()).hexdigest()[:16]
 
 
 if __name__ == "__main__":

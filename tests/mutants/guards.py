@@ -1,20 +1,37 @@
 """The guards of a module, each of which can be taken out: read from its syntax, so that no list can be outdated.
 
-A guard is a conjunct of a PynamoDB condition, a consistent read, a test (of `if`, `while`, a comprehension), an operand
-of such a test, or a comparison whose outcome is returned or kept. Pure.
+A guard is a conjunct of a PynamoDB condition, a consistent read, a test (of `if`, `while`, `case`, a comprehension), an
+operand of such a test, or a comparison whose outcome is returned or kept. Pure.
 """
 
 from __future__ import annotations
 
 import ast
-from collections import Counter
-from collections.abc import Iterator
+from collections import Counter, defaultdict
+from collections.abc import Collection, Iterator
+from enum import StrEnum
 from typing import TypeGuard
 
 from msgspec import Struct
 
 CONDITIONS = {"exists", "does_not_exist", "is_in", "between", "startswith", "contains"}
 """Methods of an attribute that make a condition."""
+
+
+SWITCH = "_switch_"
+"""What a switched module calls its switches: see `switched`."""
+
+
+class Kind(StrEnum):
+    """What a guard is, which tells where it could be missed."""
+
+    TEST = "test"
+    """It comes out one way, whatever is asked: only a test that sees it come out the other way could miss it."""
+
+    CONDITION = "condition"
+    """It always holds: only a test in which something is refused could miss it."""
+
+    OTHER = "other"
 
 
 class Guard(Struct, frozen=True):
@@ -25,48 +42,79 @@ class Guard(Struct, frozen=True):
     place: int
     """Its place among the changes that can be made to the module."""
 
+    within: str
+    """The function it stands in, as it is written."""
+
+    kind: Kind
+
 
 class Change(Struct, frozen=True):
     """What stands in place of a piece of syntax."""
 
-    node: ast.AST
-    instead: ast.AST
+    node: ast.expr
+    instead: ast.expr
     what: str
+    kind: Kind = Kind.OTHER
 
 
-def guards(source: str) -> list[Guard]:
-    """Every guard of a module, in the order of its lines."""
-    reading = _Reading(ast.parse(source))
+def makers(source: str) -> set[str]:
+    """The functions of a module that make a condition, by their annotation."""
+    functions = (node for node in ast.walk(ast.parse(source)) if isinstance(node, ast.FunctionDef))
+    return {each.name for each in functions if each.returns is not None and _is_condition_type(each.returns)}
+
+
+def guards(source: str, makers: Collection[str] = ()) -> list[Guard]:
+    """Every guard of a module, in the order of its lines. `makers` are functions that make conditions."""
+    reading = _Reading(ast.parse(source), makers)
     seen: Counter[str] = Counter()
     found = []
     for place, change in enumerate(_changes(reading)):
         name = f"{reading.place(change.node)}: {change.what}"
         seen[name] += 1
         again = f" ({seen[name]})" if seen[name] > 1 else ""
-        found.append(Guard(name + again, getattr(change.node, "lineno", 0), place))
+        found.append(Guard(name + again, change.node.lineno, place, reading.within(change.node), change.kind))
     return sorted(found, key=lambda guard: guard.line)
 
 
-def without(source: str, guard: Guard) -> ast.Module:
-    """The module without one of its guards."""
-    reading = _Reading(ast.parse(source))
-    _Replacing(list(_changes(reading))[guard.place]).visit(reading.module)
+def switched(source: str, makers: Collection[str] = (), *, first: int = 0) -> ast.Module:
+    """The module with a switch at each guard, whose number is `first` and its place.
+
+    A test's outcome goes through `SWITCH.outcome(number, the other outcome, outcome)`; what else stands for a guard is
+    there when `SWITCH.out(number)` says so.
+    """
+    reading = _Reading(ast.parse(source), makers)
+    _Switching(list(_changes(reading)), first).visit(reading.module)
     return ast.fix_missing_locations(reading.module)
 
 
-class _Replacing(ast.NodeTransformer):
-    def __init__(self, change: Change) -> None:
-        self.change = change
+class _Switching(ast.NodeTransformer):
+    def __init__(self, changes: list[Change], first: int) -> None:
+        self.changes: dict[ast.AST, list[tuple[int, Change]]] = defaultdict(list)
+        for place, change in enumerate(changes):
+            self.changes[change.node].append((first + place, change))
 
     def visit(self, node: ast.AST) -> ast.AST:
-        return self.change.instead if node is self.change.node else self.generic_visit(node)
+        changes = self.changes.pop(node, [])
+        stands = self.generic_visit(node)
+        for number, change in changes:
+            assert isinstance(stands, ast.expr)
+            if change.kind is Kind.TEST:
+                stands = _call("outcome", ast.Constant(number), change.instead, stands)
+            else:
+                stands = ast.IfExp(_call("out", ast.Constant(number)), change.instead, stands)
+        return stands
+
+
+def _call(name: str, *given: ast.expr) -> ast.Call:
+    return ast.Call(ast.Attribute(ast.Name(SWITCH, ast.Load()), name, ast.Load()), list(given), [])
 
 
 class _Reading:
     """A module's syntax with the way up, and the names that stand for an attribute of a row."""
 
-    def __init__(self, module: ast.Module) -> None:
+    def __init__(self, module: ast.Module, makers: Collection[str]) -> None:
         self.module = module
+        self.makers = makers
         self.parents = {child: node for node in ast.walk(module) for child in ast.iter_child_nodes(node)}
         self.attributes: set[str] = set()
         self.attributes = {
@@ -82,6 +130,11 @@ class _Reading:
         names = [each.name for each in self.above(node) if isinstance(each, ast.FunctionDef | ast.ClassDef)]
         return ".".join(reversed(names)) or "module"
 
+    def within(self, node: ast.AST) -> str:
+        """The outermost function something stands in, as it is written."""
+        functions = [each for each in self.above(node) if isinstance(each, ast.FunctionDef)]
+        return ast.unparse(functions[-1]) if functions else ""
+
     def above(self, node: ast.AST) -> Iterator[ast.AST]:
         while node in self.parents:
             node = self.parents[node]
@@ -95,9 +148,16 @@ class _Reading:
 
     def is_condition(self, node: ast.AST) -> TypeGuard[ast.expr]:
         """Whether it is a condition for DynamoDB."""
+        parent = self.parents.get(node)
+        if isinstance(parent, ast.AnnAssign) and node is parent.value:
+            return _is_condition_type(parent.annotation)
         match node:
+            case ast.Compare(left=ast.Call(func=ast.Name("size"), args=[of])):
+                return self.is_attribute(of)
             case ast.Compare(left=left):
                 return self.is_attribute(left)
+            case ast.Call(func=ast.Name(name) | ast.Attribute(attr=name)) if name in self.makers:
+                return True
             case ast.Call(func=ast.Attribute(value=of, attr=name)):
                 return name in CONDITIONS and self.is_attribute(of)
             case ast.BinOp(left=left, op=ast.BitAnd() | ast.BitOr(), right=right):
@@ -111,13 +171,33 @@ def _changes(reading: _Reading) -> Iterator[Change]:
             yield from _condition(node, reading)
         elif isinstance(node, ast.keyword) and node.arg in ("consistent", "consistent_read") and _is_true(node.value):
             yield Change(node.value, ast.Constant(False), f"the read is not {node.arg}")
-        elif isinstance(node, ast.If | ast.IfExp | ast.While) and not _is_true(node.test):
-            yield from _test(node.test, reading)
-        elif isinstance(node, ast.comprehension):
-            for test in node.ifs:
-                yield from _test(test, reading)
-        elif isinstance(node, ast.Return | ast.Assign | ast.keyword) and _is_boolean(node.value):
-            yield from _test(node.value, reading)
+        elif isinstance(node, ast.Dict):
+            yield from _asked_for(node)
+        for test in _tests_in(node):
+            yield from _test(test, reading)
+
+
+def _tests_in(node: ast.AST) -> list[ast.expr]:
+    """What a piece of syntax goes by, or has for its outcome."""
+    match node:
+        case ast.If(test=test) | ast.IfExp(test=test) | ast.While(test=test):
+            return [] if _is_true(test) else [test]
+        case ast.match_case(guard=ast.expr() as test):
+            return [test]
+        case ast.comprehension(ifs=tests):
+            return tests
+        case ast.Return(value=value) | ast.Assign(value=value) | ast.AnnAssign(value=value) | ast.keyword(value=value):
+            return [value] if _is_boolean(value) else []
+        case ast.GeneratorExp(elt=value):
+            return [value] if _is_boolean(value) else []
+    return []
+
+
+def _asked_for(node: ast.Dict) -> Iterator[Change]:
+    """A consistent read in a request that is put together by hand."""
+    for key, value in zip(node.keys, node.values, strict=True):
+        if isinstance(key, ast.Constant) and key.value == "ConsistentRead" and _is_true(value):
+            yield Change(value, ast.Constant(False), "the read is not consistent")
 
 
 def _condition(node: ast.expr, reading: _Reading) -> Iterator[Change]:
@@ -134,7 +214,7 @@ def _condition(node: ast.expr, reading: _Reading) -> Iterator[Change]:
         yield Change(node, ast.Constant(None), f"without {ast.unparse(node)}")
     else:
         always = ast.BinOp(node, ast.BitOr(), ast.UnaryOp(ast.Invert(), node))
-        yield Change(node, always, f"without {ast.unparse(node)}")
+        yield Change(node, always, f"without {ast.unparse(node)}", Kind.CONDITION)
 
 
 def _may_be_none(node: ast.expr, parent: ast.AST) -> bool:
@@ -155,11 +235,11 @@ def _test(node: ast.expr, reading: _Reading) -> Iterator[Change]:
     if isinstance(node, ast.BoolOp):
         neutral = isinstance(node.op, ast.And)
         for operand in node.values:
-            yield Change(operand, ast.Constant(neutral), f"{text} without {ast.unparse(operand)}")
-        yield Change(node, ast.Constant(not neutral), f"{text} is {not neutral}")
+            yield Change(operand, ast.Constant(neutral), f"{text} without {ast.unparse(operand)}", Kind.TEST)
+        yield Change(node, ast.Constant(not neutral), f"{text} is {not neutral}", Kind.TEST)
         return
     for outcome in (True, False):
-        yield Change(node, ast.Constant(outcome), f"{text} is {outcome}")
+        yield Change(node, ast.Constant(outcome), f"{text} is {outcome}", Kind.TEST)
     if isinstance(node, ast.Compare) and isinstance(node.left, ast.Tuple):
         yield from _pairs(node, text)
 
@@ -173,6 +253,10 @@ def _pairs(node: ast.Compare, text: str) -> Iterator[Change]:
         left, rest = ([each for m, each in enumerate(side.elts) if m != n] for side in (node.left, right))
         fewer = ast.Compare(ast.Tuple(left, ast.Load()), node.ops, [ast.Tuple(rest, ast.Load())])
         yield Change(node, fewer, f"{text} without {ast.unparse(member)}")
+
+
+def _is_condition_type(annotation: ast.expr) -> bool:
+    return isinstance(annotation, ast.Name) and annotation.id == "Condition"
 
 
 def _is_true(node: ast.AST) -> bool:

@@ -18,6 +18,7 @@ from chalicelib.calls.model import CallState
 from chalicelib.campaigns import store as campaigns
 from chalicelib.campaigns.model import Campaign, CampaignStatus
 from chalicelib.contacts import store as contacts
+from chalicelib.contacts.model import Contact
 from chalicelib.dialing.messages import Dial
 from chalicelib.errors import CampaignRunning, RequestUnderWay
 from chalicelib.idempotency import store as holds
@@ -58,6 +59,36 @@ def test_order_that_comes_again_is_told_so_and_not_that_the_phone_is_busy(cloud:
     put_on_its_phone(campaign_id, order)
     with pytest.raises(calls.AlreadyClaimed):
         put_on_its_phone(campaign_id, order)
+
+
+def a_busy_phone(contact: Contact) -> None:
+    transaction = Transaction()
+    contacts.occupy(transaction, contact, "another", tag="phone")
+    transaction.commit()
+
+
+def a_barred_contact(contact: Contact) -> None:
+    contacts.bar("1", contact.contact_id, at=clock.stamp(clock.now()))
+
+
+def another_phone(contact: Contact) -> None:
+    contacts.change("1", contact.contact_id, {"phone": "+998907654321"}, at=clock.stamp(clock.now()))
+
+
+@pytest.mark.parametrize(
+    ("meanwhile", "refusal"),
+    [(a_busy_phone, calls.PhoneBusy), (a_barred_contact, calls.NotCallable), (another_phone, calls.PhoneChanged)],
+)
+def test_call_that_is_turned_away_at_the_gate_is_told_why(
+    cloud: Cloud, meanwhile: Callable[[Contact], None], refusal: type[Exception]
+) -> None:
+    campaign_id, order = queued(cloud)
+    contact = contacts.find("1", order.contact_id)
+    meanwhile(contact)
+    attempt = calls.AttemptKey("1", campaign_id, order.contact_id, order.attempt_id)
+    with pytest.raises(refusal):
+        calls.claim(attempt, order.lease, contact, in_an(minutes=15), now=clock.now())
+    assert calls.find(campaign_id, order.contact_id).state is CallState.QUEUED
 
 
 @pytest.mark.parametrize("differs", [{"attempt_id": "another"}, {"lease": 99}])
