@@ -195,7 +195,7 @@ class Retell(Dialect):
             "call_id": call.id,
             "call_type": "phone_call",
             "call_status": "ongoing",
-            "agent_id": order.get("override_agent_id", "agent_simulated"),
+            "agent_id": order.get("override_agent_id", "agent-1"),
             "agent_version": 1,
             "direction": "outbound",
             "from_number": order["from_number"],
@@ -422,8 +422,8 @@ DIALECTS: dict[str, Dialect] = {"http": Http(), "retell": Retell(), "vapi": Vapi
 
 def account(provider: str, url: str, key: str, secret: str) -> str:
     """What the SSM parameter of an account holds whose vendor is at `url`."""
-    more = {"vapi": {"credentialId": "credential-simulated"}}.get(provider, {})
-    known = {"apiKey": key, "webhookSecret": secret, "agentId": "agent-simulated", "callerNumber": "+12025550101"}
+    more = {"vapi": {"credentialId": "credential-1"}}.get(provider, {})
+    known = {"apiKey": key, "webhookSecret": secret, "agentId": "agent-1", "callerNumber": "+12025550101"}
     return json.dumps({**known, "apiUrl": url, **more})
 
 

@@ -1,14 +1,14 @@
 """The vendors of agents as tests play them: accounts, what they answer to orders, and their signed webhooks.
 
-Signatures are made here by what the vendors document, not by the code under test.
+Signatures are made as the vendors' libraries have it, not by the code under test.
 """
 
 from __future__ import annotations
 
-import hmac
-import json
 from datetime import datetime
 from typing import Any
+
+from local import vendors
 
 VENDORS = ("retell", "vapi", "elevenlabs")
 
@@ -20,14 +20,14 @@ CONVERSATION = "conversation-1"
 
 def account(provider: str, url: str) -> str:
     """What the account's SSM parameter holds; orders go to `url`."""
-    more = {"vapi": {"credentialId": "credential-1"}}.get(provider, {})
-    usual = {"apiKey": "key-1", "webhookSecret": SECRET, "agentId": "agent-1", "callerNumber": "+12025550101"}
-    return json.dumps({**usual, "apiUrl": url, **more})
+    return vendors.account(provider, url, "key-1", SECRET)
 
 
 def acceptance(provider: str, conversation_id: str = CONVERSATION) -> dict[str, Any]:
     """A vendor's answer to an order that it accepts."""
     match provider:
+        case "http":
+            return {}
         case "retell":
             return {"call_id": conversation_id, "call_status": "registered"}
         case "vapi":
@@ -38,18 +38,8 @@ def acceptance(provider: str, conversation_id: str = CONVERSATION) -> dict[str, 
 
 def signed(provider: str, body: bytes, at: datetime, *, key: str = SECRET) -> dict[str, str]:
     """The headers of a webhook signed at a moment."""
-    seconds = str(int(at.timestamp()))
-    match provider:
-        case "retell":
-            milliseconds = f"{seconds}000"
-            digest = hmac.new(key.encode(), body + milliseconds.encode(), "sha256").hexdigest()
-            return {"x-retell-signature": f"v={milliseconds},d={digest}"}
-        case "vapi":
-            digest = hmac.new(key.encode(), f"{seconds}.".encode() + body, "sha256").hexdigest()
-            return {"x-signature": digest, "x-timestamp": seconds}
-        case _:
-            digest = hmac.new(key.encode(), f"{seconds}.".encode() + body, "sha256").hexdigest()
-            return {"elevenlabs-signature": f"t={seconds},v0={digest}"}
+    made = vendors.DIALECTS[provider].signed(body, at.timestamp(), key)
+    return {name.lower(): value for name, value in made.items()}
 
 
 def reported(
@@ -66,6 +56,9 @@ def reported(
     """A vendor's report of a conversation: `outcome` and `drawn` are what its analysis found."""
     found = ({} if outcome is None else {"outcome": outcome}) | drawn
     match provider:
+        case "http":
+            told = {"callId": call_id, "success": success, "summary": "They talked.", "duration": seconds}
+            return told | {"status": outcome, "outcome": reason} | drawn
         case "retell":
             return _retell(call_id, reason, found, success, seconds, conversation_id)
         case "vapi":
@@ -136,7 +129,7 @@ def _elevenlabs(
     }
 
 
-TALKED = {"retell": "agent_hangup", "vapi": "customer-ended-call", "elevenlabs": "answered"}
+TALKED = {"http": "talked", "retell": "agent_hangup", "vapi": "customer-ended-call", "elevenlabs": "answered"}
 NEVER_ANSWERED = {"retell": "dial_no_answer", "vapi": "customer-did-not-answer", "elevenlabs": "no_answer"}
 BROKE = {"retell": "error_asr", "vapi": "pipeline-error-openai-llm-failed", "elevenlabs": "failed"}
 """Reasons for a call's end."""

@@ -4,15 +4,16 @@ from __future__ import annotations
 
 import json
 import random
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from typing import Any
 
 import pytest
 
 from chalicelib import clock
+from tests.service.aws import WEBHOOK_SECRET
 from tests.service.cloud import Cloud
 from tests.service.test_vendors import ACCEPTED, Vendor, dialed, vendor
-from tests.vendors import TALKED, VENDORS, reported, signed
+from tests.vendors import SECRET, TALKED, VENDORS, never_connected, reported, signed
 
 __all__ = ["vendor"]
 
@@ -35,6 +36,8 @@ STRANGE: list[Any] = [
 """What stands in a member's place."""
 
 BODIES = 60
+
+Kind = Callable[[str, Vendor], dict[str, Any]]
 
 
 def places(node: Any) -> Iterator[tuple[Any, Any]]:
@@ -63,33 +66,63 @@ def mutated(message: dict[str, Any], chance: random.Random) -> bytes:
     return bytes(body[: chance.randrange(1, len(body))]) if chance.random() < 0.1 else bytes(body)
 
 
-@pytest.mark.parametrize("provider", VENDORS)
-def test_signed_webhook_is_never_answered_by_an_error_of_ours(cloud: Cloud, vendor: Vendor, provider: str) -> None:
+def report(provider: str, vendor: Vendor) -> dict[str, Any]:
+    """The report of a call under way."""
+    drawn: dict[str, Any] = {"callback_at": "soon", "doNotCall": False}
+    return reported(provider, vendor.attempt, reason=TALKED[provider], outcome="SUCCESS", **drawn)
+
+
+def failure(_: str, vendor: Vendor) -> dict[str, Any]:
+    """That a call under way never connected."""
+    return never_connected("unknown", vendor.conversation, sip_status_code=486)
+
+
+KINDS = [*((provider, report) for provider in ("http", *VENDORS)), ("elevenlabs", failure)]
+SECRETS = {"http": WEBHOOK_SECRET}
+
+
+def told(cloud: Cloud, provider: str, body: bytes, signed_body: bytes) -> int:
+    """The status of the answer to a webhook with another one's signature, or its own."""
+    headers = signed(provider, signed_body, clock.now(), key=SECRETS.get(provider, SECRET))
+    return cloud.post(f"/agents/{provider}/webhook", body, organization=None, headers=headers).status
+
+
+@pytest.mark.parametrize(("provider", "kind"), KINDS)
+def test_signed_webhook_is_never_answered_by_an_error_of_ours(
+    cloud: Cloud, vendor: Vendor, provider: str, kind: Kind
+) -> None:
     dialed(cloud, vendor, provider)
-    message = reported(provider, vendor.attempt, reason=TALKED[provider], outcome="SUCCESS", callback_at="soon")
-    statuses = set()
+    message, statuses = kind(provider, vendor), set()
     for seed in range(BODIES):
         body = mutated(message, random.Random(seed))
-        headers = signed(provider, body, clock.now())
-        status = cloud.post(f"/agents/{provider}/webhook", body, organization=None, headers=headers).status
+        status = told(cloud, provider, body, body)
         assert status in ({200} if provider == "elevenlabs" else {ACCEPTED[provider], 400, 404}), (seed, body)
         statuses.add(status)
     assert ACCEPTED[provider] in statuses
     cloud.pace_all()
 
 
-@pytest.mark.parametrize("provider", VENDORS)
+@pytest.mark.parametrize(("provider", "kind"), KINDS)
 def test_webhook_under_the_signature_of_another_body_changes_nothing(
-    cloud: Cloud, vendor: Vendor, provider: str
+    cloud: Cloud, vendor: Vendor, provider: str, kind: Kind
 ) -> None:
     campaign_id, contact_id = dialed(cloud, vendor, provider)
-    message = reported(provider, vendor.attempt, reason=TALKED[provider], outcome="SUCCESS")
+    message = kind(provider, vendor)
     whole = json.dumps(message).encode()
-    headers = signed(provider, whole, clock.now())
     for seed in range(BODIES):
         body = mutated(message, random.Random(seed))
         if body != whole:
-            reply = cloud.post(f"/agents/{provider}/webhook", body, organization=None, headers=headers)
-            assert reply.status == 401, (seed, body)
+            assert told(cloud, provider, body, whole) == 401, (seed, body)
     cloud.pace_all()
     assert cloud.call(campaign_id, contact_id)["callStatus"] == "CALLING"
+    assert told(cloud, provider, whole, whole) == ACCEPTED[provider]
+    cloud.pace_all()
+    assert cloud.call(campaign_id, contact_id)["callStatus"] in {"SUCCESS", "BUSY"}
+
+
+def test_failure_that_nobody_signed_is_not_kept_for_the_call_to_come(cloud: Cloud, vendor: Vendor) -> None:
+    whole = json.dumps(never_connected("busy", "conversation-1")).encode()
+    assert told(cloud, "elevenlabs", whole, whole + b" ") == 401
+    campaign_id, contact_id = dialed(cloud, vendor, "elevenlabs")
+    cloud.pace_all()
+    assert (vendor.conversation, cloud.call(campaign_id, contact_id)["callStatus"]) == ("conversation-1", "CALLING")

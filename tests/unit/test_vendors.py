@@ -303,7 +303,12 @@ def test_vapi_may_count_in_milliseconds(line: Line) -> None:
 @pytest.mark.parametrize("provider", VENDORS)
 def test_any_other_signature_is_refused(line: Line, provider: str) -> None:
     good = signed(provider, b"{}", NOW)
-    spoilt = [{}, signed(provider, b"{ }", NOW), signed(provider, b"{}", NOW, key="another"), signed("x", b"{}", NOW)]
+    spoilt = [
+        {},
+        signed(provider, b"{ }", NOW),
+        signed(provider, b"{}", NOW, key="another"),
+        {"x-signature-of-nobody": "1"},
+    ]
     spoilt += [
         {name: bad(value) for name, value in good.items()} for bad in (str.upper, lambda v: v + "0", lambda v: v[1:])
     ]
