@@ -112,12 +112,14 @@ class Attempt(Struct, frozen=True, kw_only=True, rename="camel", omit_defaults=T
     summary: str | None = None
     duration: int | None = None
     recording_url: str | None = None
+    callback_at: str | None = None
     do_not_call: bool = False
     presumed: bool = False
     """True when nobody reported this end: the lease ran out. A late result corrects it."""
 
     def view(self) -> dict[str, Any]:
-        """The attempt as the API shows it."""
+        """The attempt as the API shows it; `callbackAt` where the contact named a moment."""
+        asked = {"callbackAt": self.callback_at} if self.callback_at else {}
         return {
             "attemptId": self.attempt_id,
             "startedAt": self.started_at,
@@ -127,6 +129,7 @@ class Attempt(Struct, frozen=True, kw_only=True, rename="camel", omit_defaults=T
             "summary": self.summary,
             "duration": self.duration,
             "recordingUrl": self.recording_url,
+            **asked,
         }
 
 

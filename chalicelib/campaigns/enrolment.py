@@ -249,7 +249,7 @@ def _awakened(campaign: Campaign, now: datetime) -> dict[str, Any]:
     if campaign.status is CampaignStatus.RUNNING:
         changes["wake_at"] = clock.minute(now)
     if campaign.status is CampaignStatus.COMPLETED:
-        changes |= {"status": CampaignStatus.PAUSED, "completed_at": None}
+        changes |= {"status": CampaignStatus.PAUSED, "status_reason": None, "completed_at": None}
     if campaign.status_reason == schedule.FILLING:
         changes["status_reason"] = None
     return changes

@@ -22,7 +22,7 @@ from chalicelib.agents.health import Health, Said, Verdict
 from chalicelib.aws import sqs
 from chalicelib.aws.dynamodb import TRANSACTION_LIMIT, Cancelled, Transaction, chunks
 from chalicelib.calls import store
-from chalicelib.calls.model import ANY_ZONE, Attempt, Call, CallState
+from chalicelib.calls.model import ANY_ZONE, Attempt, Call, CallState, CallStatus
 from chalicelib.calls.store import Candidate
 from chalicelib.campaigns import hours, schedule
 from chalicelib.campaigns import store as campaigns
@@ -50,7 +50,11 @@ AGAIN = timedelta(minutes=1)
 
 EMPTY_AT_START = "The start time came while the campaign had no contacts."
 
-RUNNING, PAUSED = CampaignStatus.RUNNING, CampaignStatus.PAUSED
+CALLBACK_TOLD_LATE = (
+    "A contact asked to be called back, which was reported after the campaign's end: redial CALLBACK_REQUESTED."
+)
+
+RUNNING, PAUSED, COMPLETED = CampaignStatus.RUNNING, CampaignStatus.PAUSED, CampaignStatus.COMPLETED
 
 Now = Callable[[], datetime]
 
@@ -268,6 +272,8 @@ def _agent_changes(
         changes |= {"status": PAUSED} if pause else {}
         never = schedule.never_open(campaign, own.timezone, now)
         reason = pause or health.trouble(after, moved.in_flight) or never or filling
+    elif campaign.status is COMPLETED and any(map(_asks_to_be_called_back, bookings)):
+        reason = CALLBACK_TOLD_LATE
     elif reason in (None, schedule.FILLING):
         reason = filling
     return changes if reason == campaign.status_reason else changes | {"status_reason": reason}
@@ -285,6 +291,13 @@ def _ran_out(booking: Booking) -> bool:
     """Whether an attempt ended because nobody reported it in time."""
     last = booking.new.attempts[-1] if len(booking.new.attempts) > len(booking.old.attempts) else None
     return last is not None and last.presumed and (last.outcome or "").startswith(policy.NO_RESULT)
+
+
+def _asks_to_be_called_back(booking: Booking) -> bool:
+    """Whether it has become known of a call that has ended that its contact asked for another."""
+    old, new = booking.old, booking.new
+    asked = new.call_status is CallStatus.CALLBACK_REQUESTED
+    return asked and (old.call_status is not new.call_status or old.attempts[-1].callback_at is None)
 
 
 def _start_if_due(campaign: Campaign, now: datetime) -> Campaign:
@@ -309,7 +322,7 @@ def _decide(campaign: Campaign, events: Sequence[Event], *, sweep: bool, now: da
     said: dict[str, list[Said]] = defaultdict(list)
     for event in about:
         call = new.get(event.contact_id)
-        if call and (after := policy.after(call, event, campaign.retry, now=now)):
+        if call and (after := policy.after(call, event, campaign.retry, now=now, over=campaign.status is COMPLETED)):
             new[event.contact_id] = after
             said[event.contact_id] += filter(None, [policy.said(call, event)])
     for each in overdue:

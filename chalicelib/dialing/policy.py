@@ -46,12 +46,12 @@ def queue_lease(held_seconds: float) -> float:
     return min(QUEUE_LEASE_SECONDS + CALLS_BEFORE * held_seconds, LONGEST_QUEUE_LEASE_SECONDS)
 
 
-def after(call: Call, event: CallEvent, retry: Retry, *, now: datetime) -> Call | None:
-    """The call after an event of it."""
+def after(call: Call, event: CallEvent, retry: Retry, *, now: datetime, over: bool = False) -> Call | None:
+    """The call after an event of it; `over` when its campaign has come to its end, after which nobody is dialed."""
     match event:
         case Ended():
             result = event.result.wordless() if call.erased else event.result.cut()
-            return _ended(call, event.attempt_id, result, retry, now=now)
+            return _ended(call, event.attempt_id, result, retry, now=now, over=over)
         case Released():
             return _released(call, event, now)
         case Undialed():
@@ -93,10 +93,10 @@ def next_due(result: Result, call: Call, retry: Retry, *, now: datetime) -> date
     A callback the contact asked for, at most 14 days ahead, is dialed once; other outcomes as often and as
     late as the retry policy says. Together never more than its attempts and one callback.
     """
+    if result.call_status is CallStatus.CALLBACK_REQUESTED:
+        return _callback(call, result, call.started_at, now)
     if call.leaving or result.do_not_call:
         return None
-    if result.call_status is CallStatus.CALLBACK_REQUESTED:
-        return _callback(result, call, now)
     made = len(call.attempts) + 1 - call.spent - call.called_back
     if result.call_status not in retry.on or made >= retry.max_attempts:
         return None
@@ -104,21 +104,23 @@ def next_due(result: Result, call: Call, retry: Retry, *, now: datetime) -> date
     return now + timedelta(minutes=delay)
 
 
-def _callback(result: Result, call: Call, now: datetime) -> datetime | None:
+def _callback(call: Call, said: Result | Attempt, started_at: str | None, now: datetime) -> datetime | None:
     """When a contact wants to be called back: now, if the moment passed between the conversation and its booking."""
-    if call.called_back or result.callback_at is None:
+    if call.called_back or call.leaving or call.erased or said.do_not_call or said.callback_at is None:
         return None
     try:
-        at = clock.moment(result.callback_at)
+        at = clock.moment(said.callback_at)
     except ValueError:
         return None
     if at.tzinfo is None or at > now + CALLBACK_HORIZON:
         return None
-    began = clock.moment(call.started_at) if call.started_at else now
+    began = clock.moment(started_at) if started_at else now
     return max(at, now) if at > began else None
 
 
-def _ended(call: Call, attempt_id: str, result: Result, retry: Retry, *, now: datetime) -> Call | None:
+def _ended(
+    call: Call, attempt_id: str, result: Result, retry: Retry, *, now: datetime, over: bool = False
+) -> Call | None:
     if call.attempt_id == attempt_id and call.state is not CallState.DONE:
         due = next_due(result, call, retry, now=now)
         if due is None:
@@ -127,11 +129,14 @@ def _ended(call: Call, attempt_id: str, result: Result, retry: Retry, *, now: da
         call = _with(call, _attempt(call, result, now))
         call = replace(call, attempt_id=None, called_back=call.called_back or callback)
         return call.waiting(due, now=now)
-    return _corrected(call, attempt_id, result, now)
+    return _corrected(call, attempt_id, result, now, over=over)
 
 
-def _corrected(call: Call, attempt_id: str, result: Result, now: datetime) -> Call | None:
-    """A result of an attempt that has ended: the truth where its end was only presumed, else what was missing."""
+def _corrected(call: Call, attempt_id: str, result: Result, now: datetime, *, over: bool) -> Call | None:
+    """A result of an attempt that has ended: the truth where its end was only presumed, else what was missing.
+
+    It starts no retry; but a callback that the contact asked for is made, unless the campaign is over.
+    """
     known = next((attempt for attempt in call.attempts if attempt.attempt_id == attempt_id), None)
     if known is None:
         return None
@@ -140,8 +145,13 @@ def _corrected(call: Call, attempt_id: str, result: Result, now: datetime) -> Ca
         return None
     attempts = [better if attempt is known else attempt for attempt in call.attempts]
     call = replace(call, attempts=attempts, updated_at=clock.stamp(now))
-    last = attempts[-1] is better and call.state is not CallState.CALLING
-    return call.finished(now=now, never_dialed="") if known.presumed and last else call
+    if attempts[-1] is not better or call.state is CallState.CALLING:
+        return call
+    asks = better.call_status is CallStatus.CALLBACK_REQUESTED and (known.presumed or known.callback_at is None)
+    if asks and not over and (due := _callback(call, better, better.started_at, now)):
+        again = replace(call, attempt_id=None, called_back=True, spent=min(call.spent, len(attempts) - 1))
+        return again.waiting(due, now=now)
+    return call.finished(now=now, never_dialed="") if known.presumed else call
 
 
 def _reported(presumed: Attempt, result: Result) -> Attempt:
@@ -150,7 +160,7 @@ def _reported(presumed: Attempt, result: Result) -> Attempt:
 
 
 def _completed(known: Attempt, result: Result) -> Attempt:
-    """An attempt with what a second report adds: a recording, a fuller summary, "never again"; never its status."""
+    """An attempt with what a second report adds: a recording, a moment, a fuller summary, "never again"; no status."""
     fuller = len(result.summary or "") > len(known.summary or "")
     return replace(
         known,
@@ -158,6 +168,7 @@ def _completed(known: Attempt, result: Result) -> Attempt:
         summary=result.summary if fuller else known.summary,
         duration=result.duration if known.duration is None else known.duration,
         recording_url=known.recording_url or result.recording_url,
+        callback_at=known.callback_at or result.callback_at,
         do_not_call=known.do_not_call or result.do_not_call,
     )
 
@@ -238,6 +249,7 @@ def _attempt_of(
         summary=result.summary,
         duration=result.duration,
         recording_url=result.recording_url,
+        callback_at=result.callback_at,
         do_not_call=result.do_not_call,
         presumed=presumed,
     )

@@ -15,7 +15,7 @@ from chalicelib.aws import dynamodb, sqs
 from chalicelib.campaigns import control
 from chalicelib.campaigns import store as campaigns
 from chalicelib.campaigns.messages import Enrol
-from chalicelib.dialing import dialer
+from chalicelib.dialing import dialer, pacer
 from chalicelib.settings import settings
 from tests.service.agents import ScriptedAgent
 from tests.service.calling import accepted_call, before_the_next, orders, report, webhook
@@ -180,3 +180,59 @@ def test_report_that_neither_queue_nor_rows_take_is_asked_for_again(cloud: Cloud
     finally:
         events.unregister("before-call.dynamodb.TransactWriteItems", unique_id="broken")
     assert refused.problem == (503, "unavailable")
+
+
+CALLS_BACK = {"status": "CALLBACK_REQUESTED", "outcome": "this evening"}
+
+
+def test_callback_told_late_is_made_while_the_campaign_goes_on(cloud: Cloud) -> None:
+    first, second = cloud.contacts(2)
+    campaign_id = cloud.a_running_campaign([first, second], agent=HTTP)
+    agent = ScriptedAgent(Accepted())
+    agent.dial(orders(cloud))
+    call_ids = {order.contact_id: order.call_id for order in agent.orders}
+    cloud.pace_all()
+    cloud.post(f"/campaigns/{campaign_id}/contacts/{first}/cancel")
+    cloud.pace_all()
+    evening = clock.stamp(in_an(hours=3))
+    for _ in range(2):
+        report(cloud, call_ids[first], **CALLS_BACK, callbackAt=evening)
+    call = cloud.call(campaign_id, first)
+    assert (call["callStatus"], call["nextAttemptAt"]) == ("PENDING", evening)
+    assert [(each["callStatus"], each["callbackAt"]) for each in call["attempts"]] == [("CALLBACK_REQUESTED", evening)]
+    counts = cloud.campaign(campaign_id)["statusCounts"]
+    assert (counts["PENDING"], counts["CALLING"], counts["FAILED"], counts["CALLBACK_REQUESTED"]) == (1, 1, 0, 0)
+    report(cloud, call_ids[second], success=True)
+    assert cloud.campaign(campaign_id)["status"] == "RUNNING"
+    assert orders(cloud) == []
+    cloud.tick(in_an(hours=3, minutes=1))
+    ScriptedAgent().dial(orders(cloud))
+    cloud.pace_all()
+    campaign = cloud.campaign(campaign_id)
+    assert (campaign["status"], campaign["successfulCalls"]) == ("COMPLETED", 2)
+
+
+def test_callback_told_after_the_campaigns_end_is_shown_and_can_be_redialed(cloud: Cloud) -> None:
+    campaign_id, contact_id, call_id = accepted_call(cloud, agent=HTTP)
+    cloud.post(f"/campaigns/{campaign_id}/contacts/{contact_id}/cancel")
+    cloud.pace_all()
+    assert cloud.campaign(campaign_id)["status"] == "COMPLETED"
+    evening = clock.stamp(in_an(hours=3))
+    report(cloud, call_id, **CALLS_BACK, callbackAt=evening)
+    call, campaign = cloud.call(campaign_id, contact_id), cloud.campaign(campaign_id)
+    assert (call["callStatus"], call["attempts"][0]["callbackAt"]) == ("CALLBACK_REQUESTED", evening)
+    assert (campaign["status"], campaign["statusReason"]) == ("COMPLETED", pacer.CALLBACK_TOLD_LATE)
+    redialed = cloud.post(f"/campaigns/{campaign_id}/redial", {"callStatus": ["CALLBACK_REQUESTED"]})
+    assert redialed.body["requeued"] == 1
+    campaign = cloud.campaign(campaign_id)
+    assert (campaign["status"], campaign["statusReason"]) == ("PAUSED", None)
+
+
+def test_callback_told_late_of_whoever_was_taken_out_is_not_made(cloud: Cloud) -> None:
+    campaign_id, contact_id, call_id = accepted_call(cloud, agent=HTTP)
+    cloud.post(f"/campaigns/{campaign_id}/contacts/{contact_id}/cancel")
+    assert cloud.delete(f"/campaigns/{campaign_id}/contacts/{contact_id}").status == 204
+    cloud.pace_all()
+    report(cloud, call_id, **CALLS_BACK, callbackAt=clock.stamp(in_an(hours=3)))
+    assert cloud.call(campaign_id, contact_id)["callStatus"] == "CALLBACK_REQUESTED"
+    assert cloud.campaign(campaign_id)["statusCounts"]["PENDING"] == 0

@@ -151,6 +151,81 @@ def test_late_result_takes_a_redialed_call_out_of_the_wait(state: CallState) -> 
     assert (call.state, call.call_status, call.due_at) == (CallState.DONE, SUCCESS, None)
 
 
+@pytest.mark.parametrize(
+    ("asked", "due"),
+    [(later(hours=2), later(hours=2)), (later(minutes=1), later(minutes=16)), (AT, None), (later(days=15), None)],
+    ids=["later", "meanwhile", "before", "too-late"],
+)
+def test_callback_told_late_is_made(asked: str, due: str | None) -> None:
+    reported = NOW + timedelta(minutes=16)
+    presumed = expired(a_call(), now=NOW + timedelta(minutes=15))
+    assert presumed is not None
+    call = then(presumed, ended(CALLBACK, callback_at=asked), now=reported)
+    assert (call.state, call.due_at) == (CallState.WAITING if due else CallState.DONE, due)
+    assert (call.attempts[0].call_status, call.attempts[0].callback_at) == (CALLBACK, asked)
+    assert after(call, ended(CALLBACK, callback_at=asked), NEVER, now=reported) is None
+
+
+@pytest.mark.parametrize("redialed", [False, True])
+def test_callback_told_late_is_made_once_and_costs_no_retry(*, redialed: bool) -> None:
+    presumed = expired(a_call(due_at=AT), now=NOW)
+    assert presumed is not None
+    call = presumed.redialed(now=NOW) if redialed else presumed
+    call = then(call, ended(CALLBACK, callback_at=later(hours=1)))
+    call = then(dialed(call, "second"), ended(NO_ANSWER, "second"), Retry(max_attempts=2))
+    assert call.state is CallState.WAITING
+    last = dialed(call, "third")
+    assert then(last, ended(NO_ANSWER, "third"), Retry(max_attempts=2)).state is CallState.DONE
+    assert then(last, ended(CALLBACK, "third", callback_at=later(hours=2))).state is CallState.DONE
+
+
+@pytest.mark.parametrize("state", [CallState.WAITING, CallState.QUEUED])
+def test_callback_told_late_holds_back_a_redialed_call(state: CallState) -> None:
+    presumed = expired(a_call(due_at=AT), now=NOW)
+    assert presumed is not None
+    call = then(replace(presumed.redialed(now=NOW), state=state), ended(CALLBACK, callback_at=later(hours=1)))
+    assert (call.state, call.attempt_id, call.due_at) == (CallState.WAITING, None, later(hours=1))
+
+
+@pytest.mark.parametrize(
+    "why",
+    [
+        {"leaving": True},
+        {"erased": True},
+        {"called_back": True},
+        {"attempts": [an_attempt("first", presumed=True), an_attempt("second", NO_ANSWER)]},
+    ],
+    ids=lambda why: next(iter(why)),
+)
+def test_callback_told_late_is_not_made_where_none_would_be_made_in_time(why: dict[str, Any]) -> None:
+    done = {"attempts": [an_attempt("first", presumed=True)], **why}
+    call = then(a_call(CallState.DONE, **done), ended(CALLBACK, callback_at=later(hours=1)))
+    assert call.state is CallState.DONE
+    assert call.attempts[0].call_status is CALLBACK
+
+
+def test_callback_is_not_made_for_who_wants_no_calls_any_more() -> None:
+    for call in (a_call(), a_call(CallState.DONE, attempts=[an_attempt("first", presumed=True)])):
+        told = ended(CALLBACK, callback_at=later(hours=1), do_not_call=True)
+        assert then(call, told).state is CallState.DONE
+
+
+def test_callback_told_after_the_campaigns_end_is_kept_and_not_made() -> None:
+    presumed = a_call(CallState.DONE, attempts=[an_attempt("first", presumed=True)])
+    call = after(presumed, ended(CALLBACK, callback_at=later(hours=1)), BUSY_LINES, now=NOW, over=True)
+    assert call is not None
+    assert (call.state, call.call_status, call.attempts[0].callback_at) == (CallState.DONE, CALLBACK, later(hours=1))
+
+
+def test_callback_whose_moment_a_second_report_brings_is_made() -> None:
+    call = then(a_call(), ended(CALLBACK))
+    assert call.state is CallState.DONE
+    call = then(call, ended(CALLBACK, callback_at=later(hours=1)))
+    assert (call.state, call.due_at) == (CallState.WAITING, later(hours=1))
+    done = then(a_call(), ended(SUCCESS))
+    assert then(done, ended(CALLBACK, callback_at=later(hours=1))).state is CallState.DONE
+
+
 def test_late_result_does_not_disturb_the_next_attempt() -> None:
     under_way = a_call(CallState.CALLING, attempt_id="second", attempts=[an_attempt("first", presumed=True)])
     call = then(under_way, ended(SUCCESS))
