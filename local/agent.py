@@ -39,6 +39,9 @@ TRIES = 10
 LONGEST_PAUSE_SECONDS = 30.0
 WEBHOOK_SECONDS = 30.0
 
+KEPT = 10_000
+"""Calls that are over and still known after a restart."""
+
 SCHEMA = """
 CREATE TABLE IF NOT EXISTS calls (
     number INTEGER PRIMARY KEY, provider TEXT, id TEXT, attempt TEXT, organization TEXT, reported INTEGER, call TEXT
@@ -47,6 +50,8 @@ CREATE UNIQUE INDEX IF NOT EXISTS by_id ON calls (provider, id);
 CREATE INDEX IF NOT EXISTS by_attempt ON calls (attempt);
 CREATE INDEX IF NOT EXISTS by_reported ON calls (reported);
 """
+
+FORGET = f"DELETE FROM calls WHERE reported AND number <= (SELECT MAX(number) - {KEPT} FROM calls)"  # noqa: S608
 
 
 class Behavior(Struct, frozen=True, kw_only=True, rename="camel", forbid_unknown_fields=True):
@@ -139,6 +144,7 @@ class Simulator:
         with contextlib.closing(sqlite3.connect(self._file or ":memory:", isolation_level=None)) as self._rows:
             self._rows.executescript(f"PRAGMA journal_mode = WAL; PRAGMA synchronous = OFF; {SCHEMA}")
             async with ClientSession(timeout=timeout) as self._session:
+                self._rows.execute(FORGET)
                 for call in self.calls(reported=False):
                     self.talk(call)
                 yield
@@ -334,7 +340,8 @@ class Line:
         self._check(request)
         body = await request.json() if request.can_read_body else {}
         attempt = self.dialect.attempt(request.query, body)
-        return _json(200, self.dialect.page(self.simulator.calls(provider=self.provider, attempt=attempt)))
+        found = self.simulator.calls(provider=self.provider, attempt=attempt)
+        return _json(200, self.dialect.page(found[::-1], request.query))
 
     def _check(self, request: web.Request) -> None:
         if not self.dialect.is_authorized(request.headers, self.simulator.key):

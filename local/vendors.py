@@ -118,8 +118,8 @@ class Dialect:
     def attempt(self, query: Mapping[str, str], body: Json) -> str | None:
         """Whose calls a query wants; None for all."""
 
-    def page(self, calls: list[Call]) -> Any:
-        """The answer to a query."""
+    def page(self, calls: list[Call], query: Mapping[str, str]) -> Any:
+        """The answer to a query, the newest call first."""
 
     def signed(self, body: bytes, at: float, secret: str) -> dict[str, str]:
         """The headers of a webhook that is sent at a moment."""
@@ -182,7 +182,7 @@ class Retell(Dialect):
         asked = body.get("filter_criteria", {}).get("metadata", [])
         return next((each["value"] for each in asked if each["key"] == "attempt" and each["op"] == "eq"), None)
 
-    def page(self, calls: list[Call]) -> Any:
+    def page(self, calls: list[Call], _: Mapping[str, str]) -> Any:
         return {"items": [self._call(each) for each in calls], "has_more": False}
 
     def signed(self, body: bytes, at: float, secret: str) -> dict[str, str]:
@@ -255,8 +255,16 @@ class Vapi(Dialect):
     def state(self, call: Call) -> tuple[int, Json]:
         return 200, self._call(call)
 
-    def page(self, calls: list[Call]) -> Any:
-        return [self._call(each) for each in calls]
+    def page(self, calls: list[Call], query: Mapping[str, str]) -> Any:
+        since, until = (query.get(name) for name in ("createdAtGe", "createdAtLe"))
+        wanted = [
+            self._call(call)
+            for call in calls
+            if query.get("phoneNumberId") in (None, call.order["phoneNumberId"])
+            and (since is None or call.began >= datetime.fromisoformat(since).timestamp())
+            and (until is None or call.began <= datetime.fromisoformat(until).timestamp())
+        ]
+        return wanted[: int(query.get("limit", 100))]
 
     def signed(self, body: bytes, at: float, secret: str) -> dict[str, str]:
         return {"X-Timestamp": str(int(at)), "X-Signature": _hmac(f"{int(at)}.".encode() + body, secret)}
@@ -337,7 +345,7 @@ class ElevenLabs(Dialect):
     def attempt(self, query: Mapping[str, str], _: Json) -> str | None:
         return query.get("user_id")
 
-    def page(self, calls: list[Call]) -> Any:
+    def page(self, calls: list[Call], _: Mapping[str, str]) -> Any:
         return {"conversations": [self._summary(each) for each in calls], "has_more": False}
 
     def signed(self, body: bytes, at: float, secret: str) -> dict[str, str]:

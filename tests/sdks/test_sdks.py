@@ -139,7 +139,7 @@ def test_library_reads_whatever_the_simulator_says(
 ) -> None:
     call = Call(provider=provider, attempt=CALL, id="conversation-1", order=order, began=1e9, ends=1e9 + 42, told=told)
     dialect = DIALECTS[provider]
-    read = [("call", dialect.state(call)[1]), ("calls", dialect.page([call]))]
+    read = [("call", dialect.state(call)[1]), ("calls", dialect.page([call], {}))]
     read.append(("accepted" if provider == "elevenlabs" else "call", dialect.accepted(call)[1]))
     for event in dialect.events(call):
         match event:

@@ -6,6 +6,7 @@ import queue
 import threading
 import time
 from collections.abc import Iterator
+from datetime import UTC, datetime
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from typing import Any
@@ -295,3 +296,17 @@ def test_call_under_way_goes_on_after_a_restart(tmp_path: Path, ear: Ear) -> Non
         [call] = requests.get(f"{url}/calls?organizationId=7", headers=AUTHORIZED, timeout=10).json()
     assert b'"callId": "attempt-1", "status": "BUSY"' in body
     assert call["told"]["status"] == "BUSY"
+
+
+def test_calls_at_vapi_can_be_asked_for_by_number_and_moment(laptop: Laptop) -> None:
+    ids = [laptop.place("vapi", digit).conversation_id for digit in (0, 1)]
+    first, second = (each["began"] for each in laptop.calls("vapi"))
+    between = clock.stamp(datetime.fromtimestamp((first + second) / 2, UTC))
+
+    def found(**query: str) -> list[str]:
+        answer = requests.get(f"{laptop.url}/vapi/call", params=query, headers=AUTHORIZED, timeout=10)
+        return [each["id"] for each in answer.json()]
+
+    assert found() == found(phoneNumberId="+12025550101") == found(createdAtGe="2026-01-01T00:00:00Z") == ids[::-1]
+    assert found(phoneNumberId="another") == found(createdAtLe="2026-01-01T00:00:00Z") == []
+    assert (found(limit="1"), found(createdAtLe=between), found(createdAtGe=between)) == ([ids[1]], [ids[0]], [ids[1]])
