@@ -15,7 +15,7 @@ import msgspec
 from msgspec import NODEFAULT, UNSET, Meta, Struct, UnsetType, inspect
 from msgspec.structs import FieldInfo, fields
 
-from chalicelib.errors import FieldError, InvalidBody
+from chalicelib.errors import FieldError, InvalidBody, InvalidParameter
 
 T = TypeVar("T")
 
@@ -29,6 +29,8 @@ WORDS = {
 }
 """What people call JSON's types."""
 
+
+FLAGS = {"true": True, "false": False}
 
 EXACT_FLOAT = 2**53
 """Below it every whole number is a float of its own."""
@@ -72,7 +74,7 @@ def _body(name: str, about: type[Struct], required: set[str], more: dict[str, An
         members,
         bases=(Body,),
         module=about.__module__,
-        namespace={"about": about},
+        namespace={"about": about, "__doc__": about.__doc__},
         kw_only=True,
         rename="camel",
         forbid_unknown_fields=True,
@@ -145,6 +147,18 @@ def merged(old: Any, patch: Any) -> Any:
 def _same(one: Any, other: Any) -> bool:
     one, other = (msgspec.json.encode(_whole(each), order="sorted") for each in (one, other))
     return bool(one == other)
+
+
+def parameters(given: Mapping[str, str], kind: type[T]) -> T:
+    """A query's parameters as a value of `kind`, a Struct. Raises InvalidParameter naming the parameter."""
+    flags = {each.encode_name for each in fields(cast("type[Struct]", kind)) if each.type is bool}
+    values = {name: FLAGS.get(text, text) if name in flags else text for name, text in given.items()}
+    try:
+        return msgspec.convert(values, kind)
+    except msgspec.ValidationError as error:
+        fault = _field_error(str(error), kind)
+        said = str(fault).replace("unknown field", "unknown parameter")
+        raise InvalidParameter(FieldError(fault.field, said)) from None
 
 
 def _decode(body: bytes, kind: type[T]) -> T:

@@ -2,6 +2,15 @@
 
 import functools
 from datetime import UTC, date, datetime, timedelta
+from typing import Annotated
+
+from msgspec import Meta
+
+Moment = Annotated[str, Meta(extra_json_schema={"format": "date-time"})]
+"""As `stamp` writes it."""
+
+Date = Annotated[str, Meta(extra_json_schema={"format": "date"})]
+"""As `is_date` takes it."""
 
 TIMEZONE_EXPECTED = "expected an IANA time zone such as Asia/Tashkent"
 

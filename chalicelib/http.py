@@ -12,9 +12,8 @@ import zlib
 from bisect import bisect_right
 from collections.abc import Callable, Mapping, Sequence
 from datetime import datetime
-from enum import StrEnum
 from itertools import accumulate
-from typing import Any, ClassVar, TypeVar, cast
+from typing import Any, ClassVar, Literal, TypeVar, cast
 
 import msgspec
 from chalice.app import Blueprint, Response
@@ -31,11 +30,16 @@ from chalicelib.log import logger
 from chalicelib.settings import settings
 
 T = TypeVar("T")
-E = TypeVar("E", bound=StrEnum)
 View = Callable[["Request"], Response]
 
 BASE = "/auto-calling"
 PAGING = ("page", "limit", "cursor")
+MAX_LIMIT = 100
+"""Values of a page."""
+
+MAX_LISTED = 10_000
+"""`page` × `limit`."""
+
 MAX_BODY = 256 * 1024
 """Bytes of a JSON body: 10,000 contact ids are 390 KB, see `Routes.post`'s `max_body`."""
 
@@ -81,9 +85,60 @@ PROBLEMS: dict[type[errors.Failure], tuple[int, str, str]] = {
 }
 
 
+class NoFilter(Struct, frozen=True, forbid_unknown_fields=True):
+    """Of a list that is not filtered."""
+
+
+class Operation(Struct, frozen=True, kw_only=True):
+    """A route as it is described, and as it is served: `openapi` makes the document of it."""
+
+    name: str
+    """Its id in the document: the verb's name in a client."""
+
+    method: str
+    path: str
+    view: View
+    body: Any = None
+    """The type of its JSON body."""
+
+    form: type[Struct] | None = None
+    """The fields of its multipart form."""
+
+    example: Any = None
+    """A body or form that would be taken."""
+
+    query: type[Struct] = NoFilter
+    """Its parameters besides those of paging."""
+
+    headers: Mapping[str, str] = {}
+    """Headers it heeds that not every route does, each with what it is for."""
+
+    lists: Any = None
+    """The type of the values it lists, `limit` a page unless it is asked for another number."""
+
+    limit: int = 50
+    answers: Mapping[int, Any] = {}
+    """Its answers by status; None is one without a body."""
+
+    locates: bool = False
+    """Whether its answer says where what was made can be looked at."""
+
+    raises: Sequence[type[errors.Failure]] = ()
+    """What goes wrong here besides what may go wrong everywhere."""
+
+    public: bool = False
+    max_body: int = MAX_BODY
+
+    @property
+    def is_kept(self) -> bool:
+        """Whether its answer is given again to who repeats an Idempotency-Key."""
+        return self.method == "POST" and not self.public
+
+
 class Request(Struct, frozen=True):
     """What a view needs to know of a request."""
 
+    operation: Operation
     identity: Identity
     route: str
     path: Mapping[str, str]
@@ -132,16 +187,19 @@ class Request(Struct, frozen=True):
     def _content_type(self) -> str:
         return self.headers.get("content-type", "application/json").partition(";")[0].strip().lower()
 
-    def paging(self, default_limit: int, allowed: tuple[str, ...] = ()) -> dynamodb.Paging:
-        """`page`, `limit` and `cursor` of a list. Raises InvalidParameter; `allowed` names the list's other filters."""
-        if unknown := [name for name in self.query if name not in (*PAGING, *allowed)]:
-            raise InvalidParameter(*(FieldError(name, "unknown parameter") for name in unknown))
-        limit = self._integer("limit", default_limit, 1, 100)
+    def parameters(self, kind: type[T]) -> T:
+        """The query without what is of paging. Raises InvalidParameter naming what is at fault."""
+        return bodies.parameters({name: text for name, text in self.query.items() if name not in PAGING}, kind)
+
+    def paging(self) -> dynamodb.Paging:
+        """`page`, `limit` and `cursor` of a list. Raises InvalidParameter, also for one the list does not have."""
+        self.parameters(self.operation.query)
+        limit = self._integer("limit", self.operation.limit, 1, MAX_LIMIT)
         if (cursor := self.query.get("cursor")) is not None:
             return dynamodb.Paging(limit, None, self._after(cursor))
-        page = self._integer("page", 1, 1, 10_000)
-        if page * limit > 10_000:
-            raise InvalidParameter(FieldError("page", "page × limit goes to 10000; beyond that, use cursor"))
+        page = self._integer("page", 1, 1, MAX_LISTED)
+        if page * limit > MAX_LISTED:
+            raise InvalidParameter(FieldError("page", f"page × limit goes to {MAX_LISTED}; beyond that, use cursor"))
         return dynamodb.Paging(limit, page)
 
     def cursor(self, after: str) -> str:
@@ -156,16 +214,6 @@ class Request(Struct, frozen=True):
             raise InvalidParameter(FieldError("cursor", "expected the nextCursor of an earlier page of this list"))
         return after
 
-    def choice(self, name: str, kind: type[E]) -> E | None:
-        """A query parameter that is a member of an enumeration. Raises InvalidParameter listing the members."""
-        given = self.query.get(name)
-        if given is None:
-            return None
-        try:
-            return kind(given)
-        except ValueError:
-            raise InvalidParameter(FieldError(name, f"expected one of {', '.join(kind)}")) from None
-
     def _integer(self, name: str, default: int, low: int, high: int) -> int:
         text = self.query.get(name)
         if text is None:
@@ -178,39 +226,39 @@ class Request(Struct, frozen=True):
 class Routes:
     """REST routes of a room. Every route wants a token unless it is registered as `public`."""
 
-    _paths: ClassVar[set[str]] = set()
-    """Those that have their preflight; several rooms may serve one path."""
+    operations: ClassVar[list[Operation]] = []
+    """Those of all rooms."""
 
     def __init__(self, name: str) -> None:
         self.blueprint = Blueprint(name)
 
-    def get(self, path: str, **options: Any) -> Callable[[View], View]:
-        return self.route("GET", path, **options)
+    def get(self, path: str, name: str, **more: Any) -> Callable[[View], View]:
+        return self.route("GET", path, name, **more)
 
-    def post(self, path: str, **options: Any) -> Callable[[View], View]:
-        return self.route("POST", path, **options)
+    def post(self, path: str, name: str, **more: Any) -> Callable[[View], View]:
+        return self.route("POST", path, name, **more)
 
-    def patch(self, path: str, **options: Any) -> Callable[[View], View]:
-        return self.route("PATCH", path, **options)
+    def patch(self, path: str, name: str, **more: Any) -> Callable[[View], View]:
+        return self.route("PATCH", path, name, **more)
 
-    def delete(self, path: str, **options: Any) -> Callable[[View], View]:
-        return self.route("DELETE", path, **options)
+    def delete(self, path: str, name: str, **more: Any) -> Callable[[View], View]:
+        return self.route("DELETE", path, name, **more)
 
-    def route(
-        self, method: str, path: str, *, public: bool = False, max_body: int = MAX_BODY
-    ) -> Callable[[View], View]:
-        """Register a view; its CORS preflight comes with it."""
+    def route(self, method: str, path: str, name: str, **more: Any) -> Callable[[View], View]:
+        """Register a view as an `Operation`, of which there is `more` to say; its CORS preflight comes with it."""
 
         def register(view: View) -> View:
+            operation = Operation(name=name, method=method, path=path, view=view, **more)
+
             def handle(**path_parameters: str) -> Response:
-                return perform(view, self.blueprint.current_request, path_parameters, public, max_body)
+                return perform(operation, self.blueprint.current_request, path_parameters)
 
             handle.__name__ = f"{view.__module__.replace('.', '_')}_{view.__name__}"
             methods = ["GET", "HEAD"] if method == "GET" else [method]
             self.blueprint.route(path, methods=methods, content_types=["*/*"])(handle)
-            if path not in self._paths:
-                self._paths.add(path)
+            if path not in {each.path for each in self.operations}:
                 self.blueprint.route(path, methods=["OPTIONS"], content_types=["*/*"])(self._preflight(handle.__name__))
+            self.operations.append(operation)
             return view
 
         return register
@@ -232,21 +280,19 @@ class Routes:
         return preflight
 
 
-def perform(
-    view: View, given: ChaliceRequest, path_parameters: dict[str, str], public: bool, max_body: int
-) -> Response:
+def perform(operation: Operation, given: ChaliceRequest, path_parameters: dict[str, str]) -> Response:
     """Authenticate, call the view, and turn what goes wrong into a problem."""
     request_id = given.context.get("requestId", "")
     try:
-        identity = Identity("") if public else auth.identify(_bearer(given.headers))
+        identity = Identity("") if operation.public else auth.identify(_bearer(given.headers))
         body = cast("bytes", given.raw_body or b"")
-        if len(body) > max_body:
-            raise errors.TooLarge(f"The body is {len(body)} bytes; at most {max_body} are taken.")
+        if len(body) > operation.max_body:
+            raise errors.TooLarge(f"The body is {len(body)} bytes; at most {operation.max_body} are taken.")
         query = _query(given)
         _check_text(*given.headers.values(), *path_parameters.values(), *query, *query.values())
         _check_encoding(given.headers)
-        request = Request(identity, given.path, path_parameters, query, given.headers, body)
-        response = view(request) if public or given.method != "POST" else _once(view, request)
+        request = Request(operation, identity, given.path, path_parameters, query, given.headers, body)
+        response = _once(request) if operation.is_kept else operation.view(request)
     except tuple(PROBLEMS) as failure:
         response = problem(failure, request_id)
     except Exception:  # noqa: BLE001 (the client learns nothing of it, the log everything)
@@ -287,18 +333,17 @@ def _check_encoding(headers: Mapping[str, str]) -> None:
         raise errors.UnsupportedMediaType(f"Send the body as it is, without Content-Encoding: {encoding[:50]}.")
 
 
-def _once(view: View, request: Request) -> Response:
+def _once(request: Request) -> Response:
     """The answer to a POST: the first one again, when it carries the Idempotency-Key of an earlier one."""
     key = request.headers.get("idempotency-key")
     if key is None:
-        return view(request)
+        return request.operation.view(request)
     if not key.strip() or len(key) > MAX_KEY:
         raise InvalidParameter(FieldError("Idempotency-Key", f"expected 1 to {MAX_KEY} characters"))
 
     def answer(hold: Hold) -> Answer:
-        response = view(
-            structs.replace(request, new_id=hold.new_id, at=clock.moment(hold.began_at), answer_key=hold.key)
-        )
+        named = structs.replace(request, new_id=hold.new_id, at=clock.moment(hold.began_at), answer_key=hold.key)
+        response = request.operation.view(named)
         return Answer(response.status_code, cast("str", response.body), cast("dict[str, str]", response.headers))
 
     given = idempotency.once(request.asked(key), answer, now=clock.now)
@@ -370,9 +415,17 @@ def ok(value: Any, status: int = 200, *, location: str | None = None) -> Respons
 routes = Routes(__name__)
 
 
-@routes.get("/health", public=True)
+class Health(Struct):
+    """The API answers; which version of it."""
+
+    status: Literal["ok"]
+    version: str
+
+
+@routes.get("/health", "getHealth", answers={200: Health}, public=True)
 def health(_: Request) -> Response:
-    return ok({"status": "ok", "version": settings().version})
+    """Whether the API answers."""
+    return ok(Health("ok", settings().version))
 
 
 def no_content() -> Response:

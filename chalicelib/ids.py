@@ -1,8 +1,12 @@
 """Identifiers: UUIDv7 (RFC 9562), which sort by the millisecond they were made in."""
 
 import uuid
+from typing import Annotated
 
 import uuid_utils
+from msgspec import Meta
+
+Id = Annotated[str, Meta(extra_json_schema={"format": "uuid"})]
 
 
 def new_id() -> str:

@@ -4,13 +4,15 @@ from __future__ import annotations
 
 from datetime import datetime
 from enum import StrEnum
-from typing import Annotated, Any
+from typing import Annotated
 
 import msgspec
-from msgspec import Meta, Struct
+from msgspec import UNSET, Meta, Struct, UnsetType
 from msgspec.structs import replace
 
 from chalicelib import clock
+from chalicelib.clock import Moment
+from chalicelib.ids import Id
 
 
 class CallStatus(StrEnum):
@@ -41,6 +43,19 @@ class CallState(StrEnum):
     QUEUED = "QUEUED"
     CALLING = "CALLING"
     DONE = "DONE"
+
+
+class WhyNotCalled(StrEnum):
+    """Why a call waits."""
+
+    OUTSIDE_CALLING_HOURS = "outside-calling-hours"
+    NEVER_OPEN = "never-open"
+    CAMPAIGN_NOT_RUNNING = "campaign-not-running"
+    CALLING_PAUSED = "calling-paused"
+    WAITING_FOR_RETRY = "waiting-for-retry"
+    PHONE_IN_ANOTHER_CALL = "phone-in-another-call"
+    WAITING_FOR_SLOT = "waiting-for-slot"
+    AGENT_UNAVAILABLE = "agent-unavailable"
 
 
 PHONE_BUSY = "the phone is in another call"
@@ -117,20 +132,54 @@ class Attempt(Struct, frozen=True, kw_only=True, rename="camel", omit_defaults=T
     presumed: bool = False
     """True when nobody reported this end: the lease ran out. A late result corrects it."""
 
-    def view(self) -> dict[str, Any]:
-        """The attempt as the API shows it; `callbackAt` where the contact named a moment."""
-        asked = {"callbackAt": self.callback_at} if self.callback_at else {}
-        return {
-            "attemptId": self.attempt_id,
-            "startedAt": self.started_at,
-            "endedAt": self.ended_at,
-            "callStatus": self.call_status,
-            "outcome": self.outcome,
-            "summary": self.summary,
-            "duration": self.duration,
-            "recordingUrl": self.recording_url,
-            **asked,
-        }
+    def view(self) -> AttemptView:
+        """The attempt as the API shows it."""
+        shown = {name: getattr(self, name) for name in AttemptView.__struct_fields__}
+        return AttemptView(**shown | {"callback_at": self.callback_at or UNSET})
+
+
+class AttemptView(Struct, frozen=True, kw_only=True, rename="camel"):
+    """An attempt that has ended. `duration` in seconds; `callbackAt` where the contact named a moment."""
+
+    attempt_id: Id
+    started_at: Moment | None
+    ended_at: Moment
+    call_status: CallStatus
+    outcome: str | None
+    summary: str | None
+    duration: int | None
+    recording_url: str | None
+    callback_at: str | UnsetType = UNSET
+
+
+class Callee(Struct, frozen=True, kw_only=True, rename="camel"):
+    """Whom a call is to; of a contact that was deleted only the id is known."""
+
+    id: Id
+    first_name: str | None = None
+    last_name: str | None = None
+    phone: str | None = None
+
+
+class CallView(Struct, kw_only=True, rename="camel"):
+    """A contact in a campaign. What is said of the conversation is its last attempt's; `callDuration` in seconds.
+
+    `conversationOutcome` of a SKIPPED one says why nobody was dialed. `whyNotCalled` is told of one that waits, when
+    it is asked for by itself.
+    """
+
+    campaign_id: Id
+    contact_id: Id
+    call_status: CallStatus
+    conversation_outcome: str | None
+    conversation_summary: str | None
+    call_duration: int | None
+    recording_url: str | None
+    attempts: list[AttemptView]
+    next_attempt_at: Moment | None
+    called_at: Moment | None
+    contact: Callee
+    why_not_called: WhyNotCalled | UnsetType = UNSET
 
 
 class Call(Struct, kw_only=True):
@@ -264,18 +313,19 @@ class Call(Struct, kw_only=True):
             return self.redialed(now=now)
         return replace(self, leaving=False, updated_at=clock.stamp(now))
 
-    def view(self) -> dict[str, Any]:
-        """The call as the API shows it, without its contact."""
+    def view(self, contact: Callee) -> CallView:
+        """The call as the API shows it."""
         last = self.attempts[-1] if self.attempts else None
-        return {
-            "campaignId": self.campaign_id,
-            "contactId": self.contact_id,
-            "callStatus": self.call_status,
-            "conversationOutcome": self.skip_reason or (last and last.outcome),
-            "conversationSummary": last and last.summary,
-            "callDuration": last and last.duration,
-            "recordingUrl": last and last.recording_url,
-            "attempts": [attempt.view() for attempt in self.attempts],
-            "nextAttemptAt": self.due_at if self.state is CallState.WAITING else None,
-            "calledAt": last and last.ended_at,
-        }
+        return CallView(
+            campaign_id=self.campaign_id,
+            contact_id=self.contact_id,
+            call_status=self.call_status,
+            conversation_outcome=self.skip_reason or (last.outcome if last else None),
+            conversation_summary=last.summary if last else None,
+            call_duration=last.duration if last else None,
+            recording_url=last.recording_url if last else None,
+            attempts=[attempt.view() for attempt in self.attempts],
+            next_attempt_at=self.due_at if self.state is CallState.WAITING else None,
+            called_at=last.ended_at if last else None,
+            contact=contact,
+        )

@@ -4,16 +4,17 @@ from __future__ import annotations
 
 from datetime import datetime
 from enum import StrEnum
-from typing import Any
 
 import msgspec
 from msgspec import Struct
-from msgspec.structs import fields
+from msgspec.structs import asdict
 
 from chalicelib import clock
 from chalicelib.agents.health import WELL, Health
 from chalicelib.calls.model import FAILURES, SUCCESSES, Call, CallState, CallStatus
 from chalicelib.campaigns.settings import CampaignSettings
+from chalicelib.clock import Moment
+from chalicelib.ids import Id
 
 WAITING, IN_FLIGHT = "waiting", "in_flight"
 """The two counters a call is in before it has a final status."""
@@ -99,32 +100,87 @@ class Campaign(CampaignSettings, kw_only=True):
         """Whether nobody waits and nobody is being called."""
         return not self.waiting and not self.in_flight
 
-    def counters(self) -> dict[str, Any]:
+    def counters(self) -> Counters:
         """The counters as the API shows them."""
-        return {
-            "totalContacts": self.total,
-            "calledContacts": self.successful + self.unsuccessful,
-            "successfulCalls": self.successful,
-            "failedCalls": self.unsuccessful,
-            "skippedContacts": self.skipped,
-            "inFlightCalls": self.in_flight,
-            "statusCounts": {status.value: self.counted(status) for status in CallStatus},
-        }
+        return Counters(
+            total_contacts=self.total,
+            called_contacts=self.successful + self.unsuccessful,
+            successful_calls=self.successful,
+            failed_calls=self.unsuccessful,
+            skipped_contacts=self.skipped,
+            in_flight_calls=self.in_flight,
+            status_counts={status: self.counted(status) for status in CallStatus},
+        )
 
-    def view(self) -> dict[str, Any]:
+    def progress(self) -> Progress:
+        """How far the campaign has come, as sockets are told."""
+        return Progress(
+            campaign_id=self.campaign_id,
+            status=self.status,
+            status_reason=self.status_reason,
+            **asdict(self.counters()),
+        )
+
+    def view(self) -> CampaignView:
         """The campaign as the API shows it."""
-        return {
-            "id": self.campaign_id,
-            "organizationId": self.organization_id,
-            **{field.encode_name: getattr(self, field.name) for field in fields(CampaignSettings)},
-            "status": self.status,
-            "statusReason": self.status_reason,
-            **self.counters(),
-            "startedAt": self.started_at,
-            "completedAt": self.completed_at,
-            "createdAt": self.created_at,
-            "updatedAt": self.updated_at,
-        }
+        return CampaignView(
+            **{name: getattr(self, name) for name in CampaignSettings.__struct_fields__},
+            **asdict(self.counters()),
+            id=self.campaign_id,
+            organization_id=self.organization_id,
+            status=self.status,
+            status_reason=self.status_reason,
+            started_at=self.started_at,
+            completed_at=self.completed_at,
+            created_at=self.created_at,
+            updated_at=self.updated_at,
+        )
+
+
+class Counters(Struct, kw_only=True, rename="camel"):
+    """A campaign's calls, counted: every one is in one of `statusCounts`.
+
+    `calledContacts` are the successful and the failed ones; a promise to pay and a callback count as successful.
+    """
+
+    total_contacts: int
+    called_contacts: int
+    successful_calls: int
+    failed_calls: int
+    skipped_contacts: int
+    in_flight_calls: int
+    status_counts: dict[CallStatus, int]
+
+
+class Progress(Counters, kw_only=True):
+    """How far a campaign has come."""
+
+    campaign_id: str
+    status: CampaignStatus
+    status_reason: str | None
+
+
+class CampaignView(CampaignSettings, kw_only=True):
+    """A campaign: its settings, where it stands, and its calls, counted.
+
+    `statusReason` says why it paused, or what keeps its calls waiting; it is for people to read.
+    """
+
+    id: Id
+    organization_id: str
+    status: CampaignStatus
+    status_reason: str | None
+    total_contacts: int
+    called_contacts: int
+    successful_calls: int
+    failed_calls: int
+    skipped_contacts: int
+    in_flight_calls: int
+    status_counts: dict[CallStatus, int]
+    started_at: Moment | None
+    completed_at: Moment | None
+    created_at: Moment
+    updated_at: Moment
 
 
 class AuditStatus(StrEnum):
@@ -142,7 +198,7 @@ class AuditReport(Struct, frozen=True, rename="camel"):
     counters: dict[str, int] | None = None
     recounted: dict[str, int] | None = None
     differences: dict[str, int] | None = None
-    audited_at: str | None = None
+    audited_at: Moment | None = None
 
 
 def counter(status: CallStatus) -> str:

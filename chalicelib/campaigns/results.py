@@ -22,7 +22,7 @@ from msgspec.structs import replace
 from chalicelib import clock, ids, records
 from chalicelib.aws import s3, sqs
 from chalicelib.calls import store as calls
-from chalicelib.calls.model import Call, CallStatus
+from chalicelib.calls.model import Call, Callee, CallStatus
 from chalicelib.campaigns import messages, store
 from chalicelib.campaigns.messages import WriteResults
 from chalicelib.campaigns.model import Campaign, CampaignStatus
@@ -175,9 +175,8 @@ def _columns(keys: Iterable[str]) -> list[str]:
 
 def result(call: Call, contact: Contact | None) -> Result:
     """The row of a call; a contact that was deleted leaves only the phone that was called."""
-    view = call.view()
     values = {
-        **view,
+        **msgspec.to_builtins(call.view(Callee(id=call.contact_id))),
         "firstName": contact and contact.first_name,
         "lastName": contact and contact.last_name,
         "phone": contact.phone if contact else call.phone,

@@ -12,10 +12,10 @@ from msgspec import Meta, Struct, structs
 from chalicelib import clock, http
 from chalicelib.aws.dynamodb import Page
 from chalicelib.calls import store as calls
-from chalicelib.calls.model import Call, CallState, CallStatus
+from chalicelib.calls.model import Call, Callee, CallState, CallStatus, CallView
 from chalicelib.campaigns import control, enrolment, hours, messages, results, schedule, settings, store, waiting
 from chalicelib.campaigns.messages import Audit, Enrol, Redial
-from chalicelib.campaigns.model import AuditReport, AuditStatus, Campaign, CampaignStatus
+from chalicelib.campaigns.model import AuditReport, AuditStatus, Campaign, CampaignStatus, CampaignView
 from chalicelib.campaigns.settings import (
     DEPLOYMENTS_AGENT,
     WHILE_RUNNING,
@@ -25,9 +25,18 @@ from chalicelib.campaigns.settings import (
 )
 from chalicelib.contacts import store as contacts
 from chalicelib.contacts.model import Contact, ContactStatus
-from chalicelib.errors import CampaignRunning, Conflict, FieldError, InvalidBody, NotFound
+from chalicelib.errors import (
+    CampaignEmpty,
+    CampaignFinished,
+    CampaignNotRunning,
+    CampaignRunning,
+    Conflict,
+    FieldError,
+    InvalidBody,
+    NotFound,
+)
 from chalicelib.http import BASE, Request
-from chalicelib.ids import is_id
+from chalicelib.ids import Id, is_id
 from chalicelib.imports import store as imports
 from chalicelib.organizations import store as organizations
 from chalicelib.organizations.model import OrganizationSettings
@@ -36,7 +45,6 @@ from chalicelib.totals import store as totals
 
 routes = http.Routes(__name__)
 
-DEFAULT_LIMIT, DEFAULT_CALLS_LIMIT = 20, 50
 AT_ONCE = 1_000
 """Contacts enrolled, or looked at for a redial, while the request waits; more go to the worker."""
 
@@ -76,8 +84,54 @@ class RedialRequest(Struct, frozen=True, rename="camel", forbid_unknown_fields=T
     call_status: Annotated[list[EndedStatus], Meta(min_length=1, max_length=8)]
 
 
-@routes.post(f"{BASE}/campaigns")
+class CampaignFilter(Struct, frozen=True, forbid_unknown_fields=True):
+    """Which campaigns are listed."""
+
+    status: CampaignStatus | None = None
+
+
+class CallFilter(Struct, frozen=True, rename="camel", forbid_unknown_fields=True):
+    """Which calls are listed."""
+
+    call_status: CallStatus | None = None
+
+
+class Enrolling(Struct, frozen=True, rename="camel"):
+    """Contacts are being added in the background; how many there were before."""
+
+    campaign_id: Id
+    total_contacts: int
+
+
+class CallNamed(Struct, frozen=True, rename="camel"):
+    """Which call."""
+
+    campaign_id: Id
+    contact_id: Id
+
+
+class CampaignNamed(Struct, frozen=True, rename="camel"):
+    """Which campaign."""
+
+    campaign_id: Id
+
+
+class Requeued(Struct, frozen=True):
+    """How many calls are made again."""
+
+    requeued: int
+
+
+@routes.post(
+    f"{BASE}/campaigns",
+    "createCampaign",
+    body=NewCampaign,
+    example={"name": "January debts", "campaignType": "DEBT_COLLECTION", "maxConcurrentCalls": 20},
+    answers={201: CampaignView},
+    locates=True,
+)
 def create(request: Request) -> Response:
+    """Create a campaign, with contacts if you like. It calls nobody before it is started or its time comes."""
     now = request.at
     given = request.json(NewCampaign).given()
     contact_ids = [each.lower() for each in given.pop("contact_ids", [])]
@@ -148,22 +202,31 @@ def _known(organization_id: str, contact_ids: list[str]) -> None:
         raise InvalidBody(*errors)
 
 
-@routes.get(f"{BASE}/campaigns")
+@routes.get(f"{BASE}/campaigns", "listCampaigns", query=CampaignFilter, lists=CampaignView, limit=20)
 def show_all(request: Request) -> Response:
-    paging = request.paging(DEFAULT_LIMIT, ("status",))
-    status = request.choice("status", CampaignStatus)
+    """List campaigns, the newest first."""
+    paging, status = request.paging(), request.parameters(CampaignFilter).status
     organization_id = request.identity.organization_id
     total = totals.total(totals.Kind.CAMPAIGNS, organization_id, status)
     return http.listing(request, paging, store.page(organization_id, status, paging), total)
 
 
-@routes.get(f"{BASE}/campaigns/{{id}}")
+@routes.get(f"{BASE}/campaigns/{{id}}", "getCampaign", answers={200: CampaignView})
 def show(request: Request) -> Response:
+    """Look at a campaign."""
     return http.ok(store.find(request.identity.organization_id, request.id()).view())
 
 
-@routes.patch(f"{BASE}/campaigns/{{id}}")
+@routes.patch(
+    f"{BASE}/campaigns/{{id}}",
+    "changeCampaign",
+    body=CampaignChange,
+    example={"maxConcurrentCalls": 50},
+    answers={200: CampaignView},
+    raises=[CampaignRunning],
+)
 def change(request: Request) -> Response:
+    """Change a campaign. While it runs: its name, description, concurrency, retry policy and hours."""
     now = clock.now()
     for _ in range(RACES):
         campaign, own = store.find_with_settings(request.identity.organization_id, request.id())
@@ -198,26 +261,42 @@ def _changes(campaign: Campaign, own: OrganizationSettings, wanted: dict[str, An
     return changes
 
 
-@routes.delete(f"{BASE}/campaigns/{{id}}")
+@routes.delete(f"{BASE}/campaigns/{{id}}", "deleteCampaign", answers={204: None}, raises=[CampaignRunning])
 def remove(request: Request) -> Response:
+    """Delete a campaign and its calls. It is hidden at once and removed in the background."""
     organization_id, campaign_id = request.identity.organization_id, request.id()
     store.remove(store.find(organization_id, campaign_id), at=clock.now())
     messages.remove(organization_id, campaign_id)
     return http.no_content()
 
 
-@routes.post(f"{BASE}/campaigns/{{id}}/start")
+@routes.post(
+    f"{BASE}/campaigns/{{id}}/start",
+    "startCampaign",
+    answers={200: CampaignView},
+    raises=[CampaignEmpty, CampaignFinished],
+)
 def start(request: Request) -> Response:
+    """Start a campaign, or resume it."""
     return http.ok(control.start(request.identity.organization_id, request.id(), now=clock.now()).view())
 
 
-@routes.post(f"{BASE}/campaigns/{{id}}/stop")
+@routes.post(f"{BASE}/campaigns/{{id}}/stop", "stopCampaign", answers={200: CampaignView}, raises=[CampaignNotRunning])
 def stop(request: Request) -> Response:
+    """Stop a campaign. Calls under way end normally."""
     return http.ok(control.stop(request.identity.organization_id, request.id(), now=clock.now()).view())
 
 
-@routes.post(f"{BASE}/campaigns/{{id}}/contacts", max_body=MAX_IDS_BODY)
+@routes.post(
+    f"{BASE}/campaigns/{{id}}/contacts",
+    "addContactsToCampaign",
+    body=Enrolment,
+    example={"filter": {"status": "ACTIVE"}},
+    answers={200: enrolment.Enrolled, 202: Enrolling},
+    max_body=MAX_IDS_BODY,
+)
 def enrol(request: Request) -> Response:
+    """Add contacts to a campaign: up to 1,000 ids at once; more, an import's or a filter's in the background."""
     wanted = request.json(Enrolment).as_kept()
     organization_id, campaign_id = request.identity.organization_id, request.id()
     if [wanted.contact_ids, wanted.import_id, wanted.filter].count(None) != 2:
@@ -228,7 +307,7 @@ def enrol(request: Request) -> Response:
     campaign = store.find(organization_id, campaign_id)
     for order in _orders(organization_id, campaign_id, wanted, request.at):
         enrolment.begin(order, now=request.at)
-    return http.ok({"campaignId": campaign_id, "totalContacts": campaign.total}, 202)
+    return http.ok(Enrolling(campaign_id, campaign.total), 202)
 
 
 def _enrol_now(organization_id: str, campaign_id: str, contact_ids: list[str], at: datetime) -> enrolment.Enrolled:
@@ -253,10 +332,10 @@ def _orders(organization_id: str, campaign_id: str, wanted: Enrolment, at: datet
     return [Enrol(**whose, contact_ids=known[start : start + AT_ONCE]) for start in range(0, len(known), AT_ONCE)]
 
 
-@routes.get(f"{BASE}/campaigns/{{id}}/contacts")
+@routes.get(f"{BASE}/campaigns/{{id}}/contacts", "listCallsOfCampaign", query=CallFilter, lists=CallView)
 def show_calls(request: Request) -> Response:
-    paging = request.paging(DEFAULT_CALLS_LIMIT, ("callStatus",))
-    status = request.choice("callStatus", CallStatus)
+    """List the contacts of a campaign and what came of their calls."""
+    paging, status = request.paging(), request.parameters(CallFilter).call_status
     campaign = store.find(request.identity.organization_id, request.id())
     found, cursor = calls.page(campaign.campaign_id, status, paging)
     total = campaign.total if status is None else campaign.counted(status)
@@ -264,32 +343,42 @@ def show_calls(request: Request) -> Response:
     return http.listing(request, paging, page, total, by="contactId")
 
 
-@routes.get(f"{BASE}/campaigns/{{id}}/contacts/{{contactId}}")
+@routes.get(f"{BASE}/campaigns/{{id}}/contacts/{{contactId}}", "getCall", answers={200: CallView})
 def show_call(request: Request) -> Response:
+    """Look at a contact's call; one that waits says why, and when it may be made."""
     campaign, own = store.find_with_settings(request.identity.organization_id, request.id())
     call = calls.find(campaign.campaign_id, request.id("contactId"))
     person = contacts.find_many(campaign.organization_id, [call.contact_id]).get(call.contact_id)
     view, now = _with_contact(call, person), clock.now()
     if call.state is CallState.WAITING:
         zone = hours.zone(campaign.calling_hours, person, now) if person else call.zone
-        view["whyNotCalled"], view["nextAttemptAt"] = waiting.why(campaign, own, call, zone, now=now)
+        view.why_not_called, view.next_attempt_at = waiting.why(campaign, own, call, zone, now=now)
     return http.ok(view)
 
 
-@routes.delete(f"{BASE}/campaigns/{{id}}/contacts/{{contactId}}")
+@routes.delete(f"{BASE}/campaigns/{{id}}/contacts/{{contactId}}", "removeContactFromCampaign", answers={204: None})
 def withdraw(request: Request) -> Response:
+    """Take a contact out of a campaign. A call under way ends normally; a result stays."""
     enrolment.withdraw(request.identity.organization_id, request.id(), request.id("contactId"), now=clock.now())
     return http.no_content()
 
 
-@routes.post(f"{BASE}/campaigns/{{id}}/contacts/{{contactId}}/cancel")
+@routes.post(f"{BASE}/campaigns/{{id}}/contacts/{{contactId}}/cancel", "cancelCall", answers={202: CallNamed})
 def cancel(request: Request) -> Response:
+    """Give the call under way up: it is FAILED until a late result says otherwise."""
     enrolment.give_up(request.identity.organization_id, request.id(), request.id("contactId"))
-    return http.ok({"campaignId": request.id(), "contactId": request.id("contactId")}, 202)
+    return http.ok(CallNamed(request.id(), request.id("contactId")), 202)
 
 
-@routes.post(f"{BASE}/campaigns/{{id}}/redial")
+@routes.post(
+    f"{BASE}/campaigns/{{id}}/redial",
+    "redialCampaign",
+    body=RedialRequest,
+    example={"callStatus": ["NO_ANSWER", "BUSY"]},
+    answers={202: Requeued},
+)
 def redial(request: Request) -> Response:
+    """Make ended calls again. A COMPLETED campaign is PAUSED after it, to be started."""
     wanted = request.json(RedialRequest)
     campaign = store.find(request.identity.organization_id, request.id())
     order = Redial(
@@ -303,11 +392,12 @@ def redial(request: Request) -> Response:
     else:
         requeued = sum(map(campaign.counted, order.statuses))
         enrolment.begin(order, now=request.at)
-    return http.ok({"requeued": requeued}, 202)
+    return http.ok(Requeued(requeued), 202)
 
 
-@routes.post(f"{BASE}/campaigns/{{id}}/audit")
+@routes.post(f"{BASE}/campaigns/{{id}}/audit", "startAudit", answers={202: AuditReport}, locates=True)
 def start_audit(request: Request) -> Response:
+    """Have a campaign's counters compared with a recount of its calls."""
     campaign = store.find(request.identity.organization_id, request.id())
     report = AuditReport(AuditStatus.RUNNING)
     store.put_audit(campaign.organization_id, campaign.campaign_id, report)
@@ -315,40 +405,41 @@ def start_audit(request: Request) -> Response:
     return http.ok(report, 202, location=f"/campaigns/{campaign.campaign_id}/audit")
 
 
-@routes.get(f"{BASE}/campaigns/{{id}}/audit")
+@routes.get(f"{BASE}/campaigns/{{id}}/audit", "getAudit", answers={200: AuditReport})
 def show_audit(request: Request) -> Response:
+    """Look at a campaign's last audit."""
     campaign = store.find(request.identity.organization_id, request.id())
     return http.ok(store.audit_of(campaign.organization_id, campaign.campaign_id))
 
 
-@routes.get(f"{BASE}/campaigns/{{id}}/results")
+@routes.get(f"{BASE}/campaigns/{{id}}/results", "getResults", answers={200: results.Download, 202: CampaignNamed})
 def show_results(request: Request) -> Response:
+    """Download every contact of a campaign with its result as a workbook; 202 while that is being written."""
     campaign = store.find(request.identity.organization_id, request.id())
     found = results.download(campaign, now=clock.now())
-    return http.ok(found) if found else http.ok({"campaignId": campaign.campaign_id}, 202)
+    return http.ok(found) if found else http.ok(CampaignNamed(campaign.campaign_id), 202)
 
 
-@routes.get(f"{BASE}/contacts/{{id}}/calls")
+@routes.get(f"{BASE}/contacts/{{id}}/calls", "listCallsOfContact", lists=CallView)
 def show_calls_of_contact(request: Request) -> Response:
-    paging = request.paging(DEFAULT_CALLS_LIMIT)
+    """List a contact's calls of all campaigns."""
+    paging = request.paging()
     contact = contacts.find(request.identity.organization_id, request.id())
     found, cursor = calls.page_of_contact(contact.contact_id, paging)
     page = Page(_with_contacts(contact.organization_id, found), cursor)
     return http.listing(request, paging, page, calls.count_of_contact(contact.contact_id), by="campaignId")
 
 
-def _with_contacts(organization_id: str, found: list[Call]) -> list[dict[str, Any]]:
+def _with_contacts(organization_id: str, found: list[Call]) -> list[CallView]:
     """Calls as the API shows them, each with whom it is to."""
     people = contacts.find_many(organization_id, [call.contact_id for call in found])
     return [_with_contact(call, people.get(call.contact_id)) for call in found]
 
 
-def _with_contact(call: Call, person: Contact | None) -> dict[str, Any]:
+def _with_contact(call: Call, person: Contact | None) -> CallView:
     """A call as the API shows it, with whom it is to; a contact that was deleted has only its id."""
-    about = {
-        "id": call.contact_id,
-        "firstName": person and person.first_name,
-        "lastName": person and person.last_name,
-        "phone": person and person.phone,
-    }
-    return call.view() | {"contact": about}
+    if person is None:
+        return call.view(Callee(id=call.contact_id))
+    return call.view(
+        Callee(id=call.contact_id, first_name=person.first_name, last_name=person.last_name, phone=person.phone)
+    )

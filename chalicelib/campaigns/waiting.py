@@ -3,53 +3,39 @@
 from __future__ import annotations
 
 from datetime import datetime
-from enum import StrEnum
 
 from chalicelib import clock
 from chalicelib.agents import health
-from chalicelib.calls.model import PHONE_BUSY, Call
+from chalicelib.calls.model import PHONE_BUSY, Call, WhyNotCalled
 from chalicelib.campaigns import hours
 from chalicelib.campaigns.model import Campaign, CampaignStatus
 from chalicelib.organizations.model import OrganizationSettings
 
 
-class Reason(StrEnum):
-    """Why a call waits."""
-
-    OUTSIDE_CALLING_HOURS = "outside-calling-hours"
-    NEVER_OPEN = "never-open"
-    CAMPAIGN_NOT_RUNNING = "campaign-not-running"
-    CALLING_PAUSED = "calling-paused"
-    WAITING_FOR_RETRY = "waiting-for-retry"
-    PHONE_IN_ANOTHER_CALL = "phone-in-another-call"
-    WAITING_FOR_SLOT = "waiting-for-slot"
-    AGENT_UNAVAILABLE = "agent-unavailable"
-
-
 def why(
     campaign: Campaign, own: OrganizationSettings, call: Call, zone: str, *, now: datetime
-) -> tuple[Reason, str | None]:
+) -> tuple[WhyNotCalled, str | None]:
     """The reason that keeps a waiting call longest from being dialed, and the next moment it may be; None if unknown.
 
     `own` is what the organization has set, `zone` where the hours let the call wait (`hours.zone`).
     """
     if campaign.status is not CampaignStatus.RUNNING:
-        return Reason.CAMPAIGN_NOT_RUNNING, campaign.scheduled_at
+        return WhyNotCalled.CAMPAIGN_NOT_RUNNING, campaign.scheduled_at
     if own.calling_paused:
-        return Reason.CALLING_PAUSED, None
+        return WhyNotCalled.CALLING_PAUSED, None
     due = clock.moment(call.due_at) if call.due_at else now
     ready = max(due, now)
     opening = hours.opening(campaign.calling_hours, ready, zone, own.timezone)
     if opening is None:
-        return Reason.NEVER_OPEN, None
+        return WhyNotCalled.NEVER_OPEN, None
     if opening != ready:
-        return Reason.OUTSIDE_CALLING_HOURS, clock.stamp(opening)
+        return WhyNotCalled.OUTSIDE_CALLING_HOURS, clock.stamp(opening)
     if due > now and call.release_reason is None:
-        return Reason.WAITING_FOR_RETRY, clock.stamp(due)
+        return WhyNotCalled.WAITING_FOR_RETRY, clock.stamp(due)
     if due > now and call.release_reason == PHONE_BUSY:
-        return Reason.PHONE_IN_ANOTHER_CALL, clock.stamp(due)
+        return WhyNotCalled.PHONE_IN_ANOTHER_CALL, clock.stamp(due)
     if health.unavailable(campaign.health, campaign.in_flight):
-        return Reason.AGENT_UNAVAILABLE, clock.stamp(max(health.next_try(campaign.health, now), due))
+        return WhyNotCalled.AGENT_UNAVAILABLE, clock.stamp(max(health.next_try(campaign.health, now), due))
     if due > now:
-        return Reason.WAITING_FOR_RETRY, clock.stamp(due)
-    return Reason.WAITING_FOR_SLOT, clock.stamp(now)
+        return WhyNotCalled.WAITING_FOR_RETRY, clock.stamp(due)
+    return WhyNotCalled.WAITING_FOR_SLOT, clock.stamp(now)

@@ -10,8 +10,9 @@ from msgspec import Meta, Struct
 
 from chalicelib import bodies
 from chalicelib.bodies import CLEARABLE
-from chalicelib.clock import TIMEZONE_EXPECTED, is_date, is_timezone
+from chalicelib.clock import TIMEZONE_EXPECTED, Date, Moment, is_date, is_timezone
 from chalicelib.errors import FieldError, InvalidBody
+from chalicelib.ids import Id
 
 Name = Annotated[str, Meta(max_length=100, pattern=r"\S", description="text that is not blank")]
 LastName = Annotated[str, Meta(max_length=100)]
@@ -23,6 +24,10 @@ CUSTOM_DATA_LIMIT = 16 * 1024
 
 CUSTOM_DATA_LEVELS = 32
 """Objects and lists inside each other in `customData`: far less than any reader of JSON gives up at."""
+
+
+NOBODY = "-"
+"""The name and phone of somebody who was erased, where there must be one."""
 
 
 class ContactStatus(StrEnum):
@@ -40,7 +45,7 @@ class Person(Struct, rename="camel", kw_only=True):
     first_name: Name
     last_name: Annotated[LastName, CLEARABLE] = ""
     phone: str
-    date_of_birth: str | None = None
+    date_of_birth: Date | None = None
     custom_data: dict[str, Any] | None = None
     notes: Notes | None = None
     timezone: str | None = None
@@ -50,14 +55,25 @@ class Person(Struct, rename="camel", kw_only=True):
 
 
 class Contact(Person, rename="camel", kw_only=True):
-    """A contact as it is kept. Moments are ISO 8601 UTC."""
+    """A contact. `lastCalledAt` is when its last call ended."""
 
     organization_id: str
-    contact_id: str = msgspec.field(name="id")
+    contact_id: Id = msgspec.field(name="id")
     is_called: bool = False
-    last_called_at: str | None = None
-    created_at: str
-    updated_at: str
+    last_called_at: Moment | None = None
+    created_at: Moment
+    updated_at: Moment
+
+    def blanked(self, organization_id: str) -> Contact:
+        """This contact of an organization without anything of the person."""
+        return Contact(
+            first_name=NOBODY,
+            phone=NOBODY,
+            organization_id=organization_id,
+            contact_id=self.contact_id,
+            created_at=self.created_at,
+            updated_at=self.updated_at,
+        )
 
 
 NewContact = bodies.creation("NewContact", Person)

@@ -5,24 +5,39 @@ from __future__ import annotations
 from typing import Any
 
 from chalice.app import Response
+from msgspec import Struct
 
 from chalicelib import clock, http
 from chalicelib.aws.dynamodb import Page, Paging
 from chalicelib.contacts import model, store
 from chalicelib.contacts.model import Contact, ContactChange, ContactStatus, NewContact
 from chalicelib.contacts.phone import normalize, uncallable
-from chalicelib.errors import FieldError, InvalidBody, InvalidParameter
+from chalicelib.errors import CallUnderWay, FieldError, InvalidBody, InvalidParameter, PhoneTaken
 from chalicelib.http import BASE, Request
 from chalicelib.settings import settings
 from chalicelib.totals import store as totals
 
 routes = http.Routes(__name__)
 
-DEFAULT_LIMIT = 50
+
+class ContactFilter(Struct, frozen=True, forbid_unknown_fields=True):
+    """Which contacts are listed: by status, or who has a phone, however it is written."""
+
+    status: ContactStatus | None = None
+    phone: str | None = None
 
 
-@routes.post(f"{BASE}/contacts")
+@routes.post(
+    f"{BASE}/contacts",
+    "createContact",
+    body=NewContact,
+    example={"firstName": "Aziz", "lastName": "Karimov", "phone": "+998 90 123-45-67", "customData": {"debt": 500_000}},
+    answers={201: Contact},
+    locates=True,
+    raises=[PhoneTaken],
+)
 def create(request: Request) -> Response:
+    """Add a contact. A phone belongs to one contact of an organization."""
     at = clock.stamp(request.at)
     contact = store.add(
         Contact(
@@ -37,13 +52,13 @@ def create(request: Request) -> Response:
     return http.ok(contact, 201, location=f"/contacts/{contact.contact_id}")
 
 
-@routes.get(f"{BASE}/contacts")
+@routes.get(f"{BASE}/contacts", "listContacts", query=ContactFilter, lists=Contact)
 def show_all(request: Request) -> Response:
-    paging = request.paging(DEFAULT_LIMIT, ("status", "phone"))
-    status = request.choice("status", ContactStatus)
-    organization_id = request.identity.organization_id
-    if "phone" in request.query:
-        return _with_phone(request, paging, status)
+    """List contacts, the newest first."""
+    paging, wanted = request.paging(), request.parameters(ContactFilter)
+    status, organization_id = wanted.status, request.identity.organization_id
+    if wanted.phone is not None:
+        return _with_phone(request, paging, wanted.phone, status)
     return http.listing(
         request,
         paging,
@@ -52,9 +67,9 @@ def show_all(request: Request) -> Response:
     )
 
 
-def _with_phone(request: Request, paging: Paging, status: ContactStatus | None) -> Response:
+def _with_phone(request: Request, paging: Paging, written: str, status: ContactStatus | None) -> Response:
     try:
-        phone = normalize(request.query["phone"], settings().default_phone_region)
+        phone = normalize(written, settings().default_phone_region)
     except FieldError as error:
         raise InvalidParameter(error) from None
     contact = store.by_phone(request.identity.organization_id, phone)
@@ -63,13 +78,23 @@ def _with_phone(request: Request, paging: Paging, status: ContactStatus | None) 
     return http.listing(request, paging, Page(shown, None), len(matching))
 
 
-@routes.get(f"{BASE}/contacts/{{id}}")
+@routes.get(f"{BASE}/contacts/{{id}}", "getContact", answers={200: Contact})
 def show(request: Request) -> Response:
+    """Look at a contact."""
     return http.ok(store.find(request.identity.organization_id, request.id()))
 
 
-@routes.patch(f"{BASE}/contacts/{{id}}")
+@routes.patch(
+    f"{BASE}/contacts/{{id}}",
+    "changeContact",
+    body=ContactChange,
+    example={"notes": "Speaks Russian", "dateOfBirth": None},
+    answers={200: Contact},
+    raises=[CallUnderWay, PhoneTaken],
+)
 def change(request: Request) -> Response:
+    """Change a contact; null clears what is optional."""
+
     def decide(contact: Contact) -> dict[str, Any]:
         return _checked(request, request.changes(ContactChange, contact), has=contact.phone)
 

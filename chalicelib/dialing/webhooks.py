@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 from datetime import datetime
+from typing import Any, Literal
 
 import msgspec
 from chalice.app import Response
+from msgspec import Struct
 
 from chalicelib import agents, clock, http
 from chalicelib.agents.contract import Webhook
@@ -13,7 +15,7 @@ from chalicelib.calls import store
 from chalicelib.calls.store import AttemptKey
 from chalicelib.dialing import dialer
 from chalicelib.dialing.telling import tell
-from chalicelib.errors import InvalidBody, NotFound
+from chalicelib.errors import InvalidBody, NotFound, Unauthorized
 from chalicelib.http import BASE, Request
 from chalicelib.ids import is_id
 from chalicelib.log import logger
@@ -25,8 +27,23 @@ MAX_REPORT = 4 * 1024 * 1024
 """Bytes of a webhook; those of vendors carry whole transcripts."""
 
 
-@routes.post(f"{BASE}/agents/{{provider}}/webhook", public=True, max_body=MAX_REPORT)
+class Accepted(Struct, frozen=True):
+    """The webhook was taken."""
+
+    accepted: Literal[True] = True
+
+
+@routes.post(
+    f"{BASE}/agents/{{provider}}/webhook",
+    "reportCall",
+    body=dict[str, Any],
+    answers={200: Accepted, 202: Accepted},
+    raises=[Unauthorized],
+    public=True,
+    max_body=MAX_REPORT,
+)
 def report(request: Request) -> Response:
+    """Take a voice agent's report of a call. Its body and signature are the provider's own; a token is not wanted."""
     provider, now = request.path["provider"], clock.now()
     reporter = agents.reporter(provider)
     reporter.verify(request.headers, request.body, now=now)
@@ -37,7 +54,7 @@ def report(request: Request) -> Response:
         logger().warning("webhook not understood", provider=provider, reason=str(refusal))
         if not reporter.takes_only_200:
             raise
-    return http.ok({"accepted": True}, 200 if reporter.takes_only_200 else 202)
+    return http.ok(Accepted(), 200 if reporter.takes_only_200 else 202)
 
 
 def _hear(provider: str, webhook: Webhook, now: datetime) -> None:

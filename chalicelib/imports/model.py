@@ -5,12 +5,13 @@ from __future__ import annotations
 from collections import Counter
 from datetime import datetime, timedelta
 from enum import StrEnum
-from typing import Any
 
 import msgspec
-from msgspec import Struct
+from msgspec import UNSET, Struct, UnsetType
 
 from chalicelib import clock
+from chalicelib.clock import Moment
+from chalicelib.ids import Id
 from chalicelib.workbooks.languages import Language
 
 ERRORS_KEPT = 100
@@ -114,10 +115,24 @@ class Undo(Struct, frozen=True):
     status: ImportStatus
     undone: Undone = Undone()
 
-    def view(self) -> dict[str, Any]:
+    def view(self) -> UndoView:
         """The undoing as the API shows it."""
-        stayed = {"called": self.undone.called, "changed": self.undone.changed}
-        return {"status": self.status, "removed": self.undone.removed, "stayed": stayed}
+        return UndoView(self.status, self.undone.removed, Stayed(self.undone.called, self.undone.changed))
+
+
+class Stayed(Struct, frozen=True):
+    """How many of an undone import's contacts stayed: those a campaign called, and those somebody changed since."""
+
+    called: int
+    changed: int
+
+
+class UndoView(Struct, frozen=True):
+    """How far the undoing of an import has come."""
+
+    status: ImportStatus
+    removed: int
+    stayed: Stayed
 
 
 class Import(Struct, kw_only=True):
@@ -163,33 +178,54 @@ class Import(Struct, kw_only=True):
     def report_key(self) -> str:
         return f"reports/{self.organization_id}/{self.import_id}/rejected.xlsx"
 
-    def view(self, *, with_errors: bool = True, error_report_url: str | None = None) -> dict[str, Any]:
+    def view(self, *, error_report_url: str | None = None) -> ImportView:
         """The import as the API shows it."""
-        view = {
-            "id": self.import_id,
-            "fileName": self.file_name,
-            "status": self.status,
-            "totalRows": self.total_rows,
-            "processedRows": self.processed_rows,
-            "created": self.created,
-            "updated": self.updated,
-            "skipped": self.skipped,
-            "failed": self.failed,
-            "errors": self.errors,
-            "errorReportUrl": error_report_url,
-            "failureReason": self.failure_reason,
-            "createdAt": self.created_at,
-            "finishedAt": self.finished_at,
-        }
-        if self.barred:
-            view["barred"] = self.barred
-        if self.warnings:
-            view["warnings"] = self.warnings
-        if self.undo:
-            view["undo"] = self.undo.view()
-        if not with_errors:
-            del view["errors"]
-        return view
+        return ImportView(
+            id=self.import_id,
+            file_name=self.file_name,
+            status=self.status,
+            total_rows=self.total_rows,
+            processed_rows=self.processed_rows,
+            created=self.created,
+            updated=self.updated,
+            skipped=self.skipped,
+            failed=self.failed,
+            errors=self.errors,
+            error_report_url=error_report_url,
+            failure_reason=self.failure_reason,
+            created_at=self.created_at,
+            finished_at=self.finished_at,
+            barred=self.barred or UNSET,
+            warnings=self.warnings or UNSET,
+            undo=self.undo.view() if self.undo else UNSET,
+        )
+
+
+class ImportView(Struct, kw_only=True, rename="camel"):
+    """An import, with what became of each row. `errors` are the first 100 rejected rows.
+
+    `errorReportUrl` leads for an hour to a workbook of all of them, each with its reason; `warnings` are what
+    somebody should look at though no row was rejected for it.
+    """
+
+    id: Id
+    file_name: str
+    status: ImportStatus
+    total_rows: int
+    processed_rows: int
+    created: int
+    updated: int
+    skipped: int
+    failed: int
+    errors: list[RowError] | UnsetType = UNSET
+    error_report_url: str | None
+    failure_reason: str | None
+    created_at: Moment
+    finished_at: Moment | None
+    barred: int | UnsetType = UNSET
+    """Phones of an opt-out list that no contact has."""
+    warnings: list[Warned] | UnsetType = UNSET
+    undo: UndoView | UnsetType = UNSET
 
 
 def all_rejected(of: Import) -> str | None:

@@ -3,30 +3,30 @@
 from __future__ import annotations
 
 import io
-from typing import Annotated, Any
+from typing import Annotated
 
 import msgspec
 from chalice.app import Response
+from msgspec import Meta, Struct
 
 from chalicelib import clock, http
 from chalicelib.aws import s3
 from chalicelib.aws.dynamodb import Page
-from chalicelib.errors import FieldError, InvalidBody, TooLarge, UnsupportedMediaType
+from chalicelib.errors import FieldError, ImportRunning, InvalidBody, TooLarge, UnsupportedMediaType
 from chalicelib.http import BASE, Request
 from chalicelib.imports import importer, store, template, undoing
-from chalicelib.imports.model import CONTENT_TYPES, EXTENSIONS, Duplicates, Import
+from chalicelib.imports.model import CONTENT_TYPES, EXTENSIONS, Duplicates, Import, ImportView
 from chalicelib.totals import store as totals
 from chalicelib.workbooks import languages
 
 routes = http.Routes(__name__)
 
-DEFAULT_LIMIT = 20
 MAX_FILE = 4 * 1024 * 1024
 MAX_FORM = MAX_FILE + 64 * 1024
 MAX_UPLOAD = 200 * 1024 * 1024
 
 
-class Upload(msgspec.Struct, frozen=True):
+class Upload(Struct, frozen=True):
     """A file sent in a form."""
 
     file_name: str
@@ -34,27 +34,75 @@ class Upload(msgspec.Struct, frozen=True):
     duplicates: Duplicates
 
 
-class Announcement(msgspec.Struct, frozen=True, rename="camel", forbid_unknown_fields=True):
-    """A file that will be sent to the bucket."""
+class UploadForm(Struct, frozen=True):
+    """A workbook, and what happens to a row whose phone is a contact's already."""
 
-    file_name: Annotated[str, msgspec.Meta(min_length=1, max_length=255)]
+    file: Annotated[str, Meta(extra_json_schema={"format": "binary"})]
     duplicates: Duplicates = Duplicates.UPDATE
 
 
-@routes.post(f"{BASE}/contacts/upload-excel", max_body=MAX_FORM)
+class Announcement(Struct, frozen=True, rename="camel", forbid_unknown_fields=True):
+    """A file that will be sent to the bucket, and what happens to a row whose phone is a contact's already."""
+
+    file_name: Annotated[str, Meta(min_length=1, max_length=255)]
+    duplicates: Duplicates = Duplicates.UPDATE
+
+
+class PresignedForm(Struct, frozen=True):
+    """Where a browser sends a file within an hour, and the fields it sends before it."""
+
+    url: str
+    fields: dict[str, str]
+
+
+class Announced(Struct, frozen=True):
+    """An import whose file is waited for."""
+
+    import_: ImportView = msgspec.field(name="import")
+    upload: PresignedForm
+
+
+class Template(Struct, frozen=True):
+    """Where the empty workbook can be downloaded, for an hour."""
+
+    url: str
+
+
+LANGUAGE = {"Accept-Language": "The language of people's workbooks: uz, ru or en."}
+
+
+@routes.post(
+    f"{BASE}/contacts/upload-excel",
+    "uploadContacts",
+    form=UploadForm,
+    headers=LANGUAGE,
+    answers={202: ImportView},
+    locates=True,
+    max_body=MAX_FORM,
+)
 def upload(request: Request) -> Response:
+    """Import a workbook of up to 4 MB: .xlsx, .xls, .ods, .csv or .vcf."""
     sent = _upload(request)
     new = _begin(request, sent.file_name, sent.duplicates)
     s3.put(new.key, sent.content)
     return http.ok(new.view(), 202, location=f"/imports/{new.import_id}")
 
 
-@routes.post(f"{BASE}/imports")
+@routes.post(
+    f"{BASE}/imports",
+    "createImport",
+    body=Announcement,
+    example={"fileName": "contacts.xlsx"},
+    headers=LANGUAGE,
+    answers={201: Announced},
+    locates=True,
+)
 def announce(request: Request) -> Response:
+    """Announce a file of up to 200 MB; it is imported when it has been sent to the address in the answer."""
     wanted = request.json(Announcement)
     content_type = CONTENT_TYPES[_extension(wanted.file_name)]
     new = _begin(request, _base_name(wanted.file_name), wanted.duplicates)
-    answer = {"import": new.view(), "upload": s3.form(new.key, content_type, MAX_UPLOAD)}
+    answer = Announced(new.view(), PresignedForm(**s3.form(new.key, content_type, MAX_UPLOAD)))
     return http.ok(answer, 201, location=f"/imports/{new.import_id}")
 
 
@@ -118,32 +166,36 @@ def _duplicates(form: dict[str, object]) -> Duplicates:
         raise InvalidBody(FieldError("duplicates", f"expected one of {', '.join(Duplicates)}")) from None
 
 
-@routes.get(f"{BASE}/imports")
+@routes.get(f"{BASE}/imports", "listImports", lists=ImportView, limit=20)
 def show_all(request: Request) -> Response:
-    paging = request.paging(DEFAULT_LIMIT)
+    """List imports, the newest first."""
+    paging = request.paging()
     organization_id = request.identity.organization_id
     page = store.page(organization_id, paging)
     total = totals.total(totals.Kind.IMPORTS, organization_id)
     return http.listing(request, paging, Page([_view(each) for each in page.data], page.next_cursor), total)
 
 
-@routes.get(f"{BASE}/imports/template")
+@routes.get(f"{BASE}/imports/template", "getImportTemplate", headers=LANGUAGE, answers={200: Template})
 def show_template(request: Request) -> Response:
+    """Download the empty workbook, ready to fill in."""
     key, file_name = template.of(_language(request))
-    return http.ok({"url": s3.link(key, file_name)})
+    return http.ok(Template(s3.link(key, file_name)))
 
 
-@routes.get(f"{BASE}/imports/{{id}}")
+@routes.get(f"{BASE}/imports/{{id}}", "getImport", answers={200: ImportView})
 def show(request: Request) -> Response:
+    """Look at an import."""
     return http.ok(_view(store.find(request.identity.organization_id, request.id())))
 
 
-@routes.delete(f"{BASE}/imports/{{id}}")
+@routes.delete(f"{BASE}/imports/{{id}}", "undoImport", answers={202: ImportView}, raises=[ImportRunning])
 def undo(request: Request) -> Response:
+    """Remove the contacts an import created, unless somebody called or changed them since."""
     of = undoing.begin(store.find(request.identity.organization_id, request.id()))
     return http.ok(_view(of), 202)
 
 
-def _view(of: Import) -> dict[str, Any]:
+def _view(of: Import) -> ImportView:
     name = f"{of.file_name.rpartition('.')[0] or of.file_name}-rejected.xlsx"
     return of.view(error_report_url=s3.link(of.report, name) if of.report else None)

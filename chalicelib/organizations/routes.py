@@ -7,19 +7,29 @@ from chalice.app import Response
 from chalicelib import http
 from chalicelib.http import BASE, Request
 from chalicelib.organizations import messages, model, store
-from chalicelib.organizations.model import SettingsChange
+from chalicelib.organizations.model import OrganizationSettings, SettingsChange
 
 routes = http.Routes(__name__)
 
 
-@routes.get(f"{BASE}/settings")
+@routes.get(f"{BASE}/settings", "getSettings", answers={200: OrganizationSettings})
 def show(request: Request) -> Response:
+    """Look at the organization's settings; what it has not set is as the deployment has it."""
     return http.ok(store.find(request.identity.organization_id))
 
 
-@routes.patch(f"{BASE}/settings")
+@routes.patch(
+    f"{BASE}/settings",
+    "changeSettings",
+    body=SettingsChange,
+    example={"callingPaused": True},
+    answers={200: OrganizationSettings},
+)
 def change(request: Request) -> Response:
-    """Campaigns are told of any change, also of one that was made before: who repeats a request wants it to work."""
+    """Change the organization's settings; null is as the deployment has it. `callingPaused` stops all dialing at once.
+
+    Campaigns are told of any change, also of one that was made before: who repeats a request wants it to work.
+    """
     organization_id = request.identity.organization_id
     changes = request.changes(SettingsChange, store.find(organization_id) if request.merges else {})
     model.check(changes, store.deployments())

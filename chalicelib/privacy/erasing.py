@@ -87,7 +87,7 @@ def erase(job: Erase, *, withdraw: Callable[[Call], None], now: Callable[[], dat
 
 def _remove(job: Erase, person: Erasing, known: Iterable[Call], now: datetime) -> int:
     """Remove a person whom nobody calls; in how many seconds to look again, 0 when all is removed."""
-    _blank_answer(person)
+    _blank_answer(job.organization_id, person)
     waits = 0 if _let_go(job, person, known) else AGAIN_SECONDS
     if job.old:
         return waits
@@ -124,10 +124,10 @@ def _let_go(job: Erase, person: Erasing, known: Iterable[Call]) -> bool:
     return True
 
 
-def _blank_answer(person: Erasing) -> None:
-    """The answer to the request that made the contact tells its id alone; the request is not made again."""
+def _blank_answer(organization_id: str, person: Erasing) -> None:
+    """The answer to the request that made the contact tells nothing of the person; the request is not made again."""
     if person.answer_key:
-        body = msgspec.json.encode({"id": person.contact.contact_id}).decode()
+        body = msgspec.json.encode(person.contact.blanked(organization_id)).decode()
         answers.replace_answer(person.answer_key, Answer(201, body, {"Content-Type": "application/json"}))
 
 

@@ -5,7 +5,8 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
-from msgspec import Struct
+from msgspec import UNSET, Struct
+from msgspec.structs import replace
 
 from chalicelib.calls.model import Call, CallState, CallStatus
 from chalicelib.campaigns.model import Campaign, CampaignStatus
@@ -69,9 +70,9 @@ def record_of(campaign_id: str, write: str) -> str:
 
 def of_campaign(old: Campaign | None, new: Campaign) -> list[Event]:
     """A campaign whose counters or status, or the reason of it, changed, and one that completed."""
-    if old is None or _progress(old) == _progress(new):
+    if old is None or old.progress() == new.progress():
         return []
-    events = [Event(new.organization_id, "campaign-progress", _progress(new), campaign_id=new.campaign_id)]
+    events = [Event(new.organization_id, "campaign-progress", new.progress(), campaign_id=new.campaign_id)]
     if new.status is CampaignStatus.COMPLETED and old.status is not CampaignStatus.COMPLETED:
         data = {"campaignId": new.campaign_id, "message": COMPLETED}
         after = tuple(record_of(new.campaign_id, write) for write in new.last_writes)
@@ -79,13 +80,9 @@ def of_campaign(old: Campaign | None, new: Campaign) -> list[Event]:
     return events
 
 
-def _progress(of: Campaign) -> dict[str, Any]:
-    return {"campaignId": of.campaign_id, "status": of.status, "statusReason": of.status_reason, **of.counters()}
-
-
 def of_import(new: Import) -> list[Event]:
     """An import that was made or came further."""
-    return [Event(new.organization_id, "import-progress", new.view(with_errors=False))]
+    return [Event(new.organization_id, "import-progress", replace(new.view(), errors=UNSET))]
 
 
 def condensed(named: Sequence[tuple[str, Event]]) -> list[tuple[str, Event]]:
@@ -105,7 +102,7 @@ def condensed(named: Sequence[tuple[str, Event]]) -> list[tuple[str, Event]]:
 
 def _progress_of(event: Event) -> tuple[str, str] | None:
     if event.name == "campaign-progress":
-        return event.name, event.data["campaignId"]
+        return event.name, event.data.campaign_id
     if event.name == "import-progress":
-        return event.name, event.data["id"]
+        return event.name, event.data.id
     return None

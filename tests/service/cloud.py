@@ -19,6 +19,7 @@ from chalicelib import clock
 from chalicelib.campaigns import control
 from chalicelib.dialing import pacer
 from chalicelib.settings import settings
+from tests.service import described
 from tests.service.aws import JWT_SECRET, client
 from tests.service.files import form, notification
 
@@ -82,11 +83,10 @@ class Cloud:
         raw = body if isinstance(body, bytes | None) else json.dumps(body).encode()
         answer = app.app(rest_event(method, BASE + path, raw, sent), None)
         text = answer["body"]
-        return Reply(
-            answer["statusCode"],
-            answer["headers"] | {k: v[-1] for k, v in answer.get("multiValueHeaders", {}).items()},
-            json.loads(text) if text else None,
-        )
+        told = answer["headers"] | {k: v[-1] for k, v in answer.get("multiValueHeaders", {}).items()}
+        reply = Reply(answer["statusCode"], told, json.loads(text) if text else None)
+        described.check(method, BASE + path, reply.status, reply.headers, reply.body)
+        return reply
 
     def get(self, path: str, **options: Any) -> Reply:
         return self.request("GET", path, **options)

@@ -12,6 +12,7 @@ import pytest
 from moto import mock_aws
 from moto.dynamodb.responses import DynamoHandler
 
+from chalicelib import http
 from tests import caches
 from tests.service import aws
 from tests.service.cloud import Cloud
@@ -26,11 +27,24 @@ def cloud(monkeypatch: pytest.MonkeyPatch, request: pytest.FixtureRequest) -> It
     with mock_aws():
         aws.setup(environ)
         monkeypatch.setattr(DynamoHandler, "call_action", _one_at_a_time(DynamoHandler.call_action))
+        for reads in (http.Request.json, http.Request.changes):
+            monkeypatch.setattr(http.Request, reads.__name__, _described(reads))
         for name, value in environ.items():
             monkeypatch.setenv(name, value)
         with metered() as meter:
             yield Cloud()
         assert bool(meter.requests["Scan"]) == ("sweeps" in request.keywords), "only sweeps go through whole tables"
+
+
+def _described(read: Callable[..., Any]) -> Callable[..., Any]:
+    """A body is read as the type that the document has for it."""
+
+    @functools.wraps(read)
+    def checked(request: http.Request, kind: Any, *more: Any) -> Any:
+        assert kind is request.operation.body
+        return read(request, kind, *more)
+
+    return checked
 
 
 def _one_at_a_time(action: Callable[..., Any]) -> Callable[..., Any]:

@@ -23,6 +23,7 @@ FLOORS = [
     ("workbooks",),
     ("contacts",),
     ("organizations",),
+    ("openapi",),
     ("http",),
     ("auth",),
     ("idempotency",),
@@ -62,7 +63,7 @@ LIBRARIES = {
     "pynamodb": ("store", "aws.dynamodb", "realtime.sessions"),
     "boto3": ("aws.clients", "realtime.poster"),
     "botocore": ("aws.clients", "aws.dynamodb", "realtime.poster"),
-    "chalice": ("app", "http", "routes", "webhooks", "sockets"),
+    "chalice": ("app", "http", "openapi", "routes", "webhooks", "sockets"),
     "aws_lambda_powertools": ("log", "aws.ssm"),
     "requests": ("agents.wire",),
 }

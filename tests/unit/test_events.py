@@ -102,9 +102,9 @@ def test_redialed_call_is_not_told_before_it_begins() -> None:
 def test_campaign_tells_its_counters_when_they_change() -> None:
     [told] = events.of_campaign(a_campaign(waiting=2), a_campaign(waiting=1, success=1))
     assert (told.name, told.campaign_id) == ("campaign-progress", "campaign")
-    assert told.data["campaignId"] == "campaign"
-    assert told.data["totalContacts"] == 2
-    assert told.data["successfulCalls"] == told.data["statusCounts"]["SUCCESS"] == 1
+    assert told.data.campaign_id == "campaign"
+    assert told.data.total_contacts == 2
+    assert told.data.successful_calls == told.data.status_counts[CallStatus.SUCCESS] == 1
 
 
 def test_campaign_that_changes_in_nothing_a_browser_shows_tells_nothing() -> None:
@@ -119,7 +119,7 @@ def test_campaign_tells_its_status() -> None:
 
 def test_campaign_tells_the_reason_of_its_status() -> None:
     [told] = events.of_campaign(a_campaign(), a_campaign(status_reason="Nobody can be called."))
-    assert (told.name, told.data["statusReason"]) == ("campaign-progress", "Nobody can be called.")
+    assert (told.name, told.data.status_reason) == ("campaign-progress", "Nobody can be called.")
 
 
 def test_campaign_completes_once() -> None:
@@ -131,16 +131,16 @@ def test_campaign_completes_once() -> None:
 
 def test_import_tells_how_far_it_is_without_its_errors() -> None:
     [told] = events.of_import(an_import(total_rows=10, processed_rows=4, created=3, failed=1))
-    assert (told.name, told.data["id"], told.data["processedRows"]) == ("import-progress", "import", 4)
-    assert "errors" not in told.data
+    assert (told.name, told.data.id, told.data.processed_rows) == ("import-progress", "import", 4)
+    assert b"errors" not in msgspec.json.encode(told.data)
 
 
 def test_of_several_progresses_only_the_last_is_told() -> None:
     def progress(campaign_id: str, waiting: int) -> Event:
-        return Event("1", "campaign-progress", {"campaignId": campaign_id, "waiting": waiting})
+        return Event("1", "campaign-progress", replace(a_campaign(waiting=waiting), campaign_id=campaign_id).progress())
 
     def imported(rows: int) -> Event:
-        return Event("1", "import-progress", {"id": "a", "processedRows": rows})
+        return Event("1", "import-progress", replace(an_import(processed_rows=rows), import_id="a").view())
 
     update = Event("1", "campaign-update", {"campaignId": "a"})
     batch = [progress("a", 2), update, imported(1), progress("b", 5), update, progress("a", 1), imported(2)]

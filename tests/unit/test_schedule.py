@@ -12,11 +12,10 @@ from msgspec.structs import replace
 
 from chalicelib import clock
 from chalicelib.agents.health import Health
-from chalicelib.calls.model import ANY_ZONE, CallState
+from chalicelib.calls.model import ANY_ZONE, CallState, WhyNotCalled
 from chalicelib.campaigns import schedule, waiting
 from chalicelib.campaigns.model import CampaignStatus
 from chalicelib.campaigns.schedule import FILLING, LAG, LONGEST_SLEEP, NEVER_OPEN, next_wake
-from chalicelib.campaigns.waiting import Reason
 from chalicelib.organizations.model import OrganizationSettings
 from tests.unit.builders import AT, NOW, a_call, a_campaign, later, some_hours
 
@@ -109,7 +108,7 @@ def test_campaign_with_work_wakes_within_a_quarter_of_an_hour(
         assert clock.minute(NOW + LAG) <= found <= clock.minute(NOW + LONGEST_SLEEP)
 
 
-def why(call_due: float = -1, *, paused: bool = False, **fields: object) -> tuple[Reason, str | None]:
+def why(call_due: float = -1, *, paused: bool = False, **fields: object) -> tuple[WhyNotCalled, str | None]:
     """Why a call that is due so many minutes from now waits, and until when."""
     campaign = a_campaign(**{"status": RUNNING, **fields})  # type: ignore[arg-type]
     call = a_call(CallState.WAITING, due_at=later(minutes=call_due))
@@ -117,33 +116,36 @@ def why(call_due: float = -1, *, paused: bool = False, **fields: object) -> tupl
 
 
 def test_campaign_that_does_not_run_keeps_its_contacts_waiting() -> None:
-    assert why(status=PAUSED) == (Reason.CAMPAIGN_NOT_RUNNING, None)
-    assert why(status=PENDING, scheduled_at=later(hours=2)) == (Reason.CAMPAIGN_NOT_RUNNING, later(hours=2))
+    assert why(status=PAUSED) == (WhyNotCalled.CAMPAIGN_NOT_RUNNING, None)
+    assert why(status=PENDING, scheduled_at=later(hours=2)) == (WhyNotCalled.CAMPAIGN_NOT_RUNNING, later(hours=2))
 
 
 def test_pause_of_all_calling_keeps_those_waiting_whose_campaign_runs() -> None:
-    assert why(paused=True) == (Reason.CALLING_PAUSED, None)
-    assert why(30, paused=True, calling_hours=some_hours(from_="22:00", to="23:00")) == (Reason.CALLING_PAUSED, None)
-    assert why(paused=True, status=PAUSED) == (Reason.CAMPAIGN_NOT_RUNNING, None)
+    assert why(paused=True) == (WhyNotCalled.CALLING_PAUSED, None)
+    assert why(30, paused=True, calling_hours=some_hours(from_="22:00", to="23:00")) == (
+        WhyNotCalled.CALLING_PAUSED,
+        None,
+    )
+    assert why(paused=True, status=PAUSED) == (WhyNotCalled.CAMPAIGN_NOT_RUNNING, None)
 
 
 def test_retry_waits_for_its_time() -> None:
-    assert why(30) == (Reason.WAITING_FOR_RETRY, later(minutes=30))
+    assert why(30) == (WhyNotCalled.WAITING_FOR_RETRY, later(minutes=30))
 
 
 def test_call_waits_for_the_hours_to_open() -> None:
     evening = some_hours(from_="18:00", to="20:00")
-    assert why(calling_hours=evening) == (Reason.OUTSIDE_CALLING_HOURS, "2026-11-23T13:00:00.000Z")
+    assert why(calling_hours=evening) == (WhyNotCalled.OUTSIDE_CALLING_HOURS, "2026-11-23T13:00:00.000Z")
 
 
 def test_retry_that_falls_outside_the_hours_waits_for_both() -> None:
     morning = some_hours(from_="09:00", to="12:00")
-    assert why(60, calling_hours=morning) == (Reason.OUTSIDE_CALLING_HOURS, "2026-11-24T04:00:00.000Z")
+    assert why(60, calling_hours=morning) == (WhyNotCalled.OUTSIDE_CALLING_HOURS, "2026-11-24T04:00:00.000Z")
 
 
 def test_hours_that_never_open_promise_nothing() -> None:
     never = [(NOW.date() + timedelta(days=n)).isoformat() for n in range(-2, 420)]
-    assert why(calling_hours=some_hours(holidays=never)) == (Reason.NEVER_OPEN, None)
+    assert why(calling_hours=some_hours(holidays=never)) == (WhyNotCalled.NEVER_OPEN, None)
 
 
 NEVER = some_hours(holidays=[(NOW.date() + timedelta(days=n)).isoformat() for n in range(20)])
@@ -170,8 +172,8 @@ def test_campaign_in_the_contacts_own_hours_looks_at_each_zone() -> None:
 
 def test_agent_that_is_away_keeps_everybody_waiting() -> None:
     out = Health(failures=20, failing_since=later(minutes=-5), probed_at=later(seconds=-20))
-    assert why(health=out) == (Reason.AGENT_UNAVAILABLE, later(seconds=40))
+    assert why(health=out) == (WhyNotCalled.AGENT_UNAVAILABLE, later(seconds=40))
 
 
 def test_call_that_is_due_waits_for_a_slot() -> None:
-    assert why() == (Reason.WAITING_FOR_SLOT, AT)
+    assert why() == (WhyNotCalled.WAITING_FOR_SLOT, AT)
