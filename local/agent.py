@@ -174,7 +174,7 @@ class Simulator:
 
     async def _talk(self, call: Call) -> None:
         if not call.told:
-            if self.behavior[call.provider].held:
+            if call.held:
                 return
             if msgspec.structs.replace(call, told=self._conversation(call)).connected:
                 for event in DIALECTS[call.provider].events(call):
@@ -185,11 +185,9 @@ class Simulator:
 
     async def end(self, call: Call, told: Json | None = None, *, tries: int = TRIES) -> list[int]:
         """End a call, by its phone's last digit unless told how, and report it; the statuses of the answers."""
-        behavior, call = self.behavior[call.provider], self.ended(call, told)
-        times = 0 if chance(call.attempt, "lost", behavior.lost) else 1
-        times += times and chance(call.attempt, "doubled", behavior.doubled)
+        call = self.ended(call, told)
         events = DIALECTS[call.provider].events(call)
-        answers = [await self._send(call, event, tries=tries) for _ in range(times) for event in events]
+        answers = [await self._send(call, event, tries=tries) for _ in range(call.webhooks) for event in events]
         self._rows.execute("UPDATE calls SET reported = 1 WHERE provider = ? AND id = ?", (call.provider, call.id))
         return answers
 
@@ -205,8 +203,7 @@ class Simulator:
     def _conversation(self, call: Call) -> Json:
         _, phone, person = DIALECTS[call.provider].ordered(call.order)
         result = simulated.conversation(phone, str(person.get("firstName", "")), call.ends - call.began)
-        share = self.behavior[call.provider].voicemail
-        is_voicemail = result.call_status == "NO_ANSWER" and chance(call.attempt, "voicemail", share)
+        is_voicemail = result.call_status == "NO_ANSWER" and call.meets_machine
         return {
             "status": result.call_status,
             "outcome": result.outcome,
@@ -295,6 +292,7 @@ class Line:
     async def _answer(self, request: web.Request, call: Call, behavior: Behavior) -> web.StreamResponse:
         if behavior.waits and isinstance(self.dialect, Http):
             await asyncio.sleep(call.ends - call.began)
+            await self.simulator.end(call)
             return _json(200, self.dialect.report(self.simulator.ended(call)))
         if chance(call.attempt, "early", behavior.early):
             await self.simulator.end(call)
@@ -320,6 +318,7 @@ class Line:
     def _begin(self, order: Json, attempt: str, behavior: Behavior) -> Call:
         now = time.time()
         seconds = random.Random(attempt).uniform(*behavior.seconds)  # noqa: S311
+        lost = chance(attempt, "lost", behavior.lost) or (behavior.waits and isinstance(self.dialect, Http))
         return Call(
             provider=self.provider,
             attempt=attempt,
@@ -327,6 +326,9 @@ class Line:
             order=order,
             began=now,
             ends=now + seconds,
+            held=behavior.held,
+            meets_machine=chance(attempt, "voicemail", behavior.voicemail),
+            webhooks=0 if lost else 2 if chance(attempt, "doubled", behavior.doubled) else 1,
         )
 
     async def state(self, request: web.Request) -> web.Response:
@@ -349,7 +351,7 @@ class Line:
 
 
 def chance(attempt: str, what: str, share: float) -> bool:
-    """Whether something befalls a call: the same each time it is asked."""
+    """Whether something befalls a call: of the same attempt it is the same each time."""
     return random.Random(f"{attempt} {what}").random() < share  # noqa: S311
 
 

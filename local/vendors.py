@@ -32,6 +32,15 @@ class Call(Struct, kw_only=True):
     order: Json
     began: float
     ends: float
+    held: bool = False
+    """Whether it lasts until it is told how it ends."""
+
+    meets_machine: bool = False
+    """Whether a machine answers where nobody does."""
+
+    webhooks: int = 1
+    """How often each of its webhooks comes."""
+
     told: Json | None = None
     """How it ended, as in a report of `http`; `voicemail` beside it where a machine answered."""
 
