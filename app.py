@@ -6,6 +6,7 @@ from typing import Any
 from chalice.app import Chalice, CloudWatchEvent, SQSEvent, WebsocketEvent
 
 from chalicelib import clock, http, openapi, worker
+from chalicelib.agents import routes as agents
 from chalicelib.campaigns import control
 from chalicelib.campaigns import routes as campaigns
 from chalicelib.contacts import routes as contacts
@@ -19,7 +20,7 @@ from chalicelib.realtime import broadcaster, polling, publisher, sockets
 
 app = Chalice(app_name="auto-calling")
 app.experimental_feature_flags.update(["BLUEPRINTS", "WEBSOCKETS"])
-for room in (http, openapi, organizations, contacts, imports, campaigns, webhooks, privacy):
+for room in (http, openapi, organizations, agents, contacts, imports, campaigns, webhooks, privacy):
     app.register_blueprint(room.routes.blueprint)
 
 

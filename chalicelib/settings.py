@@ -61,6 +61,8 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
     agent_url: str = ""
     agent_token_parameter: str = ""
     agent_accounts_path: str = ""
+    agent_secrets_path: str = "/autocall/organizations"
+    agents_may_be_private: bool = False
     agent_timeout_seconds: Annotated[float, Meta(gt=0, le=LONGEST_WAIT)] = 60
     webhook_secret_parameter: str = ""
     barred_phones_key_parameter: str = ""

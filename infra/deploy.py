@@ -29,7 +29,7 @@ STANDS = ("CREATE_COMPLETE", "UPDATE_COMPLETE", "UPDATE_COMPLETE_CLEANUP_IN_PROG
 FROM_ENVIRONMENT = [
     *("CorsOrigins", "JwtAlgorithm", "JwtSecretParameter", "JwtJwksUrl", "JwtRequireExp", "AgentProvider", "AgentUrl"),
     *("JwtAudience", "JwtIssuer", "JwtLeewaySeconds", "JwtOrganizationClaim"),
-    *("AgentTokenParameter", "AgentAccountsPath", "WebhookSecretParameter", "AgentTimeoutSeconds"),
+    *("AgentTokenParameter", "AgentAccountsPath", "AgentSecretsPath", "WebhookSecretParameter", "AgentTimeoutSeconds"),
     "BarredPhonesKeyParameter",
     *("SimulatedCallSeconds", "DefaultCallingHours", "FallbackTimezone", "PhoneRegion", "DialerMaxConcurrency"),
     *("ApiRateLimit", "ApiBurstLimit", "WebhookRateLimit", "WebhookBurstLimit", "SocketRateLimit", "SocketBurstLimit"),
@@ -204,9 +204,11 @@ def secret_names(stage: str) -> dict[str, str]:
     }
 
 
-def accounts_path(stage: str) -> str:
-    """Where in SSM a stage's accounts with vendors of agents are: people put them there."""
-    return f"/autocall/{stage}/agents"
+def agents_paths(stage: str) -> dict[str, str]:
+    """The stack parameters that say where in SSM accounts with providers of agents are: a stage's own, which people put
+    there, and its organizations', which the API writes.
+    """
+    return {"AgentAccountsPath": f"/autocall/{stage}/agents", "AgentSecretsPath": f"/autocall/{stage}/organizations"}
 
 
 def _in_the_cloud(session: Any, stage: str) -> Deployment:
@@ -214,7 +216,7 @@ def _in_the_cloud(session: Any, stage: str) -> Deployment:
     parameters = {
         "Stage": stage,
         **secret_names(stage),
-        "AgentAccountsPath": accounts_path(stage),
+        **agents_paths(stage),
         **from_environment(os.environ),
     }
     return Deployment(f"autocall-{stage}", parameters, f"autocall-artifacts-{account}-{session.region_name}", account)

@@ -153,7 +153,8 @@ def parameters(at: Laptop, environ: Mapping[str, str]) -> dict[str, str]:
         "PublicUrl": at.origin,
         "DialerMaxConcurrency": "5",
         "ManageApiGatewayAccount": "false",
-        "AgentAccountsPath": deploy.accounts_path("laptop"),
+        "AgentsMayBePrivate": "true",
+        **deploy.agents_paths("laptop"),
     }
     return own | deploy.secret_names("laptop") | deploy.from_environment(environ)
 
@@ -171,7 +172,7 @@ def _put_secrets(ssm: Any, at: Laptop) -> None:
     for provider in ("retell", "vapi", "elevenlabs"):
         account = os.environ.get(f"{provider.upper()}_ACCOUNT")
         account = account or invented.account(provider, f"{at.origin}/{SIMULATOR}")
-        name = f"{deploy.accounts_path('laptop')}/{provider}"
+        name = f"{deploy.agents_paths('laptop')['AgentAccountsPath']}/{provider}"
         ssm.put_parameter(Name=name, Value=account, Type="SecureString", Overwrite=True)
 
 

@@ -10,3 +10,4 @@ def clear() -> None:
     auth._published.cache_clear()
     if ssm.provider.cache_info().currsize:
         ssm.provider().clear_cache()
+    ssm._last().clear()

@@ -5,12 +5,14 @@ from __future__ import annotations
 import re
 from collections.abc import Mapping
 from datetime import datetime
-from typing import Any, Literal
+from typing import Annotated, Any, ClassVar, Literal
 
 from chalicelib.agents import accounts, endings, signatures, variables, wire
+from chalicelib.agents.accounts import AccountHolder
 from chalicelib.agents.contract import Accepted, CallOrder, Declined, Ending, OutcomeUnknown, Webhook
 from chalicelib.agents.endings import End, within, word
 from chalicelib.agents.reports import identifier, members
+from chalicelib.bodies import CLEARABLE
 from chalicelib.errors import Unauthorized
 
 RING_SECONDS = 30
@@ -48,20 +50,22 @@ SIP = {**dict.fromkeys(("486", "600", "603"), End.BUSY), **dict.fromkeys(("408",
 
 
 class Account(accounts.Account, frozen=True, kw_only=True, rename="camel"):
-    """`caller_number` is the id of a phone number at ElevenLabs, `telephony` how that is connected."""
+    """`caller_numbers` are ids of phone numbers at ElevenLabs, `telephony` how those are connected."""
 
-    telephony: Literal["twilio", "sip-trunk", "exotel"] = "twilio"
-    api_url: str = "https://api.elevenlabs.io"
+    telephony: Annotated[Literal["twilio", "sip-trunk", "exotel"], CLEARABLE] = "twilio"
+    api_url: Annotated[str, CLEARABLE] = "https://api.elevenlabs.io"
+
+    domain: ClassVar[str] = "elevenlabs.io"
 
 
-class ElevenLabsAgent:
+class ElevenLabsAgent(AccountHolder[Account]):
     """An agent at ElevenLabs. A call that never connected is reported without the attempt, and only once."""
 
-    waits_seconds = None
+    kind = Account
     takes_only_200 = True
 
     def place(self, order: CallOrder) -> Accepted | Declined:
-        account = accounts.to_place("elevenlabs", Account)
+        account = self.to_place()
         url = f"{account.api_url}/v1/convai/{account.telephony}/outbound-call"
         answer = wire.ask(url, _request(order, account), {"xi-api-key": account.api_key})
         if isinstance(answer, Declined):
@@ -78,7 +82,7 @@ class ElevenLabsAgent:
         match = re.fullmatch("t=([0-9]{1,12}),v0=([0-9a-f]{64})", headers.get("elevenlabs-signature", ""))
         if not match:
             raise Unauthorized("The webhook carries no valid ElevenLabs-Signature.")
-        key = accounts.to_hear("elevenlabs", Account).webhook_secret
+        key = self.to_hear().webhook_secret
         signed = match[1].encode() + b"." + body
         signatures.check(signed, match[2], key, at=int(match[1]), now=now, age_seconds=SIGNATURE_AGE_SECONDS)
 
@@ -98,8 +102,8 @@ class ElevenLabsAgent:
 
 def _request(order: CallOrder, account: Account) -> dict[str, Any]:
     told: dict[str, Any] = {"user_id": order.call_id, "dynamic_variables": variables.of(order)}
-    if order.max_duration_seconds:
-        longest = {"max_duration_seconds": order.longest_talk_seconds}
+    if order.max_duration_seconds or account.max_duration_seconds:
+        longest = {"max_duration_seconds": accounts.longest_talk_of(order, account)}
         told["conversation_config_override"] = {"conversation": longest}
     return {
         "agent_id": accounts.agent_of(order, account),

@@ -3,16 +3,20 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from datetime import datetime
-from typing import Any
+from typing import Any, ClassVar
 
 import msgspec
+from msgspec.structs import replace
 
 from chalicelib.agents import reports, signatures, wire
-from chalicelib.agents.contract import Accepted, CallOrder, Declined, Ending, NotPlaced, OutcomeUnknown, Webhook
+from chalicelib.agents.accounts import AccountHolder, Unusable
+from chalicelib.agents.contract import Accepted, CallOrder, Declined, Ending, OutcomeUnknown, Webhook
 from chalicelib.agents.reports import Report
-from chalicelib.aws.ssm import SecretUnreadable, secret
+from chalicelib.agents.settings import ProviderSettings, Secret
+from chalicelib.agents.signatures import UNLIKE
+from chalicelib.aws.ssm import secret
 from chalicelib.calls.model import Result
 from chalicelib.errors import FieldError, InvalidBody, Unauthorized
 from chalicelib.log import logger
@@ -22,17 +26,38 @@ SIGNATURE_AGE_SECONDS = 300
 """How far a webhook's signature may be from now."""
 
 
-class HttpAgent:
-    """The agent behind `AGENT_URL`."""
+class Account(ProviderSettings, frozen=True, kw_only=True, rename="camel"):
+    """An agent of somebody's own: where it is, what it is sent to know us by, and what it signs its reports with."""
 
-    waits_seconds = None
-    takes_only_200 = False
+    url: str | None = None
+    token: Secret | None = None
+    webhook_secret: Secret | None = None
+
+    owned_by: ClassVar[str] = "url"
+
+
+class HttpAgent(AccountHolder[Account]):
+    """The agent behind an organization's own URL, or `AGENT_URL`. Neither is sent a secret that is the other's."""
+
+    kind = Account
+
+    def account(self) -> Account:
+        own = self.own()
+        if self.is_own(own):
+            return super().account()
+        if not settings().agent_url:
+            raise Unusable("no agent is configured: set AGENT_URL, or url in the organization's settings of http")
+        return replace(msgspec.convert(own.shared(), Account), url=settings().agent_url, token=_deployments_token())
+
+    def to_hear(self) -> Account:
+        if self.own().organization_id:
+            return super().to_hear()
+        return Account(webhook_secret=secret(settings().webhook_secret_parameter))
 
     def place(self, order: CallOrder) -> Result | Accepted | Declined:
-        if not settings().agent_url:
-            raise NotPlaced("no agent is configured: set AGENT_URL")
-        headers = {"Idempotency-Key": order.call_id, **_authorization()}
-        response = wire.post(settings().agent_url, _request(order), headers)
+        account = self.to_place()
+        headers = {"Idempotency-Key": order.call_id, **_authorization(account)}
+        response = wire.post(account.url or "", _request(order, account), headers, public=self.is_public)
         if refused := wire.refusal(response):
             return refused
         if response.status_code == 202:
@@ -45,8 +70,13 @@ class HttpAgent:
             raise OutcomeUnknown("the agent's answer cannot be read") from None
 
     def verify(self, headers: Mapping[str, str], body: bytes, *, now: datetime) -> None:
-        """Check an `X-AutoCall-Signature`."""
-        verify(headers.get("x-autocall-signature", ""), body, secret(settings().webhook_secret_parameter), now=now)
+        """Check an `X-AutoCall-Signature: t=<unix seconds>,v1=<hex>`."""
+        verify(headers.get("x-autocall-signature", ""), body, lambda: self.to_hear().webhook_secret, now=now)
+
+    @property
+    def is_public(self) -> bool:
+        """Whether its address is an organization's own, and leads nowhere into a private network."""
+        return self.is_own(self.own()) and not settings().agents_may_be_private
 
     def read(self, body: bytes) -> Webhook:
         report = reports.read(body)
@@ -56,11 +86,15 @@ class HttpAgent:
         return Webhook(call_id=report.call_id, ending=Ending(report.ending()))
 
 
-def _request(order: CallOrder) -> dict[str, Any]:
-    """The order as it is, but for the numbers, of which it names the one that calls."""
+def _request(order: CallOrder, account: Account) -> dict[str, Any]:
+    """The order, with what the account says where the campaign says nothing; of the numbers the one that calls."""
     body: dict[str, Any] = msgspec.to_builtins(order)
     del body["callerNumbers"]
-    return body | {"callerNumber": order.caller()}
+    return body | {
+        "agentId": order.agent_id or account.agent_id,
+        "callerNumber": order.caller(account.caller_numbers or ()),
+        "maxDurationSeconds": order.max_duration_seconds or account.max_duration_seconds,
+    }
 
 
 def _ending(body: bytes, call_id: str) -> Result:
@@ -77,24 +111,25 @@ def _log_lost(report: Report, call_id: str) -> None:
         logger().warning("members of a report not read", attemptId=call_id, lost=report.lost)
 
 
-def _authorization() -> dict[str, str]:
-    """The agent's token as a header, where the deployment has one. Raises NotPlaced when it cannot be read."""
+def _authorization(account: Account) -> dict[str, str]:
+    return {"Authorization": f"Bearer {account.token}"} if account.token else {}
+
+
+def _deployments_token() -> str | None:
+    """The token of the deployment's agent, where it has one. Raises SecretUnreadable."""
     parameter = settings().agent_token_parameter
-    if not parameter:
-        return {}
-    try:
-        return {"Authorization": f"Bearer {secret(parameter).strip()}"}
-    except SecretUnreadable as error:
-        raise NotPlaced(str(error)) from error
+    return secret(parameter).strip() if parameter else None
 
 
-def verify(signature: str, body: bytes, key: str, *, now: datetime) -> None:
-    """Check an `X-AutoCall-Signature: t=<unix seconds>,v1=<hex>`. Raises Unauthorized."""
+def verify(signature: str, body: bytes, key: Callable[[], str | None], *, now: datetime) -> None:
+    """Check an `X-AutoCall-Signature`; the key is asked for by one that looks like one. Raises Unauthorized."""
     match = re.fullmatch(r"t=([0-9]{1,12}),v1=([0-9a-f]{64})", signature.strip())
     if not match:
         raise Unauthorized("The webhook carries no valid X-AutoCall-Signature.")
-    signed = match[1].encode() + b"." + body
-    signatures.check(signed, match[2], key, at=int(match[1]), now=now, age_seconds=SIGNATURE_AGE_SECONDS)
+    known, signed = key(), match[1].encode() + b"." + body
+    if not known:
+        raise Unauthorized(UNLIKE)
+    signatures.check(signed, match[2], known, at=int(match[1]), now=now, age_seconds=SIGNATURE_AGE_SECONDS)
 
 
 def sign(timestamp: str, body: bytes, key: str) -> str:

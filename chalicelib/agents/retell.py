@@ -5,12 +5,14 @@ from __future__ import annotations
 import re
 from collections.abc import Mapping
 from datetime import datetime
-from typing import Any
+from typing import Annotated, Any, ClassVar
 
 from chalicelib.agents import accounts, endings, signatures, variables, wire
+from chalicelib.agents.accounts import AccountHolder
 from chalicelib.agents.contract import Accepted, CallOrder, Declined, Ending, Webhook
 from chalicelib.agents.endings import End, within, word
 from chalicelib.agents.reports import members
+from chalicelib.bodies import CLEARABLE
 from chalicelib.errors import Unauthorized
 
 RING_MILLISECONDS = 30_000
@@ -40,19 +42,20 @@ ENDS = {
 
 
 class Account(accounts.Account, frozen=True, kw_only=True, rename="camel"):
-    """`webhook_secret` is the API key that Retell marks as the webhooks' one; `caller_number` is E.164."""
+    """`webhook_secret` is the API key that Retell marks as the webhooks' one; `caller_numbers` are E.164."""
 
-    api_url: str = "https://api.retellai.com"
+    api_url: Annotated[str, CLEARABLE] = "https://api.retellai.com"
+
+    domain: ClassVar[str] = "retellai.com"
 
 
-class RetellAgent:
+class RetellAgent(AccountHolder[Account]):
     """An agent at Retell."""
 
-    waits_seconds = None
-    takes_only_200 = False
+    kind = Account
 
     def place(self, order: CallOrder) -> Accepted | Declined:
-        account = accounts.to_place("retell", Account)
+        account = self.to_place()
         headers = {"Authorization": f"Bearer {account.api_key}"}
         url = f"{account.api_url}/v2/create-phone-call"
         return wire.place(url, _request(order, account), headers, named="call_id")
@@ -62,7 +65,7 @@ class RetellAgent:
         match = re.fullmatch(r"v=([0-9]{1,15}),d=([0-9a-f]{64})", headers.get("x-retell-signature", ""))
         if not match:
             raise Unauthorized("The webhook carries no valid X-Retell-Signature.")
-        key = accounts.to_hear("retell", Account).webhook_secret
+        key = self.to_hear().webhook_secret
         at = int(match[1]) / 1000
         signatures.check(body + match[1].encode(), match[2], key, at=at, now=now, age_seconds=SIGNATURE_AGE_SECONDS)
 
@@ -88,7 +91,7 @@ def _request(order: CallOrder, account: Account) -> dict[str, Any]:
             "agent": {
                 "webhook_url": order.callback_url,
                 "ring_duration_ms": RING_MILLISECONDS,
-                "max_call_duration_ms": order.longest_talk_seconds * 1000,
+                "max_call_duration_ms": accounts.longest_talk_of(order, account) * 1000,
                 "enable_dnc_detection": True,
             }
         },

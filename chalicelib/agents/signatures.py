@@ -8,6 +8,9 @@ from datetime import datetime
 
 from chalicelib.errors import Unauthorized
 
+UNLIKE = "The webhook's signature does not match."
+"""Also what is said where there is no secret: nobody learns who has one."""
+
 
 def hmac_sha256(message: bytes, key: str) -> str:
     """HMAC-SHA256 in hexadecimal."""
@@ -20,6 +23,6 @@ def check(message: bytes, signature: str, key: str, *, at: float, now: datetime,
     Raises Unauthorized.
     """
     if not hmac.compare_digest(hmac_sha256(message, key).encode(), signature.encode()):
-        raise Unauthorized("The webhook's signature does not match.")
+        raise Unauthorized(UNLIKE)
     if abs(now.timestamp() - at) > age_seconds:
         raise Unauthorized("The webhook's signature is too old.")

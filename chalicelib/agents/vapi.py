@@ -6,14 +6,15 @@ import re
 from collections.abc import Mapping
 from datetime import datetime
 from fnmatch import fnmatchcase
-from typing import Any
+from typing import Annotated, Any, ClassVar
 
 from chalicelib import clock
 from chalicelib.agents import accounts, endings, signatures, variables, wire
-from chalicelib.agents.accounts import Given
+from chalicelib.agents.accounts import AccountHolder, Given
 from chalicelib.agents.contract import Accepted, CallOrder, Declined, Ending, Webhook
 from chalicelib.agents.endings import End, within, word
 from chalicelib.agents.reports import FIRST_MILLISECONDS, members
+from chalicelib.bodies import CLEARABLE
 from chalicelib.errors import Unauthorized
 
 SIGNATURE_AGE_SECONDS = 300
@@ -45,20 +46,21 @@ ENDS = {
 
 
 class Account(accounts.Account, frozen=True, kw_only=True, rename="camel"):
-    """`caller_number` is the id of a phone number at Vapi, `credential_id` that of the HMAC credential of webhooks."""
+    """`caller_numbers` are ids of phone numbers at Vapi, `credential_id` is that of the HMAC credential of webhooks."""
 
-    credential_id: Given
-    api_url: str = "https://api.vapi.ai"
+    credential_id: Annotated[Given, CLEARABLE]
+    api_url: Annotated[str, CLEARABLE] = "https://api.vapi.ai"
+
+    domain: ClassVar[str] = "vapi.ai"
 
 
-class VapiAgent:
+class VapiAgent(AccountHolder[Account]):
     """An assistant at Vapi."""
 
-    waits_seconds = None
-    takes_only_200 = False
+    kind = Account
 
     def place(self, order: CallOrder) -> Accepted | Declined:
-        account = accounts.to_place("vapi", Account)
+        account = self.to_place()
         headers = {"Authorization": f"Bearer {account.api_key}"}
         return wire.place(f"{account.api_url}/call", _request(order, account), headers, named="id")
 
@@ -70,7 +72,7 @@ class VapiAgent:
         timestamp, signature = headers.get("x-timestamp", ""), headers.get("x-signature", "")
         if not re.fullmatch("[0-9]{1,15}", timestamp) or not re.fullmatch("[0-9a-f]{64}", signature):
             raise Unauthorized("The webhook carries no valid X-Signature.")
-        key = accounts.to_hear("vapi", Account).webhook_secret
+        key = self.to_hear().webhook_secret
         at = int(timestamp) / (1000 if int(timestamp) >= FIRST_MILLISECONDS else 1)
         signed = timestamp.encode() + b"." + body
         signatures.check(signed, signature, key, at=at, now=now, age_seconds=SIGNATURE_AGE_SECONDS)
@@ -91,7 +93,7 @@ def _request(order: CallOrder, account: Account) -> dict[str, Any]:
         "customer": {"number": order.phone_number, "externalId": order.call_id},
         "assistantOverrides": {
             "variableValues": variables.of(order),
-            "maxDurationSeconds": order.longest_talk_seconds,
+            "maxDurationSeconds": accounts.longest_talk_of(order, account),
             "server": {"url": order.callback_url, "credentialId": account.credential_id, "backoffPlan": AGAIN},
         },
     }

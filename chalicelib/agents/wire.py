@@ -14,6 +14,7 @@ from typing import Any
 import msgspec
 from msgspec import Struct
 
+from chalicelib.agents import addresses
 from chalicelib.agents.contract import Accepted, Declined, NotPlaced, OutcomeUnknown
 from chalicelib.agents.health import Verdict
 from chalicelib.agents.reports import clean, identifier, members
@@ -60,18 +61,20 @@ class Answer(Struct, frozen=True):
     content: bytes
 
 
-def post(url: str, message: object, headers: Mapping[str, str]) -> Answer:
+def post(url: str, message: object, headers: Mapping[str, str], *, public: bool = False) -> Answer:
     """The answer to a message. Raises NotPlaced when nothing of it was sent, OutcomeUnknown when it may have been.
 
     It has come whole within the agent's time-out, or there is none: the time-outs of requests are of each read, and an
-    agent that sends a byte now and then would hold its dialer for ever.
+    agent that sends a byte now and then would hold its dialer for ever. `public`: it is connected to at a public
+    address only.
     """
     import requests
 
     body = io.BytesIO(msgspec.json.encode(message))
     seconds = settings().agent_timeout_seconds
     try:
-        with requests.Session() as session, _hung_up_after(seconds, session) as late:
+        with requests.Session() as session, _hung_up_after(seconds, session, public=public) as late:
+            session.trust_env = not public
             sent = session.post(
                 url,
                 data=body,
@@ -86,6 +89,8 @@ def post(url: str, message: object, headers: Mapping[str, str]) -> Answer:
             raise OutcomeUnknown("the agent did not answer in time")
         return Answer(response.status_code, response.headers, content)
     except (requests.RequestException, ValueError) as error:
+        if _led_astray(error):
+            raise NotPlaced(PRIVATE) from error
         if body.tell() == 0:
             raise NotPlaced("the agent cannot be reached") from error
         raise OutcomeUnknown("the agent did not answer") from error
@@ -101,10 +106,20 @@ def _whole(chunks: Iterable[bytes]) -> bytes:
     return bytes(content)
 
 
+PRIVATE = "the agent's address leads into a private network"
+
+
+def _led_astray(error: BaseException | None) -> bool:
+    """Whether what went wrong is that an address is not public."""
+    while error is not None and not isinstance(error, addresses.NotPublic):
+        error = error.__cause__ or error.__context__
+    return error is not None
+
+
 @contextmanager
-def _hung_up_after(seconds: float, session: Any) -> Iterator[Event]:
+def _hung_up_after(seconds: float, session: Any, *, public: bool) -> Iterator[Event]:
     """A session whose connections end after so long, whatever they are busy with; the event says that they did."""
-    lines = _Lines()
+    lines = _Lines(public=public)
     for scheme in ("http://", "https://"):
         session.mount(scheme, lines.adapter())
     done, late = Event(), Event()
@@ -129,7 +144,8 @@ def _hung_up_after(seconds: float, session: Any) -> Iterator[Event]:
 class _Lines:
     """The connections that a session's adapters make."""
 
-    def __init__(self) -> None:
+    def __init__(self, *, public: bool) -> None:
+        self._public = public
         self._sockets: list[socket.socket] = []
 
     def adapter(self) -> Any:
@@ -148,7 +164,7 @@ class _Lines:
 
     def _connection(self, kind: Any, **given: Any) -> Any:
         made = kind(**given)
-        connect = made._new_conn
+        connect = partial(_publicly, made) if self._public else made._new_conn
 
         def noted() -> socket.socket:
             """The line as it is before TLS takes it over, whose handshake is part of the time-out."""
@@ -169,6 +185,16 @@ class _Lines:
         """Let go of the connections."""
         for each in self._sockets:
             each.close()
+
+
+def _publicly(connection: Any) -> socket.socket:
+    """A connection to a public address, or urllib3's own error: nothing was sent."""
+    from urllib3.exceptions import NewConnectionError
+
+    try:
+        return addresses.connected(connection.host, connection.port, CONNECT_TIMEOUT_SECONDS)
+    except OSError as error:
+        raise NewConnectionError(connection, str(error)) from error
 
 
 def refusal(response: Answer, unacceptable: set[int] = UNACCEPTABLE) -> Declined | None:

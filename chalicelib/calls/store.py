@@ -325,29 +325,29 @@ def attempt(attempt_id: str) -> AttemptKey:
     return row.value(AttemptKey)
 
 
-def link(provider: str, conversation_id: str, attempt_id: str, *, now: datetime) -> str | None:
+def link(line: str, conversation_id: str, attempt_id: str, *, now: datetime) -> str | None:
     """Keep under which id a provider knows an attempt; what it told of it before, if it did.
 
     Either this or `keep_early` comes second, and sees what the other has written.
     """
-    row = ConversationRow(f"{provider}#{conversation_id}")
+    row = ConversationRow(f"{line}#{conversation_id}")
     row.update([ConversationRow.of_attempt.set(attempt_id), ConversationRow.expires_at.set(now + ATTEMPT_TTL)])
     early: str | None = row.early
     return early
 
 
-def keep_early(provider: str, conversation_id: str, told: str, *, now: datetime) -> str | None:
+def keep_early(line: str, conversation_id: str, told: str, *, now: datetime) -> str | None:
     """Keep what a provider tells of a call that it knows by its own id; the attempt, if that is known already."""
-    row = ConversationRow(f"{provider}#{conversation_id}")
+    row = ConversationRow(f"{line}#{conversation_id}")
     expiry = ConversationRow.expires_at
     row.update([ConversationRow.early.set(told), expiry.set(expiry | (now + EARLY_TTL))])
     attempt_id: str | None = row.of_attempt
     return attempt_id
 
 
-def forget_early(provider: str, conversation_id: str) -> None:
+def forget_early(line: str, conversation_id: str) -> None:
     """Forget what a provider told of a call, once it has been passed on."""
-    ConversationRow(f"{provider}#{conversation_id}").update([ConversationRow.early.remove()])
+    ConversationRow(f"{line}#{conversation_id}").update([ConversationRow.early.remove()])
 
 
 def keep_news(transaction: Transaction, news: str, *, now: datetime) -> str:

@@ -33,7 +33,7 @@ from chalicelib.aws.dynamodb import (
 from chalicelib.campaigns.model import IN_FLIGHT, AuditReport, Campaign, CampaignStatus
 from chalicelib.errors import CampaignRunning, Conflict, NotFound
 from chalicelib.organizations import store as organizations
-from chalicelib.organizations.model import OrganizationSettings
+from chalicelib.organizations.model import Organization
 from chalicelib.totals.store import Kind, count
 
 WAKE_SHARDS = 8
@@ -81,7 +81,7 @@ def find(organization_id: str, campaign_id: str) -> Campaign:
     return row.value(Campaign)
 
 
-def find_with_settings(organization_id: str, campaign_id: str) -> tuple[Campaign, OrganizationSettings]:
+def find_with_settings(organization_id: str, campaign_id: str) -> tuple[Campaign, Organization]:
     """A campaign and what its organization has set, both as they are right now, in one request. Raises NotFound."""
     row, own = get_together((CampaignRow, organization_id, campaign_id), organizations.key(organization_id))
     if row is None:

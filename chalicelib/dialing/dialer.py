@@ -7,10 +7,13 @@ from datetime import datetime
 from typing import Any
 
 import msgspec
+from msgspec import Struct
 
 from chalicelib import agents, clock
 from chalicelib.agents.contract import Accepted, Agent, CallOrder, Declined, Ending, NotPlaced, OutcomeUnknown
 from chalicelib.agents.health import Said, Verdict
+from chalicelib.agents.settings import Own
+from chalicelib.agents.settings import own as settings_of
 from chalicelib.aws import sqs
 from chalicelib.calls import store
 from chalicelib.calls.model import PHONE_BUSY, CallState, Result
@@ -26,7 +29,7 @@ from chalicelib.dialing.messages import Dial, Ended, Heard, Released, Skipped, U
 from chalicelib.dialing.telling import tell
 from chalicelib.errors import Failure, NotFound
 from chalicelib.log import logger
-from chalicelib.organizations.model import OrganizationSettings
+from chalicelib.organizations.model import Organization
 from chalicelib.settings import settings
 
 PHONE_BUSY_SECONDS = 60
@@ -60,10 +63,18 @@ class Release(Failure):
         self.zone = zone
 
 
+class Voice(Struct, frozen=True):
+    """Who places a call: a choice of the campaign's, what its organization has set of that provider, and the agent."""
+
+    choice: AgentChoice
+    own: Own
+    agent: Agent
+
+
 def handle(
     bodies: Iterable[str],
     *,
-    agent: Callable[[str], Agent] = agents.agent,
+    agent: Callable[[str, Own], Agent] = agents.agent,
     now: Callable[[], datetime] = clock.now,
 ) -> None:
     """Dial what each message orders."""
@@ -71,14 +82,14 @@ def handle(
         dial(sqs.decode(body, Dial), agent=agent, now=now)
 
 
-def dial(order: Dial, *, agent: Callable[[str], Agent], now: Callable[[], datetime]) -> None:
+def dial(order: Dial, *, agent: Callable[[str, Own], Agent], now: Callable[[], datetime]) -> None:
     """Place one call, if it still is to be placed. A message that came before does nothing."""
     key = AttemptKey(order.organization_id, order.campaign_id, order.contact_id, order.attempt_id)
     state = CallState.QUEUED
     try:
         campaign, own = _campaign(order)
-        voice = agent(campaign.agent.provider)
-        contact = _claim(order, key, campaign, own, _longest(order, voice), now)
+        voice = _voice(order, campaign.agent, own, agent)
+        contact = _claim(order, key, campaign, own, _longest(order, voice.agent), now)
         state = CallState.CALLING
         campaign = _last_look(order, contact, now)
         _place(key, campaign, contact, voice, now)
@@ -89,6 +100,11 @@ def dial(order: Dial, *, agent: Callable[[str], Agent], now: Callable[[], dateti
     except Release as release:
         logger().info("call released", attemptId=order.attempt_id, reason=str(release))
         tell(_released(order, state, release), now=now())
+
+
+def _voice(order: Dial, choice: AgentChoice, own: Organization, agent: Callable[[str, Own], Agent]) -> Voice:
+    mine = settings_of(order.organization_id, choice.provider, own)
+    return Voice(choice, mine, agent(choice.provider, mine))
 
 
 def _released(order: Dial, state: CallState, release: Release) -> Released:
@@ -126,7 +142,7 @@ def _claim(
     order: Dial,
     key: AttemptKey,
     campaign: Campaign,
-    own: OrganizationSettings,
+    own: Organization,
     lease_seconds: float,
     now: Callable[[], datetime],
 ) -> Contact:
@@ -150,7 +166,7 @@ def _claim(
     raise Release("the contact's phone is not known as its own", UNKNOWN_PHONE_SECONDS)
 
 
-def _campaign(order: Dial) -> tuple[Campaign, OrganizationSettings]:
+def _campaign(order: Dial) -> tuple[Campaign, Organization]:
     """The campaign, if it may call right now, and what its organization has set. Raises Release."""
     try:
         campaign, own = campaigns.find_with_settings(order.organization_id, order.campaign_id)
@@ -165,7 +181,7 @@ def _campaign(order: Dial) -> tuple[Campaign, OrganizationSettings]:
     return campaign, own
 
 
-def _check_hours(campaign: Campaign, own: OrganizationSettings, contact: Contact, at: datetime) -> None:
+def _check_hours(campaign: Campaign, own: Organization, contact: Contact, at: datetime) -> None:
     """Raises Release outside the hours."""
     if campaign.calling_hours is not None:
         zone = hours.zone(campaign.calling_hours, contact, at)
@@ -193,10 +209,10 @@ def _last_look(order: Dial, contact: Contact, now: Callable[[], datetime]) -> Ca
     return campaign
 
 
-def _place(key: AttemptKey, campaign: Campaign, contact: Contact, agent: Agent, now: Callable[[], datetime]) -> None:
+def _place(key: AttemptKey, campaign: Campaign, contact: Contact, voice: Voice, now: Callable[[], datetime]) -> None:
     """Ask the agent. Raises Release when it surely began no call."""
     try:
-        answer = agent.place(_order(key, campaign, campaign.agent, contact))
+        answer = voice.agent.place(_order(key, campaign, voice, contact))
     except NotPlaced as refusal:
         logger().warning("call not placed", attemptId=key.attempt_id, reason=str(refusal))
         said = _said(refusal.verdict, now(), str(refusal))
@@ -211,18 +227,18 @@ def _place(key: AttemptKey, campaign: Campaign, contact: Contact, agent: Agent, 
             if campaign.health.troubled:
                 tell(heard(key, _said(Verdict.TAKEN, now())), now=now())
             if conversation_id:
-                _link(key, campaign.agent.provider, conversation_id, now())
+                _link(key, agents.line(voice.choice.provider, voice.own), conversation_id, now())
         case Declined():
             tell(ended(key, answer.result, _said(Verdict.DECLINED, now(), answer.words), now=now()), now=now())
         case _:
             tell(ended(key, answer, waited=True, now=now()), now=now())
 
 
-def _link(key: AttemptKey, provider: str, conversation_id: str, now: datetime) -> None:
+def _link(key: AttemptKey, line: str, conversation_id: str, now: datetime) -> None:
     """Keep the provider's id of a call, and pass on what it told of it before anybody knew whose it was."""
-    if early := store.link(provider, conversation_id, key.attempt_id, now=now):
+    if early := store.link(line, conversation_id, key.attempt_id, now=now):
         tell(told(key, msgspec.json.decode(early, type=Ending), now=now), now=now)
-        store.forget_early(provider, conversation_id)
+        store.forget_early(line, conversation_id)
 
 
 def told(key: AttemptKey, ending: Ending, *, now: datetime) -> Ended | Undialed:
@@ -247,8 +263,9 @@ def _unknown(key: AttemptKey, why: Exception, now: datetime) -> Heard:
     return heard(key, _said(Verdict.UNKNOWN, now, "the agent's answer cannot be understood"))
 
 
-def _order(key: AttemptKey, campaign: Campaign, choice: AgentChoice, contact: Contact) -> CallOrder:
+def _order(key: AttemptKey, campaign: Campaign, voice: Voice, contact: Contact) -> CallOrder:
     """A campaign's call to a contact, for the agent that is to place it."""
+    choice = voice.choice
     return CallOrder(
         phone_number=contact.phone,
         first_name=contact.first_name,
@@ -267,7 +284,7 @@ def _order(key: AttemptKey, campaign: Campaign, choice: AgentChoice, contact: Co
         caller_numbers=choice.caller_numbers or (),
         max_duration_seconds=choice.max_duration_seconds,
         call_timeout_seconds=campaign.call_timeout_seconds,
-        callback_url=f"{settings().public_url}/auto-calling/agents/{choice.provider}/webhook",
+        callback_url=settings().public_url + agents.webhook(choice.provider, voice.own),
     )
 
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Any
+from typing import Annotated, Any, Self
 
 import msgspec
 from msgspec import UNSET, Meta, Struct, UnsetType
@@ -78,7 +78,7 @@ class OrganizationSettings(Struct, frozen=True, kw_only=True, rename="camel"):
 
     retention_days: Retention | None = None
 
-    def over(self, deployments: OrganizationSettings) -> OrganizationSettings:
+    def over(self, deployments: Self) -> Self:
         """These settings, with the deployment's where they say nothing. Of countries only the deployment's remain."""
         own = {name: value for name in self.__struct_fields__ if (value := getattr(self, name)) not in UNSAID}
         most = deployments.allowed_countries
@@ -87,6 +87,30 @@ class OrganizationSettings(Struct, frozen=True, kw_only=True, rename="camel"):
         if self.retention_days and deployments.retention_days:
             own["retention_days"] = _filled(self.retention_days, deployments.retention_days)
         return replace(deployments, **own)
+
+
+class AgentSettings(Struct, frozen=True, rename="camel", omit_defaults=True):
+    """What an organization has set of a provider of voice agents: members by the names of the API, which secrets it has
+    written, and how often. The secrets are elsewhere; `agents.settings` says what the members mean.
+    """
+
+    values: dict[str, Any] = {}
+    secrets: list[str] = []
+    version: int = 0
+
+
+class Organization(OrganizationSettings, frozen=True, kw_only=True):
+    """What an organization has set, as it is kept. `view` is what the API shows of its settings."""
+
+    agents: dict[str, AgentSettings] = {}
+    """By provider."""
+
+    secrets_until: str | None = None
+    """Until when somebody writes secrets, unless he is done before."""
+
+    def view(self) -> OrganizationSettings:
+        """The settings as the API shows them."""
+        return OrganizationSettings(**{name: getattr(self, name) for name in OrganizationSettings.__struct_fields__})
 
 
 def _filled(own: Retention, deployments: Retention) -> Retention:

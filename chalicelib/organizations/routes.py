@@ -15,7 +15,7 @@ routes = http.Routes(__name__)
 @routes.get(f"{BASE}/settings", "getSettings", answers={200: OrganizationSettings})
 def show(request: Request) -> Response:
     """Look at the organization's settings; what it has not set is as the deployment has it."""
-    return http.ok(store.find(request.identity.organization_id))
+    return http.ok(store.find(request.identity.organization_id).view())
 
 
 @routes.patch(
@@ -31,10 +31,10 @@ def change(request: Request) -> Response:
     Campaigns are told of any change, also of one that was made before: who repeats a request wants it to work.
     """
     organization_id = request.identity.organization_id
-    changes = request.changes(SettingsChange, store.find(organization_id) if request.merges else {})
+    changes = request.changes(SettingsChange, store.find(organization_id).view() if request.merges else {})
     model.check(changes, store.deployments())
     if not changes:
         return show(request)
     changed = store.change(organization_id, changes)
     messages.look_again(organization_id)
-    return http.ok(changed)
+    return http.ok(changed.view())

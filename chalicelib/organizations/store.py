@@ -2,18 +2,20 @@
 
 from __future__ import annotations
 
+from datetime import datetime
 from typing import Any
 
 import msgspec
 from msgspec import Struct
 from pynamodb.attributes import UnicodeAttribute
 
-from chalicelib.aws.dynamodb import Row, get, patiently, table
-from chalicelib.organizations.model import UNSAID, CallingHours, OrganizationSettings, Retention
+from chalicelib import clock
+from chalicelib.aws.dynamodb import Row, get, patiently, still, table, update_if
+from chalicelib.organizations.model import UNSAID, AgentSettings, CallingHours, Organization, Retention
 from chalicelib.settings import settings
 
 CALLING = "calling"
-"""The name of the one row that OrganizationSettings are kept in."""
+"""The name of the one row that an Organization is kept in."""
 
 
 class Retentions(Struct, frozen=True):
@@ -32,7 +34,7 @@ class Retentions(Struct, frozen=True):
         return any(getattr(each, kind) is not None for each in (self.usual, *self.own.values()))
 
 
-class SettingsRow(Row, keeps=OrganizationSettings):
+class SettingsRow(Row, keeps=Organization):
     class Meta:
         table_name = table("settings_table")
 
@@ -40,11 +42,11 @@ class SettingsRow(Row, keeps=OrganizationSettings):
     name = UnicodeAttribute(range_key=True)
 
 
-def deployments() -> OrganizationSettings:
+def deployments() -> Organization:
     """What holds for organizations that have set nothing: the environment."""
     given = settings()
     hours, kept = given.default_calling_hours, given.retention_days
-    return OrganizationSettings(
+    return Organization(
         timezone=given.fallback_timezone,
         default_calling_hours=msgspec.json.decode(hours, type=CallingHours | None) if hours else None,
         allowed_countries=given.allowed_countries.split(",") if given.allowed_countries else None,
@@ -64,17 +66,17 @@ def key(organization_id: str) -> tuple[type[Row], str, str]:
     return SettingsRow, organization_id, CALLING
 
 
-def of_row(row: Row | None) -> OrganizationSettings:
+def of_row(row: Row | None) -> Organization:
     """The settings that hold, of what an organization has set."""
-    return (row.value(OrganizationSettings) if row else OrganizationSettings()).over(deployments())
+    return (row.value(Organization) if row else Organization()).over(deployments())
 
 
-def find(organization_id: str) -> OrganizationSettings:
+def find(organization_id: str) -> Organization:
     """The settings that hold for an organization right now."""
     return of_row(get(SettingsRow, organization_id, CALLING))
 
 
-def change(organization_id: str, changes: dict[str, Any]) -> OrganizationSettings:
+def change(organization_id: str, changes: dict[str, Any]) -> Organization:
     """Set some of an organization's settings by name, None lets go of one; the settings that hold then."""
     by_name = SettingsRow.get_attributes()
     actions: list[Any] = [
@@ -83,3 +85,20 @@ def change(organization_id: str, changes: dict[str, Any]) -> OrganizationSetting
     row = SettingsRow(organization_id, CALLING)
     patiently(lambda: row.update(actions=actions))
     return of_row(row)
+
+
+def set_agent(organization_id: str, provider: str, known: Organization, new: AgentSettings, *, done: bool) -> None:
+    """Set what an organization has set of a provider, if nothing of that has changed since it was read.
+
+    `done`: nobody writes secrets any more. Raises Conflict.
+    """
+    actions = [SettingsRow.agents.set(known.agents | {provider: new})]
+    if done:
+        actions.append(SettingsRow.secrets_until.remove())
+    update_if(SettingsRow(organization_id, CALLING), actions, still(SettingsRow.agents, known.agents))
+
+
+def begin_writing_secrets(organization_id: str, *, until: datetime, now: datetime) -> None:
+    """Nobody else writes secrets of the organization until a moment, or `set_agent` is done. Raises Conflict."""
+    free = SettingsRow.secrets_until.does_not_exist() | (SettingsRow.secrets_until < clock.stamp(now))
+    update_if(SettingsRow(organization_id, CALLING), [SettingsRow.secrets_until.set(clock.stamp(until))], free)

@@ -32,4 +32,4 @@ class ScriptedAgent:
 
     def dial(self, bodies: Iterable[str], **more: Callable[..., object]) -> None:
         """Let the dialer handle messages with this agent."""
-        dialer.handle(bodies, agent=lambda provider: self, **more)  # type: ignore[arg-type]
+        dialer.handle(bodies, agent=lambda *_: self, **more)  # type: ignore[arg-type]

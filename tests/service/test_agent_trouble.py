@@ -57,7 +57,7 @@ def answering(monkeypatch: pytest.MonkeyPatch, status: int, body: bytes = b"") -
 
 
 def dial_over_http(cloud: Cloud) -> None:
-    dialer.handle(orders(cloud), agent=lambda _: HttpAgent())
+    dialer.handle(orders(cloud), agent=lambda *_: HttpAgent())
     cloud.pace_all()
 
 

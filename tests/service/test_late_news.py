@@ -127,7 +127,7 @@ def test_silence_of_calls_from_before_a_restart_does_not_pause_again(cloud: Clou
     cloud.pace_all()
     # twenty run out, the campaign pauses; others were placed a little later and are still under way
     placed_later = in_an(minutes=5)
-    dialer.handle(later, agent=lambda _: agent, now=lambda: placed_later)
+    dialer.handle(later, agent=lambda *_: agent, now=lambda: placed_later)
     cloud.pace_all()
     cloud.tick(in_an(minutes=16))
     campaign = cloud.campaign(campaign_id)

@@ -388,7 +388,7 @@ def test_history_of_a_call_stays_within_a_row(cloud: Cloud) -> None:
     agent = ScriptedAgent(told)
     for cycle in range(1, 4):
         for _ in range(12):
-            dialer.handle(orders(cloud), agent=lambda _: agent)
+            dialer.handle(orders(cloud), agent=lambda *_: agent)
             cloud.pace_all()
         assert len(agent.orders) == 10 * cycle
         assert cloud.call(campaign_id, contact_id)["callStatus"] == "REFUSED"

@@ -61,6 +61,7 @@ def test_what_has_a_token_says_so_and_what_is_open_says_so() -> None:
         "getHealth",
         "getOpenApi",
         "reportCall",
+        "reportCallToOrganization",
     }
 
 

@@ -433,7 +433,7 @@ class World:
             self.tenants.begin(message.group)
             self.start(
                 "dialer",
-                partial(dialer.handle, [message.body], agent=lambda _: self.line, now=self.now),
+                partial(dialer.handle, [message.body], agent=lambda *_: self.line, now=self.now),
                 partial(self._heard, message, self.seconds, self.tally["dialer"] + 1),
                 partial(self._undialed, message, self.seconds),
             )

@@ -209,7 +209,7 @@ class Scene:
         return Result(call_status=CallStatus.PROMISE_TO_PAY if final else CallStatus.BUSY, outcome="reported")
 
     def dialer(self) -> None:
-        dialer.handle([self.order], agent=lambda _: self.line, now=self.world.now)
+        dialer.handle([self.order], agent=lambda *_: self.line, now=self.world.now)
 
     def webhook(self) -> None:
         tell_pacer([self._ended()])
