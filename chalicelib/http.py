@@ -257,11 +257,15 @@ class Routes:
             methods = ["GET", "HEAD"] if method == "GET" else [method]
             self.blueprint.route(path, methods=methods, content_types=["*/*"])(handle)
             if path not in {each.path for each in self.operations}:
-                self.blueprint.route(path, methods=["OPTIONS"], content_types=["*/*"])(self._preflight(handle.__name__))
+                self.allow(path, handle.__name__)
             self.operations.append(operation)
             return view
 
         return register
+
+    def allow(self, path: str, name: str) -> None:
+        """Answer the CORS preflight of a path."""
+        self.blueprint.route(path, methods=["OPTIONS"], content_types=["*/*"])(self._preflight(name))
 
     def _preflight(self, name: str) -> Callable[..., Response]:
         def preflight(**_: str) -> Response:
@@ -413,6 +417,8 @@ def ok(value: Any, status: int = 200, *, location: str | None = None) -> Respons
 
 
 routes = Routes(__name__)
+routes.allow("/{proxy+}", "elsewhere")
+"""Of paths that nothing is at: without it a browser would not ask, and never see the 404 that says so."""
 
 
 class Health(Struct):

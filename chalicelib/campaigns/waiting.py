@@ -13,11 +13,12 @@ from chalicelib.organizations.model import OrganizationSettings
 
 
 def why(
-    campaign: Campaign, own: OrganizationSettings, call: Call, zone: str, *, now: datetime
+    campaign: Campaign, own: OrganizationSettings, call: Call, zone: str, *, busy: bool, now: datetime
 ) -> tuple[WhyNotCalled, str | None]:
     """The reason that keeps a waiting call longest from being dialed, and the next moment it may be; None if unknown.
 
-    `own` is what the organization has set, `zone` where the hours let the call wait (`hours.zone`).
+    `own` is what the organization has set, `zone` where the hours let the call wait (`hours.zone`); `busy`
+    says that its phone is in another call right now, of which nobody knows when it ends.
     """
     if campaign.status is not CampaignStatus.RUNNING:
         return WhyNotCalled.CAMPAIGN_NOT_RUNNING, campaign.scheduled_at
@@ -34,6 +35,8 @@ def why(
         return WhyNotCalled.WAITING_FOR_RETRY, clock.stamp(due)
     if due > now and call.release_reason == PHONE_BUSY:
         return WhyNotCalled.PHONE_IN_ANOTHER_CALL, clock.stamp(due)
+    if busy:
+        return WhyNotCalled.PHONE_IN_ANOTHER_CALL, None
     if health.unavailable(campaign.health, campaign.in_flight):
         return WhyNotCalled.AGENT_UNAVAILABLE, clock.stamp(max(health.next_try(campaign.health, now), due))
     if due > now:

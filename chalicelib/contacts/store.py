@@ -324,16 +324,22 @@ def remove(organization_id: str, contact_id: str) -> None:
     raise Conflict
 
 
-def begin_erasure(organization_id: str, contact_id: str) -> bool:
+def is_kept(organization_id: str, contact_id: str) -> bool:
+    """Whether there is a contact, or one whose erasure has begun and not ended."""
+    keys = [(organization_id, contact_id), (organization_id + ERASING, contact_id)]
+    return bool(batch(ContactRow, keys))
+
+
+def begin_erasure(organization_id: str, contact_id: str) -> None:
     """Hide a contact at once, with what is needed to find the person's traces; nobody calls it any more.
 
-    Returns whether there is one, or one whose erasure has begun. Unlike `remove` it waits for no call: a phone in one
-    is barred until `free` is told that it has ended.
+    One that is gone or hidden stays so. Unlike `remove` it waits for no call: a phone in one is barred until `free` is
+    told that it has ended.
     """
     for _ in range(RACES):
         row = get(ContactRow, organization_id, contact_id)
         if row is None:
-            return erasing(organization_id, contact_id) is not None
+            return None
         contact = row.value(Contact)
         transaction = Transaction()
         transaction.delete(row, _as_read(contact), tag="contact")
@@ -346,10 +352,9 @@ def begin_erasure(organization_id: str, contact_id: str) -> bool:
         transaction.update(gate, shut, PhoneRow.contact_id == contact_id, tag="gate")
         count(transaction, Kind.CONTACTS, organization_id, contact_id, {contact.status: -1})
         try:
-            transaction.commit()
+            return transaction.commit()
         except Cancelled:
             continue
-        return True
     raise Conflict
 
 
@@ -480,6 +485,12 @@ def occupy(transaction: Transaction, contact: Contact, attempt_id: str, *, tag: 
         callable_ & free,
         tag=tag,
     )
+
+
+def attempt_on(organization_id: str, phone: str) -> str | None:
+    """The attempt that is on a phone right now."""
+    gate = get(PhoneRow, organization_id, phone)
+    return gate.attempt_id if gate else None
 
 
 def vacate(transaction: Transaction, organization_id: str, phone: str, attempt_id: str, *, tag: object) -> None:

@@ -1,6 +1,6 @@
 """Erasing a person: the contact, and what is left of it in calls, events, answers, imports and files.
 
-The contact was hidden when it was asked for. The job may die anywhere and be done again: what it needs to know is in
+The contact is hidden when it is asked for. The job may die anywhere and be done again: what it needs to know is in
 the hidden contact's row, which goes last. A call under way, or an import, is waited for; what they leave, and what was
 on its way meanwhile, a last look removes.
 """
@@ -61,12 +61,29 @@ WRITTEN_ANEW = ("results.xlsx", "begun", "part-")
 RACES = 5
 
 
+def begin(organization_id: str, contact_id: str) -> None:
+    """Have a person erased, who is hidden at once. Raises NotFound for whom nothing is known of, SendFailed.
+
+    The job is given first: it hides whom a request that dies in between has not.
+    """
+    if not contacts.is_kept(organization_id, contact_id) and not _calls(organization_id, contact_id):
+        raise NotFound
+    messages.work(Erase(organization_id=organization_id, contact_id=contact_id))
+    contacts.begin_erasure(organization_id, contact_id)
+
+
+def _calls(organization_id: str, contact_id: str) -> list[Call]:
+    return [call for call in calls.of_contact(contact_id) if call.organization_id == organization_id]
+
+
 def erase(job: Erase, *, withdraw: Callable[[Call], None], now: Callable[[], datetime], until: datetime) -> None:
     """Remove what can be removed now, and see to the rest later. Doing it again changes nothing more.
 
     `withdraw` takes a call's contact out of its campaign.
     """
-    known = [call for call in calls.of_contact(job.contact_id) if call.organization_id == job.organization_id]
+    if not job.again and not job.last:
+        contacts.begin_erasure(job.organization_id, job.contact_id)
+    known = _calls(job.organization_id, job.contact_id)
     under_way = [call for call in known if not _end(call, withdraw, now())]
     person = contacts.erasing(job.organization_id, job.contact_id)
     if person and not under_way and not job.old and (cursor := _search_reports(job, person, now, until)):

@@ -6,12 +6,10 @@ from chalice.app import Response
 from msgspec import Struct
 
 from chalicelib import http
-from chalicelib.calls import store as calls
 from chalicelib.contacts import store as contacts
-from chalicelib.errors import CallUnderWay, NotFound
+from chalicelib.errors import CallUnderWay
 from chalicelib.http import BASE, Request
-from chalicelib.privacy import messages
-from chalicelib.privacy.messages import Erase
+from chalicelib.privacy import erasing
 
 routes = http.Routes(__name__)
 
@@ -29,12 +27,5 @@ def remove(request: Request) -> Response:
     if not request.parameters(Removal).erase:
         contacts.remove(organization_id, contact_id)
         return http.no_content()
-    if not contacts.begin_erasure(organization_id, contact_id) and not _was_called(organization_id, contact_id):
-        raise NotFound
-    messages.work(Erase(organization_id=organization_id, contact_id=contact_id))
+    erasing.begin(organization_id, contact_id)
     return http.no_content()
-
-
-def _was_called(organization_id: str, contact_id: str) -> bool:
-    """Whether a contact that is gone left calls."""
-    return any(call.organization_id == organization_id for call in calls.of_contact(contact_id))

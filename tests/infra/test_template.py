@@ -448,6 +448,14 @@ def test_agents_token_is_read_by_who_dials_only(resources: Resources) -> None:
     assert readers == {"DialerRole"}
 
 
+def test_paths_that_nothing_is_at_have_a_preflight_and_nothing_else(resources: Resources) -> None:
+    paths = resources["RestAPI"]["Properties"]["Body"]["paths"]
+    [(method, about)] = paths["/{proxy+}"].items()
+    assert method == "options"
+    assert about["x-amazon-apigateway-integration"]["type"] == "aws_proxy"
+    assert [(each["name"], each["in"]) for each in about["parameters"]] == [("proxy", "path")]
+
+
 def test_workbooks_arrive_as_bytes(resources: Resources) -> None:
     body = resources["RestAPI"]["Properties"]["Body"]
     assert body["x-amazon-apigateway-binary-media-types"] == ["multipart/form-data"]

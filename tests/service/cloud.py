@@ -24,6 +24,8 @@ from tests.service.aws import JWT_SECRET, client
 from tests.service.files import form, notification
 
 BASE = "/auto-calling"
+GREEDY = "/{proxy+}"
+"""API Gateway's name for whatever no other route takes."""
 
 
 class Reply(msgspec.Struct):
@@ -219,7 +221,7 @@ def in_an(**time: float) -> datetime:
 def rest_event(method: str, path: str, body: bytes | None, headers: dict[str, str]) -> dict[str, Any]:
     """An event of API Gateway's REST API, as Lambda proxy integrations get it."""
     path, _, query = path.partition("?")
-    resource, parameters = _route(path)
+    resource, parameters = _route(method, path)
     asked = parse_qs(query, keep_blank_values=True)
     return {
         "resource": resource,
@@ -243,15 +245,17 @@ def rest_event(method: str, path: str, body: bytes | None, headers: dict[str, st
     }
 
 
-def _route(path: str) -> tuple[str, dict[str, str]]:
-    """The route API Gateway would match, literal segments before parameters."""
+def _route(method: str, path: str) -> tuple[str, dict[str, str]]:
+    """The route API Gateway would match, literal segments before parameters before the greedy one."""
     segments = path.strip("/").split("/")
-    for route in sorted(app.app.routes, key=lambda each: each.count("{")):
+    for route in sorted(app.app.routes.keys() - {GREEDY}, key=lambda each: each.count("{")):
         parts = route.strip("/").split("/")
         if len(parts) == len(segments) and all(
             part.startswith("{") or part == segment for part, segment in zip(parts, segments, strict=True)
         ):
             return route, {p[1:-1]: s for p, s in zip(parts, segments, strict=True) if p.startswith("{")}
+    if method in app.app.routes[GREEDY]:
+        return GREEDY, {"proxy": path.strip("/")}
     raise LookupError(f"API Gateway has no route for {path}")
 
 

@@ -38,6 +38,18 @@ def test_browser_asks_first_without_a_token(cloud: Cloud, monkeypatch: pytest.Mo
     assert "Authorization" in reply.headers["Access-Control-Allow-Headers"].split(",")
 
 
+@pytest.mark.parametrize("path", ["/nothing", "/contacts/1/2/3/4", "/campaigns/{id}/nothing", "/contacts/"])
+def test_browser_may_ask_for_what_is_not_there_and_see_that_it_is_not(
+    cloud: Cloud, monkeypatch: pytest.MonkeyPatch, path: str
+) -> None:
+    allow(monkeypatch, CONSOLE)
+    asked = cloud.request("OPTIONS", path, organization=None, headers={"Origin": CONSOLE})
+    assert (asked.status, asked.headers["Access-Control-Allow-Origin"]) == (204, CONSOLE)
+    for method in ("GET", "HEAD", "POST", "PATCH", "DELETE", "PUT"):
+        with pytest.raises(LookupError):
+            cloud.request(method, "/nothing")
+
+
 @pytest.mark.parametrize("query", [{"EIO": "4", "transport": "polling"}, {"EIO": "3"}])
 def test_pages_of_named_origins_may_poll(cloud: Cloud, monkeypatch: pytest.MonkeyPatch, query: dict[str, str]) -> None:
     allow(monkeypatch, CONSOLE)

@@ -20,7 +20,7 @@ from chalicelib.campaigns.schedule import FILLING
 from chalicelib.errors import NotFound
 from chalicelib.settings import settings
 from tests.service.agents import ScriptedAgent
-from tests.service.calling import before_the_next, orders
+from tests.service.calling import accepted_call, before_the_next, orders, report
 from tests.service.cloud import Cloud, in_an, sqs_event
 from tests.service.test_nothing_lost import queues_that_refuse
 
@@ -379,3 +379,23 @@ def test_redial_takes_only_statuses_a_call_ends_with(cloud: Cloud) -> None:
     ):
         assert cloud.post(path, body).field_at_fault == field, body
     assert cloud.post(path, {"callStatus": ["BUSY"]}).body == {"requeued": 0}
+
+
+def test_call_whose_phone_is_in_another_campaigns_call_says_so(cloud: Cloud) -> None:
+    _, contact_id, call_id = accepted_call(cloud)
+    campaign_id = cloud.a_running_campaign([cloud.a_contact("+998901112233")["id"]], maxConcurrentCalls=1)
+    cloud.post(f"/campaigns/{campaign_id}/contacts", {"contactIds": [contact_id]})
+    cloud.pace_all()
+    call = cloud.call(campaign_id, contact_id)
+    assert (call["whyNotCalled"], call["nextAttemptAt"]) == ("phone-in-another-call", None)
+    report(cloud, call_id, success=True)
+    assert cloud.call(campaign_id, contact_id)["whyNotCalled"] == "waiting-for-slot"
+
+
+def test_call_that_was_not_dialed_because_its_phone_was_in_another_call_says_when_it_will_be(cloud: Cloud) -> None:
+    _, contact_id, _ = accepted_call(cloud)
+    campaign_id = cloud.a_running_campaign([contact_id])
+    cloud.settle()
+    call = cloud.call(campaign_id, contact_id)
+    assert (call["callStatus"], call["whyNotCalled"]) == ("PENDING", "phone-in-another-call")
+    assert call["nextAttemptAt"] > clock.stamp(clock.now())

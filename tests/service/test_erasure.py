@@ -21,7 +21,7 @@ from chalicelib.realtime import store as feed
 from chalicelib.settings import settings
 from tests.service.agents import ScriptedAgent
 from tests.service.aws import client
-from tests.service.calling import accepted_call, orders, report
+from tests.service.calling import accepted_call, before_the_next, orders, report
 from tests.service.cloud import Cloud
 from tests.service.live import Live
 
@@ -194,6 +194,31 @@ def test_person_in_a_call_is_barred_at_once_and_removed_when_it_has_ended(cloud:
     work(person)
     assert found(phone.removeprefix("+998"), *TRACES) == {}
     assert cloud.campaign(campaign_id)["status"] == "COMPLETED"
+
+
+class Died(BaseException):
+    """The process is gone."""
+
+
+def test_request_that_dies_before_the_contact_is_hidden_is_followed_all_the_same(cloud: Cloud) -> None:
+    person = cloud.a_contact(PHONE, firstName=FIRST, lastName=LAST)["id"]
+
+    def die() -> None:
+        raise Died
+
+    with pytest.raises(Died), before_the_next("TransactWriteItems", die):
+        cloud.delete(f"/contacts/{person}?erase=true")
+    assert cloud.get(f"/contacts/{person}").status == 200
+    cloud.settle()
+    assert cloud.get(f"/contacts/{person}").status == 404
+    assert found(*TRACES) == {}
+
+
+def test_job_that_is_done_before_the_request_has_hidden_the_contact_is_done(cloud: Cloud) -> None:
+    person = cloud.a_contact(PHONE, firstName=FIRST, lastName=LAST)["id"]
+    with before_the_next("TransactWriteItems", cloud.settle):
+        assert cloud.delete(f"/contacts/{person}?erase=true").status == 204
+    assert found(*TRACES) == {}
 
 
 def test_nobody_dials_whose_erasure_was_asked_for(cloud: Cloud) -> None:

@@ -25,8 +25,7 @@ from chalicelib.errors import Failure
 from chalicelib.organizations import store as organizations
 from chalicelib.organizations.messages import look_again
 from chalicelib.organizations.model import CallingHours
-from chalicelib.privacy import messages as privacy
-from chalicelib.privacy.messages import Erase
+from chalicelib.privacy import erasing
 from chalicelib.settings import settings
 from tests.simulation.faults import CALM, WILD, Faults
 from tests.simulation.invariants import Broken
@@ -181,11 +180,10 @@ class Story:
         self._try(lambda: contacts.remove(ORGANIZATION, contact_id))
 
     def _erase(self, contact_id: str) -> None:
-        """One who gets no answer would ask again; here nobody does, and nothing is promised."""
+        """Who gets no answer would ask again; here nobody does, and nothing is promised."""
 
         def ask() -> None:
-            contacts.begin_erasure(ORGANIZATION, contact_id)
-            privacy.work(Erase(organization_id=ORGANIZATION, contact_id=contact_id))
+            erasing.begin(ORGANIZATION, contact_id)
             self.erased.add(contact_id)
 
         self._try(ask)

@@ -11,12 +11,13 @@ from msgspec import Struct
 from chalicelib.calls import store as calls
 from chalicelib.calls.model import CallState
 from chalicelib.campaigns.model import CampaignStatus
+from chalicelib.contacts import store as contacts
 from chalicelib.contacts.model import ContactStatus
 from chalicelib.settings import settings
 from chalicelib.totals.store import Kind, total
 from tests.simulation.invariants import Broken
 from tests.simulation.world import ORGANIZATION
-from tests.simulation.writers import CAN_WRITE, PHONE, SEVERAL, WRITERS, Scene
+from tests.simulation.writers import CAN_WRITE, NEW_PHONE, PHONE, SEVERAL, WRITERS, Scene
 
 
 class Meeting(Struct, frozen=True):
@@ -90,9 +91,30 @@ def check(scene: Scene) -> None:
     _check_totals(scene)
     if any("phone" not in row for row in scene.world.database.tables[settings().contacts_table].items.values()):
         raise Broken("a contact that was deleted came back")
+    _check_bar(scene)
+    if scene.done("erase"):
+        _check_erased(scene)
+
+
+def _check_bar(scene: Scene) -> None:
+    """A phone that was barred stays so, by its own row or, of an erased person, by its digest."""
+    if not scene.done("bar_contact") or "move_contact" in scene.answers:
+        return
     gate = scene.world.database.tables[settings().phone_numbers_table].items.get((ORGANIZATION, PHONE), {})
-    if scene.done("bar_contact") and "move_contact" not in scene.answers and gate.get("status") != {"S": "DO_NOT_CALL"}:
+    if gate.get("status") != {"S": "DO_NOT_CALL"} and not contacts.barred(ORGANIZATION, [PHONE]):
         raise Broken("a phone is not barred any more")
+
+
+def _check_erased(scene: Scene) -> None:
+    """Nothing is left of an erased person but that there were calls."""
+    tables = scene.world.database.tables
+    if any(row["contactId"]["S"] == scene.contact_id for row in tables[settings().contacts_table].items.values()):
+        raise Broken("an erased contact is still there")
+    if {(ORGANIZATION, PHONE), (ORGANIZATION, NEW_PHONE)} & tables[settings().phone_numbers_table].items.keys():
+        raise Broken("the phone of an erased person can be read")
+    for call in map(calls.of_image, scene.rows()):
+        if call.contact_id == scene.contact_id and (call.phone or any(each.outcome for each in call.attempts)):
+            raise Broken(f"a call of an erased person tells who it was: {call}")
 
 
 def _check_totals(scene: Scene) -> None:
@@ -109,7 +131,7 @@ def _check_totals(scene: Scene) -> None:
 
 
 def _check_nobody_is_called_who_must_not_be(scene: Scene) -> None:
-    barring = ["bar_contact", "delete_contact", "delete_campaign"]
+    barring = ["bar_contact", "delete_contact", "erase", "delete_campaign"]
     if "enrol" not in scene.answers:
         barring.append("withdraw")
     for writer in barring:
@@ -120,7 +142,7 @@ def _check_nobody_is_called_who_must_not_be(scene: Scene) -> None:
 
 def _check_report(scene: Scene) -> None:
     """What the agent reported of the first call is in the call's history, unless the call was removed meanwhile."""
-    if not scene.line.dials or "withdraw" in scene.answers:
+    if not scene.line.dials or "withdraw" in scene.answers or scene.done("erase"):
         return
     order = scene.line.dials[0][1]
     for call in map(calls.of_image, scene.rows()):

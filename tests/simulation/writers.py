@@ -27,6 +27,7 @@ from chalicelib.contacts.model import ContactStatus
 from chalicelib.dialing import dialer, pacer
 from chalicelib.dialing.messages import Ended, Released
 from chalicelib.errors import Failure
+from chalicelib.privacy import erasing
 from chalicelib.settings import settings
 from tests.simulation.agent import PhoneLine
 from tests.simulation.dynamodb import Item
@@ -245,6 +246,9 @@ class Scene:
     def delete_contact(self) -> None:
         contacts.remove(ORGANIZATION, self.contact_id)
 
+    def erase(self) -> None:
+        erasing.begin(ORGANIZATION, self.contact_id)
+
     def lower_cap(self) -> None:
         campaign = campaigns.find(ORGANIZATION, self.campaign_id)
         campaigns.change(campaign, {"max_concurrent_calls": 1}, at=self.world.now())
@@ -320,7 +324,7 @@ class Scene:
         world.run(600)
         world.at(1, lambda: world.start("operator", self._start_again))
         world.run(2 * 3600, until=lambda: self._over())
-        world.run(60)
+        world.run(60 + (2 * erasing.LAST_LOOK_SECONDS if "erase" in self.answers else 0))
 
     def _report(self) -> None:
         """The agent reports the first call, once messages are delivered."""
@@ -373,6 +377,7 @@ WRITERS: dict[str, Callable[[Scene], None]] = {
         Scene.bar_contact,
         Scene.move_contact,
         Scene.delete_contact,
+        Scene.erase,
         Scene.lower_cap,
         Scene.stop,
         Scene.delete_campaign,
@@ -381,8 +386,8 @@ WRITERS: dict[str, Callable[[Scene], None]] = {
 
 CAN_WRITE = {
     "waiting": WRITERS.keys() - {"dialer", "webhook", "redial", "lower_cap"},
-    "stopped": {"pacer", "withdraw", "enrol", "delete_contact", "delete_campaign"},
-    "crowded": {"pacer", "withdraw", "enrol", "bar_contact", "delete_contact", "lower_cap", "stop"},
+    "stopped": {"pacer", "withdraw", "enrol", "delete_contact", "erase", "delete_campaign"},
+    "crowded": {"pacer", "withdraw", "enrol", "bar_contact", "delete_contact", "erase", "lower_cap", "stop"},
     "queued": WRITERS.keys() - {"webhook", "redial"},
     "calling": WRITERS.keys() - {"redial", "lower_cap"},
     "ending": WRITERS.keys() - {"redial", "dialer", "lower_cap"},

@@ -43,6 +43,13 @@ def test_refusal_of_a_missing_route_can_be_read_by_a_browser(stack: LocalStack) 
     assert answer.headers["Cache-Control"] == "no-store"
 
 
+@pytest.mark.parametrize("path", ["/auto-calling/nothing", "/auto-calling/contacts/1/2/3", "/auto-calling/contacts"])
+def test_browser_may_ask_for_any_path(stack: LocalStack, path: str) -> None:
+    asked = requests.options(f"{stack.base}{path}", headers={"Origin": "http://a.example"}, timeout=30)
+    assert (asked.status_code, asked.headers["Access-Control-Allow-Origin"]) == (204, "*")
+    assert "Authorization" in asked.headers["Access-Control-Allow-Headers"]
+
+
 def test_head_is_answered(stack: LocalStack) -> None:
     answer = requests.head(f"{stack.base}/health", timeout=30)
     assert (answer.status_code, answer.content) == (200, b"")

@@ -108,11 +108,13 @@ def test_campaign_with_work_wakes_within_a_quarter_of_an_hour(
         assert clock.minute(NOW + LAG) <= found <= clock.minute(NOW + LONGEST_SLEEP)
 
 
-def why(call_due: float = -1, *, paused: bool = False, **fields: object) -> tuple[WhyNotCalled, str | None]:
+def why(
+    call_due: float = -1, *, paused: bool = False, busy: bool = False, **fields: object
+) -> tuple[WhyNotCalled, str | None]:
     """Why a call that is due so many minutes from now waits, and until when."""
     campaign = a_campaign(**{"status": RUNNING, **fields})  # type: ignore[arg-type]
     call = a_call(CallState.WAITING, due_at=later(minutes=call_due))
-    return waiting.why(campaign, OrganizationSettings(calling_paused=paused), call, ANY_ZONE, now=NOW)
+    return waiting.why(campaign, OrganizationSettings(calling_paused=paused), call, ANY_ZONE, busy=busy, now=NOW)
 
 
 def test_campaign_that_does_not_run_keeps_its_contacts_waiting() -> None:
@@ -173,6 +175,14 @@ def test_campaign_in_the_contacts_own_hours_looks_at_each_zone() -> None:
 def test_agent_that_is_away_keeps_everybody_waiting() -> None:
     out = Health(failures=20, failing_since=later(minutes=-5), probed_at=later(seconds=-20))
     assert why(health=out) == (WhyNotCalled.AGENT_UNAVAILABLE, later(seconds=40))
+
+
+def test_call_whose_phone_is_in_another_call_waits_for_its_end() -> None:
+    assert why(busy=True) == (WhyNotCalled.PHONE_IN_ANOTHER_CALL, None)
+    out = Health(failures=20, failing_since=later(minutes=-5), probed_at=later(seconds=-20))
+    assert why(busy=True, health=out) == (WhyNotCalled.PHONE_IN_ANOTHER_CALL, None)
+    assert why(30, busy=True) == (WhyNotCalled.WAITING_FOR_RETRY, later(minutes=30))
+    assert why(busy=True, status=PAUSED) == (WhyNotCalled.CAMPAIGN_NOT_RUNNING, None)
 
 
 def test_call_that_is_due_waits_for_a_slot() -> None:
