@@ -27,7 +27,7 @@ BIFF8, UNICODE = 0x600, 1200
 with a wrong CODEPAGE calamine takes UTF-16 for bytes: xlrd reads both."""
 
 _BOF, _FILEPASS, _CODEPAGE, _DATEMODE, _BOUNDSHEET = 0x809, 0x2F, 0x42, 0x22, 0x85
-_SINCE_1904 = re.compile(rb"""date1904\s*=\s*["'](?:1|true|on)["']|:null-date[^>]*["']1904-01-01""")
+_SINCE_1904 = re.compile(rb"""date1904\s*=\s*["'](?:1|true|on)["']|:null-date[^>]{0,100}["']1904-01-01""")
 _SEARCHED = 1 << 20
 
 
