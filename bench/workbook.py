@@ -44,7 +44,7 @@ ANSWERS: dict[str, bytes] = {
 
 TABLES = (
     *("contacts", "phone_numbers", "counters", "campaigns", "calls", "attempts", "imports", "connections", "feed"),
-    "idempotency",
+    *("idempotency", "settings"),
 )
 QUEUES = ("campaign_events", "dial", "jobs", "imports", "live_events")
 
@@ -95,7 +95,7 @@ def environment() -> None:
     os.environ |= {"AWS_ACCESS_KEY_ID": "bench", "AWS_SECRET_ACCESS_KEY": "bench", "AWS_DEFAULT_REGION": "eu-central-1"}
     os.environ |= {f"{name}_table".upper(): name for name in TABLES}
     os.environ |= {f"{name}_queue".upper(): f"https://sqs/{name}" for name in QUEUES}
-    os.environ |= {"BUCKET": "bench", "SOCKET_ENDPOINT": "https://sockets"}
+    os.environ |= {"BUCKET": "bench", "SOCKET_ENDPOINT": "https://sockets", "BARRED_PHONES_KEY_PARAMETER": "/bench/key"}
 
 
 def answering(client: Any) -> Counter[str]:
@@ -164,11 +164,12 @@ def peer(workbook: Path) -> Counter[str]:
 def importer(workbook: Path) -> Counter[str]:
     """Ours: the importer's own functions, with files in place of the bucket."""
     from chalicelib import clock
-    from chalicelib.aws import dynamodb, s3
+    from chalicelib.aws import dynamodb, s3, ssm
     from chalicelib.imports import reading, writing
     from chalicelib.imports.model import Import
 
     counted = answering(dynamodb.connection().client)
+    mock.patch.object(ssm, "secret", lambda _: "the key of barred phones").start()
     mock.patch.multiple(s3, fetch=lambda _, to: to.symlink_to(workbook), put=lambda *_, **__: None).start()
     of = Import(organization_id="1", import_id="1", key="1", file_name="1.xlsx", created_at=clock.stamp(clock.now()))
     with tempfile.TemporaryDirectory() as place:

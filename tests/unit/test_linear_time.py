@@ -149,7 +149,7 @@ class Uses(ast.NodeVisitor):
         pattern = self._value(node.args[0])
         if isinstance(pattern, str | bytes):
             flags = [each for each in map(self._value, node.args[1:]) if isinstance(each, re.RegexFlag)]
-            compiled = re.compile(pattern, *flags[:1])  # type: ignore[arg-type]
+            compiled = re.compile(pattern, *flags[:1])
             if method != "search" or self.function:
                 self.found.append((self._where(node), method, compiled))
         else:
@@ -263,7 +263,7 @@ def _is(letter: str, kind: Any, value: Any) -> bool:
         case "LITERAL":
             return letter == chr(value)
         case "RANGE":
-            return value[0] <= ord(letter) <= value[1]
+            return bool(value[0] <= ord(letter) <= value[1])
         case _:
             return bool(re.match(CATEGORIES.get(str(value), "(?!)"), letter))
 
