@@ -169,7 +169,7 @@ def importer(workbook: Path) -> Counter[str]:
     from chalicelib.imports.model import Import
 
     counted = answering(dynamodb.connection().client)
-    mock.patch.object(ssm, "secret", lambda _: "the key of barred phones").start()
+    mock.patch.object(ssm, "secret", return_value="the key of barred phones").start()
     mock.patch.multiple(s3, fetch=lambda _, to: to.symlink_to(workbook), put=lambda *_, **__: None).start()
     of = Import(organization_id="1", import_id="1", key="1", file_name="1.xlsx", created_at=clock.stamp(clock.now()))
     with tempfile.TemporaryDirectory() as place:

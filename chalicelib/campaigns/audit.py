@@ -4,16 +4,17 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Callable
-from datetime import datetime
+from datetime import datetime, timedelta
 
 from msgspec.structs import replace
 
-from chalicelib import clock
+from chalicelib import clock, ids
 from chalicelib.aws import sqs
 from chalicelib.calls import store as calls
 from chalicelib.campaigns import messages, store
 from chalicelib.campaigns.messages import Audit
 from chalicelib.campaigns.model import AuditReport, AuditStatus, Campaign, counter_of
+from chalicelib.errors import Conflict
 from chalicelib.log import alarm, logger
 
 PAGE = 1_000
@@ -23,6 +24,15 @@ TRIES = 5
 MOST_WAITS = 100
 """How often it is left for a while after that, about a day in all: calling hours close, and a campaign that ends is
 audited then."""
+
+UNTAKEN = timedelta(minutes=1)
+"""After so long an order for an audit that no worker has begun is given again: it may be lost."""
+
+LONGEST = timedelta(minutes=40)
+"""Without progress for so long an audit has died: its next try is at most 15 minutes away, and 5 are made."""
+
+AT_THE_END = "end"
+"""The audit that nobody asked for."""
 
 COUNTERS = (
     "waiting",
@@ -38,12 +48,30 @@ COUNTERS = (
 )
 
 
+def begin(campaign: Campaign, *, now: datetime) -> AuditReport:
+    """Have a campaign audited, unless that is being done; the report as it stands. Raises SendFailed."""
+    organization_id, campaign_id, audit_id = campaign.organization_id, campaign.campaign_id, ids.new_id()
+    try:
+        store.take_audit(organization_id, campaign_id, audit_id, until=now + UNTAKEN, at=now)
+    except Conflict:
+        return store.audit_of(organization_id, campaign_id)
+    messages.work(Audit(organization_id=organization_id, campaign_id=campaign_id, audit_id=audit_id))
+    return AuditReport(AuditStatus.RUNNING)
+
+
 def audit(order: Audit, *, now: Callable[[], datetime], until: datetime) -> None:
     """Recount a campaign and keep the report; a difference raises an alarm. Raises NotFound.
 
-    A campaign that keeps changing while it is counted is counted again later.
+    A campaign that keeps changing while it is counted is counted again later; one that another audit counts is not.
     """
     organization_id, campaign_id = order.organization_id, order.campaign_id
+    store.find(organization_id, campaign_id)
+    try:
+        audit_id = order.audit_id or AT_THE_END
+        store.take_audit(organization_id, campaign_id, audit_id, until=now() + LONGEST, at=now())
+    except Conflict:
+        logger().info("another audit goes on", campaignId=campaign_id)
+        return
     for _ in range(TRIES):
         before = store.find(organization_id, campaign_id)
         recounted = _recount(campaign_id)

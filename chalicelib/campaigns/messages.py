@@ -72,25 +72,27 @@ class Redial(Struct, frozen=True, kw_only=True, rename="camel", tag_field="type"
 
 
 class Audit(Struct, frozen=True, kw_only=True, rename="camel", tag_field="type", tag="audit"):
-    """Recount a campaign's calls and compare them with its counters.
+    """Recount a campaign's calls and compare them with its counters, at its end unless it has an `audit_id`.
 
     `waits` is how often it was left for a while, because the campaign kept changing.
     """
 
     organization_id: str
     campaign_id: str
+    audit_id: str = ""
     waits: int = 0
 
 
 class WriteResults(Struct, frozen=True, kw_only=True, rename="camel", tag_field="type", tag="results"):
     """Write a campaign's results as a workbook, from the contact after `cursor` on.
 
-    `version` is how the campaign stood at the beginning, `as_of` when that was, `parts` names the parts gathered so
-    far, `keys` the keys of `customData` found in them.
+    `order_id` is whose the file is, `version` how the campaign stood at the beginning, `as_of` when that was; `parts`
+    names the parts gathered so far, `keys` the keys of `customData` found in them.
     """
 
     organization_id: str
     campaign_id: str
+    order_id: str = ""
     version: str = ""
     as_of: str = ""
     cursor: str | None = None

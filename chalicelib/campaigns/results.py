@@ -28,6 +28,7 @@ from chalicelib.campaigns.messages import WriteResults
 from chalicelib.campaigns.model import Campaign, CampaignStatus
 from chalicelib.contacts import store as contacts
 from chalicelib.contacts.model import Contact
+from chalicelib.log import logger
 from chalicelib.workbooks import writer
 
 COLUMNS = {
@@ -99,9 +100,11 @@ def _is_begun(campaign: Campaign, now: datetime) -> bool:
 
 def _order(campaign: Campaign) -> None:
     """Have a campaign's results written. Raises SendFailed, and then they can be asked for again at once."""
-    _begin(campaign, by=REQUEST)
+    whose: dict[str, Any] = {"organization_id": campaign.organization_id, "campaign_id": campaign.campaign_id}
+    order = WriteResults(**whose, order_id=ids.new_id())
+    _begin(campaign, order, by=REQUEST)
     try:
-        messages.work(WriteResults(organization_id=campaign.organization_id, campaign_id=campaign.campaign_id))
+        messages.work(order)
     except sqs.SendFailed:
         s3.delete(_begun(campaign))
         raise
@@ -113,8 +116,15 @@ def _is_fresh(campaign: Campaign, written: str | None, age: timedelta) -> bool:
     return written == version(campaign) or (goes_on and age < FRESH)
 
 
-def _begin(campaign: Campaign, *, by: str) -> None:
-    s3.put(_begun(campaign), b"", by=by)
+def _begin(campaign: Campaign, order: WriteResults, *, by: str) -> None:
+    s3.put(_begun(campaign), b"", by=by, order=order.order_id)
+
+
+def _is_anothers(campaign: Campaign, order: WriteResults, now: datetime) -> bool:
+    """Whether another worker writes a campaign's results, or the file is another order's."""
+    begun = s3.stored(_begun(campaign))
+    alive = begun is not None and begun[1].get("by") == WORKER and now - begun[0] <= LONGEST
+    return begun is not None and alive and begun[1].get("order", "") != order.order_id
 
 
 def version(campaign: Campaign) -> str:
@@ -130,9 +140,12 @@ def write(order: WriteResults, *, now: Now, until: datetime) -> None:
     Raises NotFound, also for a slice that another has written a workbook of.
     """
     campaign = store.find(order.organization_id, order.campaign_id)
+    if _is_anothers(campaign, order, now()):
+        logger().info("another writes the results", campaignId=campaign.campaign_id)
+        return
     if not order.version:
         order = replace(order, version=version(campaign), as_of=clock.stamp(now()))
-        _begin(campaign, by=WORKER)
+        _begin(campaign, order, by=WORKER)
     name = ids.new_id()
     with tempfile.TemporaryDirectory(prefix="results-") as place:
         keys, cursor = _gather(order, Path(place) / name, now, until)
@@ -142,7 +155,7 @@ def write(order: WriteResults, *, now: Now, until: datetime) -> None:
             return
         s3.put(_part(order, name), Path(place) / name)
     if s3.stored(_begun(campaign)):
-        _begin(campaign, by=WORKER)
+        _begin(campaign, order, by=WORKER)
     messages.work(order)
 
 

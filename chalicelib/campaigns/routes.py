@@ -13,9 +13,9 @@ from chalicelib import clock, http
 from chalicelib.aws.dynamodb import Page
 from chalicelib.calls import store as calls
 from chalicelib.calls.model import Call, Callee, CallState, CallStatus, CallView
-from chalicelib.campaigns import control, enrolment, hours, messages, results, schedule, settings, store, waiting
-from chalicelib.campaigns.messages import Audit, Enrol, Redial
-from chalicelib.campaigns.model import AuditReport, AuditStatus, Campaign, CampaignStatus, CampaignView
+from chalicelib.campaigns import audit, control, enrolment, hours, messages, results, schedule, settings, store, waiting
+from chalicelib.campaigns.messages import Enrol, Redial
+from chalicelib.campaigns.model import AuditReport, Campaign, CampaignStatus, CampaignView
 from chalicelib.campaigns.settings import (
     DEPLOYMENTS_AGENT,
     WHILE_RUNNING,
@@ -401,9 +401,7 @@ def redial(request: Request) -> Response:
 def start_audit(request: Request) -> Response:
     """Have a campaign's counters compared with a recount of its calls."""
     campaign = store.find(request.identity.organization_id, request.id())
-    report = AuditReport(AuditStatus.RUNNING)
-    store.put_audit(campaign.organization_id, campaign.campaign_id, report)
-    messages.work(Audit(organization_id=campaign.organization_id, campaign_id=campaign.campaign_id))
+    report = audit.begin(campaign, now=clock.now())
     return http.ok(report, 202, location=f"/campaigns/{campaign.campaign_id}/audit")
 
 

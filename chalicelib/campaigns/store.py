@@ -26,11 +26,12 @@ from chalicelib.aws.dynamodb import (
     get_together,
     index,
     listed,
+    put_if,
     still,
     table,
     update_if,
 )
-from chalicelib.campaigns.model import IN_FLIGHT, AuditReport, Campaign, CampaignStatus
+from chalicelib.campaigns.model import IN_FLIGHT, AuditReport, AuditStatus, Campaign, CampaignStatus
 from chalicelib.errors import CampaignRunning, Conflict, NotFound
 from chalicelib.organizations import store as organizations
 from chalicelib.organizations.model import Organization
@@ -64,6 +65,9 @@ class AuditRow(Row):
     owner = UnicodeAttribute(hash_key=True, attr_name="organizationId")
     campaign_id = UnicodeAttribute(range_key=True, attr_name="campaignId")
     report = Json(AuditReport)
+    audit_id = UnicodeAttribute(null=True, attr_name="auditId")
+    until = UnicodeAttribute(null=True)
+    """While an audit goes on: which one, and when it is given up unless it comes further."""
 
 
 class CampaignKey(Struct, frozen=True):
@@ -269,8 +273,16 @@ def forget(organization_id: str, campaign_id: str) -> None:
     AuditRow(organization_id + AUDITS, campaign_id).delete()
 
 
+def take_audit(organization_id: str, campaign_id: str, audit_id: str, *, until: datetime, at: datetime) -> None:
+    """Note that an audit goes on, to be given up then. Raises Conflict while another does."""
+    row = AuditRow(organization_id + AUDITS, campaign_id, report=AuditReport(AuditStatus.RUNNING), audit_id=audit_id)
+    row.until = clock.stamp(until)
+    nobody_else = (AuditRow.audit_id == audit_id) | AuditRow.until.does_not_exist() | (AuditRow.until < clock.stamp(at))
+    put_if(row, nobody_else)
+
+
 def put_audit(organization_id: str, campaign_id: str, report: AuditReport) -> None:
-    """Keep the report of a campaign's last audit."""
+    """Keep the report of a campaign's last audit, which is over."""
     AuditRow(organization_id + AUDITS, campaign_id, report=report).save()
 
 

@@ -8,9 +8,10 @@ from typing import Any
 import pytest
 
 import app
-from chalicelib import clock
+from chalicelib import clock, worker
 from chalicelib.aws import sqs
 from chalicelib.campaigns import audit
+from chalicelib.campaigns import store as campaigns
 from chalicelib.campaigns.messages import Audit
 from chalicelib.settings import settings
 from tests import caches
@@ -313,6 +314,34 @@ def test_audit_runs_in_the_background(cloud: Cloud) -> None:
     report = cloud.get(path).body
     assert report.keys() == {"status", "consistent", "counters", "recounted", "differences", "auditedAt"}
     assert (report["status"], report["consistent"], report["recounted"]["waiting"]) == ("COMPLETED", True, 2)
+
+
+def test_second_audit_joins_the_first(cloud: Cloud) -> None:
+    campaign_id = cloud.a_campaign(cloud.contacts(2))["id"]
+    path = f"/campaigns/{campaign_id}/audit"
+    first, second = cloud.post(path), cloud.post(path)
+    assert (second.status, second.body) == (first.status, first.body)
+    [job] = cloud.take(settings().jobs_queue)
+    worker.handle([job])
+    assert cloud.get(path).body["status"] == "COMPLETED"
+    assert cloud.post(path).body["status"] == "RUNNING"
+    assert len(cloud.take(settings().jobs_queue)) == 1
+
+
+def test_audit_that_died_is_begun_anew_and_does_not_come_back(cloud: Cloud) -> None:
+    campaign = campaigns.find("1", cloud.a_campaign(cloud.contacts(1))["id"])
+    path = f"/campaigns/{campaign.campaign_id}/audit"
+    cloud.post(path)
+    [lost] = cloud.take(settings().jobs_queue)
+    audit.begin(campaign, now=in_an(minutes=2))
+    [job] = cloud.take(settings().jobs_queue)
+    worker.handle([lost])
+    assert cloud.get(path).body["status"] == "RUNNING"
+    worker.handle([job])
+    report = cloud.get(path).body
+    assert report["status"] == "COMPLETED"
+    worker.handle([job])
+    assert cloud.get(path).body["recounted"] == report["recounted"]
 
 
 def test_audit_of_a_campaign_that_keeps_changing_is_left_for_a_while(

@@ -146,6 +146,22 @@ def test_order_that_no_worker_begins_is_given_again_after_a_minute(
     assert len(jobs(cloud)) == 1
 
 
+def test_order_that_was_given_twice_is_followed_once(cloud: Cloud, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(results, "PAGE", 1)
+    campaign = a_finished_campaign(cloud)
+    for minutes in (0, 2):
+        with monkeypatch.context() as patch:
+            later(patch, minutes=minutes)
+            cloud.get(f"/campaigns/{campaign}/results")
+    first, second = jobs(cloud)
+    worker.handle([first], now=ticking(seconds=300))
+    worker.handle([second])
+    [rest] = jobs(cloud)
+    assert "results.xlsx" not in str(client("s3").list_objects_v2(Bucket=settings().bucket))
+    worker.handle([rest])
+    assert [row["callStatus"] for row in rows_of(book_of(cloud, campaign))] == list(OUTCOMES.values())
+
+
 def test_order_that_a_worker_has_begun_is_not_given_again(cloud: Cloud, monkeypatch: pytest.MonkeyPatch) -> None:
     campaign, _ = half_written(cloud, monkeypatch)
     later(monkeypatch, minutes=10)
