@@ -38,7 +38,7 @@ token: $(READY) ## a token for the local stack (ORG=1)
 secrets: $(READY) ## the webhook's secret and the agent's token of the local stack
 	@$(PY) -m local.secrets
 
-logs: $(READY) ## what the local stack's functions logged (ARGS=Pacer)
+logs: $(READY) ## what the local stack's functions logged (ARGS=Pacer, ARGS=<requestId>)
 	@$(PY) -m local.logs $(ARGS)
 
 demo: $(READY) ## the guide's workflow, played against a running stack
@@ -73,5 +73,5 @@ $(READY): requirements.txt requirements-dev.txt
 	done; echo "$(or $(PYTHON),None here) is no Python from 3.11 to 3.14 that runs and has venv; 3.13 or newer is best." >&2; \
 	echo "One of these gets it: sudo apt install python3 python3-venv · sudo dnf install python3.13 · brew install python@3.13 · uv python install 3.13; then make PYTHON=<its path>." >&2; exit 1
 	@echo "installing the project's packages (once per change of requirements) ..." >&2
-	@$(PY) -m pip install --quiet --quiet --disable-pip-version-check --requirement requirements-dev.txt >&2
+	@$(PY) -m pip install --quiet --quiet --disable-pip-version-check --only-binary=:all: --requirement requirements-dev.txt >&2
 	@touch $(VENV)/ready $@

@@ -299,6 +299,7 @@ def perform(operation: Operation, given: ChaliceRequest, path_parameters: dict[s
         response = _once(request) if operation.is_kept else operation.view(request)
     except tuple(PROBLEMS) as failure:
         response = problem(failure, request_id)
+        logger().info("request refused", requestId=request_id, status=response.status_code, why=type(failure).__name__)
     except Exception:  # noqa: BLE001 (the client learns nothing of it, the log everything)
         logger().exception("request failed", requestId=request_id, method=given.method, path=given.path)
         response = _problem(500, "internal", "Internal error", "Something went wrong on our side.", request_id)

@@ -24,8 +24,9 @@ def installed(name: str, requirements: Path, what: str, say: Say) -> Path:
         if not stamp.exists() or stamp.read_text() != wanted:
             say(f"installing {what} (once) ...")
             shutil.rmtree(venv, ignore_errors=True)
-            python = [str(venv / "bin" / "python"), "-m", "pip", "install", "-qq", "--disable-pip-version-check"]
-            for command in [sys.executable, "-m", "venv", str(venv)], [*python, "-r", str(requirements)]:
+            make = [sys.executable, "-m", "venv", "--without-pip", str(venv)]
+            pip = [sys.executable, "-m", "pip", "--python", str(venv / "bin" / "python"), "--disable-pip-version-check"]
+            for command in make, [*pip, "install", "-qq", "--only-binary=:all:", "-r", str(requirements)]:
                 done = subprocess.run(command, capture_output=True, text=True, check=False)
                 if done.returncode:
                     said = (done.stderr or done.stdout).strip()

@@ -1,7 +1,10 @@
-"""Print what the functions of a running local stack logged: `make logs`, `make logs ARGS=Importer`."""
+"""Print what the functions of a running local stack logged, the newest last.
+
+`make logs`, `make logs ARGS=Importer`, `make logs ARGS=<requestId>` (of a problem, or of a call of a function).
+"""
 
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -14,6 +17,10 @@ GROUPS = "/aws/lambda/"
 NOISE = ("START ", "END ", "REPORT ", "INIT_")
 
 
+PAGE = 10_000
+"""Lines that MiniStack gives at a time: the oldest, and without a token with which to go on."""
+
+
 @dataclass(frozen=True)
 class Line:
     """A line in a function's log."""
@@ -24,21 +31,46 @@ class Line:
     function: str
     """Its name in the template."""
 
+    call: str
+    """The call that wrote it."""
+
     text: str
+
+    @property
+    def is_noise(self) -> bool:
+        """Whether Lambda wrote it and not the function."""
+        return not self.text or self.text.startswith(NOISE)
 
 
 def lines(where: Laptop) -> list[Line]:
     """Every line of every function, oldest first; those the runtime writes included."""
     logs = _client(where)
-    return sorted(_lines(logs), key=lambda line: line.at)
-
-
-def _lines(logs: Any) -> Iterator[Line]:
     groups = logs.get_paginator("describe_log_groups").paginate(logGroupNamePrefix=GROUPS)
-    for group in groups.search("logGroups[].logGroupName"):
-        function = group.split("-")[-2]
-        for page in logs.get_paginator("filter_log_events").paginate(logGroupName=group):
-            yield from (Line(each["timestamp"], function, each["message"].rstrip()) for each in page["events"])
+    found = [line for group in groups.search("logGroups[].logGroupName") for line in of_group(logs, group)]
+    return sorted(found, key=lambda line: line.at)
+
+
+def of_group(logs: Any, group: str) -> Iterator[Line]:
+    """Every line of a function's group, oldest first."""
+    function, since = group.split("-")[-2], 0
+    while True:
+        events = logs.filter_log_events(logGroupName=group, startTime=since, limit=PAGE)["events"]
+        newest = events[-1]["timestamp"] if len(events) == PAGE else None
+        for each in events:
+            if each["timestamp"] != newest:
+                yield Line(each["timestamp"], function, each["logStreamName"], each["message"].rstrip())
+        if newest is None:
+            return
+        if newest == since:
+            raise Refused(f"{group} has more than {PAGE} lines of one moment, which nobody can read.")
+        since = newest
+
+
+def about(found: Sequence[Line], wanted: str) -> list[Line]:
+    """Those of functions whose name contains a word; if there are none, of calls that wrote it anywhere."""
+    said = [line for line in found if wanted in line.function]
+    calls = set() if said else {line.call for line in found if wanted in line.text}
+    return [line for line in said or found if (said or line.call in calls) and not line.is_noise]
 
 
 def _client(where: Laptop) -> Any:
@@ -50,10 +82,9 @@ def _client(where: Laptop) -> Any:
 
 
 def main(wanted: str) -> None:
-    """What functions whose name contains `wanted` said themselves, oldest first."""
-    for line in lines(laptop()):
-        if wanted in line.function and line.text and not line.text.startswith(NOISE):
-            print(f"{line.function}: {line.text}")
+    """Print what functions said themselves: all of it, or what a word is about."""
+    for line in about(lines(laptop()), wanted):
+        print(f"{line.function}: {line.text}")
 
 
 if __name__ == "__main__":

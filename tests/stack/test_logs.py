@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import json
+
 import pytest
 
 from local import logs
@@ -21,6 +23,13 @@ def lines(stack: LocalStack) -> list[logs.Line]:
     if silent:
         pytest.skip(f"nothing was asked of {', '.join(sorted(silent))}")
     return found
+
+
+def test_refusal_is_found_by_its_request_id(stack: LocalStack) -> None:
+    refused = stack.call("GET", "/auto-calling/contacts/none").json()
+    (line,) = logs.about(logs.lines(stack.laptop), refused["requestId"])
+    assert line.function == "APIHandler"
+    assert json.loads(line.text)["status"] == refused["status"]
 
 
 def test_no_function_was_denied_anything(lines: list[logs.Line]) -> None:

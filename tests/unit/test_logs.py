@@ -90,7 +90,8 @@ def test_request_that_breaks_logs_neither_its_token_nor_its_body(
 ) -> None:
     environment.setenv("JWT_SECRET_PARAMETER", "/jwt-secret")
     with mock_aws():
-        boto3.client("ssm").put_parameter(Name="/jwt-secret", Value=KEY, Type="SecureString")
+        for parameter in ("/jwt-secret", variables()["BARRED_PHONES_KEY_PARAMETER"]):
+            boto3.client("ssm").put_parameter(Name=parameter, Value=KEY, Type="SecureString")
         assert ask(bearer()) == 500, "there are no tables"
     assert "request failed" in logged.getvalue()
     assert PHONE.findall(logged.getvalue()) == []
