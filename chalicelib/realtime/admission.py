@@ -68,6 +68,14 @@ def campaign(query: dict[str, str]) -> str | None:
     return given and given.lower()
 
 
+def organization(query: dict[str, str]) -> str | None:
+    """The organization that is asked for. Raises ValueError for what can be none's id."""
+    given = query.get("organizationId")
+    if given is not None and not (given.isprintable() and len(given) <= auth.LONGEST_NAME):
+        raise ValueError
+    return given
+
+
 def number(given: object) -> int | None:
     """Raises ValueError for what is no number of an event."""
     if given is None:

@@ -22,7 +22,7 @@ from chalicelib.errors import Unauthorized, Unavailable
 from chalicelib.log import logger
 from chalicelib.realtime import admission, broadcaster, recovery, sessions, socketio, store
 from chalicelib.realtime.model import Session
-from chalicelib.realtime.socketio import Close, Connect, Disconnect, Malformed, Ping, Pong
+from chalicelib.realtime.socketio import Close, Connect, Disconnect, Ignored, Malformed, Packet, Ping, Pong
 from chalicelib.settings import settings
 
 JOIN = timedelta(seconds=30)
@@ -50,6 +50,9 @@ NOTE = timedelta(minutes=1)
 
 PING = timedelta(seconds=socketio.PING_SECONDS)
 PONG = timedelta(seconds=socketio.PONG_SECONDS)
+
+MOST_PACKETS = 16
+"""Of a body that ask for something; a client has few to send."""
 
 MOST_BYTES = 100_000
 """Of events in an answer; the first is told whatever its size."""
@@ -123,14 +126,14 @@ def _ticket(event: dict[str, Any]) -> str:
 
 def _open(query: dict[str, str], now: datetime) -> str:
     try:
-        campaign_id = admission.campaign(query)
+        campaign_id, asked = admission.campaign(query), admission.organization(query)
     except ValueError:
         raise _Refused(BAD_REQUEST) from None
     session = Session(
         id=secrets.token_urlsafe(15),
         began_at=clock.stamp(now),
         campaign_id=campaign_id,
-        asked=query.get("organizationId"),
+        asked=asked,
         format=recovery.format_of(query),
     )
     sessions.add(session)
@@ -265,20 +268,29 @@ def _push(session: Session, ticket: str, body: str, now: Now) -> str:
         if len(body) > socketio.MAX_PAYLOAD:
             raise Malformed
         packets = [socketio.decode(frame) for frame in body.split(socketio.SEPARATOR)]
+        if sum(not isinstance(packet, Ignored) for packet in packets) > MOST_PACKETS:
+            raise Malformed
     except Malformed:
         sessions.end(session, socketio.CLOSE, last_poll=ticket)
         raise _Refused(BAD_REQUEST) from None
-    for packet in packets:
-        match packet:
-            case Connect():
-                _join(session, packet, now())
-            case Ping():
-                sessions.say(session, socketio.PONG + packet.probe)
-            case Pong():
-                sessions.hear(session, now())
-            case Disconnect(socketio.NAMESPACE) | Close():
-                sessions.end(session, socketio.NOOP)
+    try:
+        for packet in packets:
+            _take(session, packet, now)
+    except sessions.Full:
+        sessions.end(session, socketio.CLOSE)
     return "ok"
+
+
+def _take(session: Session, packet: Packet, now: Now) -> None:
+    match packet:
+        case Connect():
+            _join(session, packet, now())
+        case Ping():
+            sessions.say(session, socketio.PONG + packet.probe)
+        case Pong():
+            sessions.hear(session, now())
+        case Disconnect(socketio.NAMESPACE) | Close():
+            sessions.end(session, socketio.NOOP)
 
 
 def _join(session: Session, packet: Connect, now: datetime) -> None:

@@ -12,7 +12,7 @@ from pynamodb.expressions.update import Action
 
 from chalicelib import clock
 from chalicelib.aws.dynamodb import Busy, Cancelled, Row, Transaction, get, patiently, still, table, update_if
-from chalicelib.errors import Conflict
+from chalicelib.errors import Conflict, Failure
 from chalicelib.realtime import store
 from chalicelib.realtime.model import Session
 from chalicelib.realtime.store import Opening
@@ -23,8 +23,15 @@ LONGEST = timedelta(hours=2)
 
 RACES = 20
 
+MOST_WAITING = 16_384
+"""Characters of packets that wait for a poll: a write costs by the row's size."""
+
 ANY = "~"
 """Later than any poll's ticket."""
+
+
+class Full(Failure):
+    """The client takes too little of what waits for it."""
 
 
 class BesideFeed(Row):
@@ -84,24 +91,35 @@ def tell(session: Session, ticket: str, since: int | None, now: datetime, *, pin
     return _update(session, actions, _is_free(ticket, now) & _stands(session))
 
 
-def say(session: Session, packet: str, *more: Action) -> None:
-    """Keep a packet for the next poll. Raises Busy when others keep writing the session."""
-    known: Session | None = session
-    for _ in range(RACES):
-        if known is None or known.closing or known.socket:
-            return
-        if _update(known, [SessionRow.outbox.set([*known.outbox, packet]), *more], _outbox_is(known)):
-            return
-        known = find(session.id)
-    raise Busy
+def say(session: Session, packet: str) -> None:
+    """Keep a packet for the next poll. Raises Full, and Busy when others keep writing the session."""
+    _say(session, packet)
 
 
 def join(session: Session, organization_id: str, since: int, ends: int | None, answer: str) -> None:
-    """A session is told an organization's events from now on; its answer comes before any."""
-    more: list[Action] = [SessionRow.joined.set(organization_id), SessionRow.since.set(since)]
+    """A session is told an organization's events from now on, once; its answer comes before any.
+
+    Raises as `say`.
+    """
+    actions: list[Action] = [SessionRow.joined.set(organization_id), SessionRow.since.set(since)]
     if ends is not None:
-        more.append(SessionRow.ends.set(ends))
-    say(session, answer, *more)
+        actions.append(SessionRow.ends.set(ends))
+    _say(session, answer, actions)
+
+
+def _say(session: Session, packet: str, joining: Sequence[Action] = ()) -> None:
+    known: Session | None = session
+    for _ in range(RACES):
+        if known is None or known.closing or known.socket or (joining and known.joined):
+            return
+        outbox = [*known.outbox, packet]
+        if sum(map(len, outbox)) > MOST_WAITING:
+            raise Full
+        stands = _outbox_is(known) & still(SessionRow.joined, known.joined)
+        if _update(known, [SessionRow.outbox.set(outbox), *joining], stands):
+            return
+        known = find(session.id)
+    raise Busy
 
 
 def hear(session: Session, now: datetime) -> None:

@@ -95,7 +95,7 @@ def _connect_socketio(connection_id: str, query: dict[str, str], now: datetime) 
         connection_id=connection_id,
         connected_at=clock.stamp(now),
         campaign_id=session.campaign_id if session else admission.campaign(query),
-        asked=session.asked if session else query.get("organizationId"),
+        asked=session.asked if session else admission.organization(query),
         format=session.format if session else recovery.format_of(query),
         session=session.id if session else None,
     )
@@ -269,7 +269,8 @@ def _join(connection_id: str, packet: Connect, line: Line, now: Callable[[], dat
         valid_until=admission.valid_until(admitted.ends, clock.moment(opening.connected_at)),
         heard_at=clock.stamp(now()),
     )
-    store.add(socket)
+    if not store.add_new(socket):  # two at once
+        return
     poster.patiently(line, connection_id, socketio.connected(connection_id, admitted.recovery_id))
     messages.broadcast(CatchUp(organization_id=socket.organization_id, connection_id=connection_id))
     store.forget_opening(connection_id)

@@ -414,6 +414,45 @@ def test_poll_under_way_is_told_that_another_packet_was_none(live: Polling) -> N
     assert live.poll(sid) == [socketio.CLOSE]
 
 
+def test_client_that_asks_and_never_polls_is_closed(live: Polling) -> None:
+    sid = live.begin()
+    for _ in range(20):
+        live.push(sid, f"40/{'x' * 1_000},")
+    assert live.poll(sid) == [socketio.CLOSE]
+    assert live.ask("GET", sid=sid)[0] == 400
+
+
+def test_second_connect_changes_nothing(live: Polling) -> None:
+    sid = live.begin()
+    session = sessions.find(sid)
+    assert session is not None
+    live.open("other")
+    join = CONNECT + json.dumps({"token": token(exp=LATE)})
+    live.push(sid, join)
+    assert len(live.poll(sid)) == 1
+    live.tell(A)
+    sessions.join(session, "1", 0, None, "twice")  # it was under way when the first was done
+    live.push(sid, join)
+    assert phones(live.poll(sid)) == [A]
+    assert live.poll(sid) == [socketio.NOOP]
+
+
+def test_second_connect_over_the_socket_changes_nothing(live: Polling) -> None:
+    query = {"EIO": "4", "transport": "websocket"}
+    assert sockets.connect(socket_event("ws", query=query), now=live.now)["statusCode"] == 200
+    opening = store.opening("ws")
+    assert opening is not None
+    join = CONNECT + json.dumps({"token": token(exp=LATE), "since": 0})
+    live.say("ws", join)
+    live.tell(A)
+    store.add_opening(opening)  # as if both were under way at once
+    live.say("ws", join)
+    live.deliver()
+    [answer, *events] = live.wire.posted["ws"]
+    assert answer.startswith(CONNECT)
+    assert phones(events) == [A]
+
+
 @pytest.mark.parametrize("namespace", ["", "/other,"])
 def test_leaving_a_namespace_that_it_is_not_in_ends_nothing(live: Polling, namespace: str) -> None:
     sid = live.joined()
@@ -440,6 +479,8 @@ def test_leaving_a_namespace_that_it_is_not_in_ends_nothing(live: Polling, names
         ("POST", {}, 2),
         ("PUT", {}, 2),
         ("GET", {"campaignId": "none"}, 3),
+        ("GET", {"organizationId": "1" * 129}, 3),
+        ("GET", {"organizationId": "\ud800"}, 3),
     ],
 )
 def test_request_that_is_none_of_the_protocol_is_refused(
@@ -449,7 +490,9 @@ def test_request_that_is_none_of_the_protocol_is_refused(
     assert (status, json.loads(body)["code"]) == (400, code)
 
 
-@pytest.mark.parametrize("body", ["abc", "9", "40/auto-calling,{", "bAQIDBA==", "", "4" * 200_000, "3\x1e"])
+@pytest.mark.parametrize(
+    "body", ["abc", "9", "40/auto-calling,{", "bAQIDBA==", "", "4" * 200_000, "3\x1e", "\x1e".join("3" * 17)]
+)
 def test_packet_that_is_none_ends_the_session(live: Polling, body: str) -> None:
     sid = live.joined()
     assert live.ask("POST", body, sid=sid) == (400, '{"code":3,"message":"Bad request"}')
