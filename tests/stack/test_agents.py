@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import subprocess
 import time
 from collections import Counter
 from collections.abc import Iterator
@@ -11,6 +12,7 @@ from typing import Any
 import pytest
 import requests
 
+from local.laptop import ROOT
 from local.vendors import DIALECTS
 from tests.stack.agent import VoiceAgent
 from tests.stack.deployed import LocalStack
@@ -135,3 +137,33 @@ def test_campaign_comes_to_its_end_with_every_provider(
     calls = agent.calls(office.organization)
     assert {call["provider"] for call in calls} == {provider}
     assert len(calls) == len({call["attempt"] for call in calls}) == CONTACTS
+
+
+def first_call() -> str:
+    """The commands of the guide by which people call themselves."""
+    page = (ROOT / "docs" / "agents.md").read_text()
+    return page.partition("### Call yourself")[2].partition("```bash\n")[2].partition("```")[0]
+
+
+def test_guides_first_call_is_made(stack: LocalStack, agent: VoiceAgent) -> None:
+    commands = first_call().replace("http://localhost:3000", stack.base)
+    assert stack.base in commands
+    with agent.behaving("retell", held=True):
+        done = subprocess.run(
+            ["bash", "-euo", "pipefail", "-c", commands],
+            cwd=ROOT,
+            env=stack.environment(),
+            capture_output=True,
+            text=True,
+            timeout=180,
+            check=False,
+        )
+        assert done.returncode == 0, done.stderr
+        shown = json.loads(done.stdout.splitlines()[-1])
+        call = agent.calls("1", 1)[-1]
+        assert call["provider"] == "retell"
+        agent.end(call, status="PROMISE_TO_PAY")
+    office = Office(stack, "1")
+    office.comes_to(shown["campaignId"], "COMPLETED")
+    path = f"/campaigns/{shown['campaignId']}/contacts/{shown['contactId']}"
+    assert office.get(path)["callStatus"] == "PROMISE_TO_PAY"
