@@ -54,7 +54,7 @@ def test_examples_can_work() -> None:
 
 
 def test_operators_can_set_whatever_the_template_takes() -> None:
-    ours = {"Stage", "Version", "SocketEndpoint"}
+    ours = {"Stage", "Version", "SocketEndpoint", "AgentsMayBePrivate"}
     assert set(deploy.FROM_ENVIRONMENT) == set(checks._declared()) - ours
     documented = (ROOT / "README.md").read_text()
     assert not [name for name in map(checks.variable, deploy.FROM_ENVIRONMENT) if f"`{name}`" not in documented]

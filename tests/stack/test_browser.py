@@ -33,9 +33,9 @@ PROGRAM
 """
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="module")
 def browser() -> Iterator[Browser]:
-    """The system's Chromium: Playwright brings none of its own."""
+    """The system's Chromium: Playwright brings none of its own. As long as it runs, the thread has a running loop."""
     chromium = shutil.which("chromium")
     if chromium is None:
         pytest.skip("chromium is not installed: the guides' programs are not tried in a browser")
