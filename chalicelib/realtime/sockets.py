@@ -294,8 +294,11 @@ def _is_stray(connection_id: str) -> bool:
 
 
 def disconnect(event: dict[str, Any]) -> Answer:
-    """Forget a socket."""
-    store.forget_connection(event["requestContext"]["connectionId"])
+    """Forget a socket; one that cannot be forgotten now is found gone by whoever posts to it or pings it."""
+    try:
+        store.forget_connection(event["requestContext"]["connectionId"])
+    except (Unavailable, Busy) as why:
+        logger().warning("socket not forgotten", reason=str(why))
     return {"statusCode": 200}
 
 

@@ -10,6 +10,7 @@ from typing import Any
 import pytest
 
 from chalicelib import clock
+from chalicelib.errors import Unavailable
 from chalicelib.ids import new_id
 from chalicelib.realtime import broadcaster, rate, sockets, store
 from chalicelib.settings import settings
@@ -410,6 +411,16 @@ def test_disconnected_socket_is_forgotten(live: Live) -> None:
     live.say("io", "41/auto-calling,")
     assert store.of_organization("1") == []
     assert live.wire.closed == ["io"]
+
+
+def test_disconnected_socket_that_cannot_be_forgotten_now_is_left_to_who_finds_it_gone(
+    live: Live, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def away(_: str) -> None:
+        raise Unavailable
+
+    monkeypatch.setattr(store, "forget_connection", away)
+    assert sockets.disconnect(socket_event("plain")) == {"statusCode": 200}
 
 
 def test_nonsense_of_a_plain_client_gets_an_answer(live: Live) -> None:
