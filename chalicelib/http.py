@@ -85,6 +85,12 @@ PROBLEMS: dict[type[errors.Failure], tuple[int, str, str]] = {
 }
 
 
+class Later(Struct, frozen=True):
+    """A type that is made when the document is: what it takes is not loaded whenever a process starts."""
+
+    make: Callable[[], Any]
+
+
 class NoFilter(Struct, frozen=True, forbid_unknown_fields=True):
     """Of a list that is not filtered."""
 
@@ -99,7 +105,7 @@ class Operation(Struct, frozen=True, kw_only=True):
     path: str
     view: View
     body: Any = None
-    """The type of its JSON body."""
+    """The type of its JSON body; like those of answers maybe `Later`."""
 
     form: type[Struct] | None = None
     """The fields of its multipart form."""
@@ -129,10 +135,19 @@ class Operation(Struct, frozen=True, kw_only=True):
     public: bool = False
     max_body: int = MAX_BODY
 
+    def typed(self) -> Operation:
+        """This one with the types that were left for later."""
+        made = {status: _made(kind) for status, kind in self.answers.items()}
+        return structs.replace(self, body=_made(self.body), answers=made)
+
     @property
     def is_kept(self) -> bool:
         """Whether its answer is given again to who repeats an Idempotency-Key."""
         return self.method == "POST" and not self.public
+
+
+def _made(kind: Any) -> Any:
+    return kind.make() if isinstance(kind, Later) else kind
 
 
 class Request(Struct, frozen=True):

@@ -126,6 +126,7 @@ def _served() -> msgspec.Raw:
 
 def document(operations: Sequence[Operation], version: str) -> Schema:
     """The document of operations."""
+    operations = [each.typed() for each in operations]
     schemas, components = _schemas(operations)
     by_path = groupby(sorted(operations, key=lambda each: each.path), key=lambda each: each.path)
     tags = set(map(_tag, operations))

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from datetime import timedelta
 from typing import Any
 
 import msgspec
@@ -14,7 +13,8 @@ from chalicelib.agents import accounts, addresses, settings
 from chalicelib.agents.settings import ProviderSettings
 from chalicelib.aws import ssm
 from chalicelib.errors import Conflict, FieldError, InvalidBody
-from chalicelib.http import BASE, Request
+from chalicelib.http import BASE, Later, Request
+from chalicelib.idempotency.model import LONGEST_REQUEST
 from chalicelib.organizations import messages, store
 from chalicelib.organizations.model import AgentSettings
 from chalicelib.settings import settings as deployment
@@ -22,14 +22,13 @@ from chalicelib.settings import settings as deployment
 routes = http.Routes(__name__)
 
 RACES = 5
-LONGEST_WRITE = timedelta(seconds=40)
-"""A request that has not ended by then has died: the API's function runs for 29 seconds at most."""
 
 
 def _register(provider: str) -> None:
-    """The routes of a provider, whose settings are of a type of their own."""
-    kind, path, name = agents.account(provider), f"{BASE}/settings/agents/{provider}", provider.capitalize()
-    shown, body = settings.view_type(provider, kind), settings.change_type(provider, kind)
+    """The routes of a provider, whose settings are of a type of their own; its module is loaded when they are used."""
+    path, name = f"{BASE}/settings/agents/{provider}", provider.capitalize()
+    shown = Later(lambda: settings.view_type(provider, agents.account(provider)))
+    body = Later(lambda: settings.change_type(provider, agents.account(provider)))
 
     def show(request: Request) -> Response:
         """Look at what the organization has set of an agent; what it has not set is as the deployment has it.
@@ -38,13 +37,14 @@ def _register(provider: str) -> None:
         """
         organization_id = request.identity.organization_id
         own = settings.own(organization_id, provider, store.find(organization_id))
-        return http.ok(settings.view(provider, kind, own.settings))
+        return http.ok(settings.view(provider, agents.account(provider), own.settings))
 
     def change(request: Request) -> Response:
         """Change what the organization has set of an agent; null takes it away, and a secret that is left out stays.
 
         With an account of its own nothing of the deployment's is used. Running campaigns look around at once.
         """
+        kind = agents.account(provider)
         return http.ok(settings.view(provider, kind, _changed(request, provider, kind)))
 
     for view in (show, change):
@@ -62,7 +62,7 @@ def _changed(request: Request, provider: str, kind: type[ProviderSettings]) -> A
         values, secrets = settings.divided(kind, request.changes(body, settings.view(provider, kind, before)))
         _check(kind, values)
         if secrets and not writes:
-            store.begin_writing_secrets(organization_id, until=request.at + LONGEST_WRITE, now=request.at)
+            store.begin_writing_secrets(organization_id, until=request.at + LONGEST_REQUEST, now=request.at)
             writes = True
             continue
         after = replace(before, values=settings.changed(before.values, values))

@@ -41,7 +41,7 @@ def _described(read: Callable[..., Any]) -> Callable[..., Any]:
 
     @functools.wraps(read)
     def checked(request: http.Request, kind: Any, *more: Any) -> Any:
-        assert kind is request.operation.body
+        assert kind is request.operation.typed().body
         return read(request, kind, *more)
 
     return checked
