@@ -51,7 +51,7 @@ CREATE INDEX IF NOT EXISTS by_attempt ON calls (attempt);
 CREATE INDEX IF NOT EXISTS by_reported ON calls (reported);
 """
 
-FORGET = f"DELETE FROM calls WHERE reported AND number <= (SELECT MAX(number) - {KEPT} FROM calls)"  # noqa: S608
+FORGET = f"DELETE FROM calls WHERE reported AND number <= (SELECT MAX(number) - {KEPT} FROM calls)"  # noqa: S608 (a number of ours)
 
 
 class Behavior(Struct, frozen=True, kw_only=True, rename="camel", forbid_unknown_fields=True):
@@ -156,7 +156,7 @@ class Simulator:
         """The calls with such columns, oldest first; None is any value."""
         asked = {name: value for name, value in wanted.items() if value is not None}
         where = " AND ".join(["1", *(f"{name} = :{name}" for name in asked)])
-        found = self._rows.execute(f"SELECT call FROM calls WHERE {where} ORDER BY number", asked)  # noqa: S608
+        found = self._rows.execute(f"SELECT call FROM calls WHERE {where} ORDER BY number", asked)  # noqa: S608 (names of ours)
         return [msgspec.json.decode(text, type=Call) for (text,) in found]
 
     def keep(self, call: Call, organization: str) -> None:
@@ -305,7 +305,7 @@ class Line:
     def _refusal(self, behavior: Behavior, attempt: str) -> int | None:
         if behavior.lines is not None and len(self._under_way()) >= behavior.lines:
             return 429
-        drawn = random.Random(f"{attempt} refused").random()  # noqa: S311 (the same each time)
+        drawn = drawn_for(attempt, "refused").random()
         for status, share in behavior.refused.items():
             drawn -= share
             if drawn < 0:
@@ -317,7 +317,7 @@ class Line:
 
     def _begin(self, order: Json, attempt: str, behavior: Behavior) -> Call:
         now = time.time()
-        seconds = random.Random(attempt).uniform(*behavior.seconds)  # noqa: S311
+        seconds = drawn_for(attempt, "seconds").uniform(*behavior.seconds)
         lost = chance(attempt, "lost", behavior.lost) or (behavior.waits and isinstance(self.dialect, Http))
         return Call(
             provider=self.provider,
@@ -352,7 +352,12 @@ class Line:
 
 def chance(attempt: str, what: str, share: float) -> bool:
     """Whether something befalls a call: of the same attempt it is the same each time."""
-    return random.Random(f"{attempt} {what}").random() < share  # noqa: S311
+    return drawn_for(attempt, what).random() < share
+
+
+def drawn_for(attempt: str, what: str) -> random.Random:
+    """What is drawn for an attempt, the same each time."""
+    return random.Random(f"{attempt} {what}")  # noqa: S311 (a die, and no key)
 
 
 def _json(status: int, content: Any, headers: Mapping[str, str] | None = None) -> web.Response:

@@ -42,7 +42,7 @@ def account(provider: str) -> type[ProviderSettings]:
 
 def is_own(provider: str, own: Own) -> bool:
     """Whether an organization's calls by a provider are placed with an account of its own."""
-    return own.says(account(provider).owned_by)
+    return own.has(account(provider))
 
 
 def line(provider: str, own: Own) -> str:

@@ -71,21 +71,17 @@ class AccountHolder(Generic[AccountT]):
         Raises Unauthorized at the address of an organization that has no account of its own.
         """
         own = self.own()
-        if own.organization_id and not self.is_own(own):
+        if own.organization_id and not own.has(self.kind):
             raise Unauthorized(UNLIKE)
         try:
             return self.account()
         except (SecretUnreadable, Unusable) as error:
             raise Unavailable(str(error)) from error
 
-    def is_own(self, own: Own) -> bool:
-        """Whether calls of an organization are placed with its own account."""
-        return own.says(self.kind.owned_by)
-
     def account(self) -> AccountT:
         """The account. Raises SecretUnreadable, Unusable."""
         own = self.own()
-        if self.is_own(own):
+        if own.has(self.kind):
             return self._read({**own.settings.values, **secrets(own, self.provider())}, "The organization's settings")
         name = f"{settings().agent_accounts_path}/{self.provider()}"
         members = _members(ssm.secret(name), f"The parameter {name}")

@@ -43,7 +43,7 @@ class HttpAgent(AccountHolder[Account]):
 
     def account(self) -> Account:
         own = self.own()
-        if self.is_own(own):
+        if own.has(self.kind):
             return super().account()
         if not settings().agent_url:
             raise Unusable("no agent is configured: set AGENT_URL, or url in the organization's settings of http")
@@ -76,7 +76,7 @@ class HttpAgent(AccountHolder[Account]):
     @property
     def is_public(self) -> bool:
         """Whether its address is an organization's own, and leads nowhere into a private network."""
-        return self.is_own(self.own()) and not settings().agents_may_be_private
+        return self.own().has(self.kind) and not settings().agents_may_be_private
 
     def read(self, body: bytes) -> Webhook:
         report = reports.read(body)

@@ -50,9 +50,9 @@ class Own(Struct, frozen=True):
     organization_id: str = ""
     settings: AgentSettings = AgentSettings()
 
-    def says(self, name: str) -> bool:
-        """Whether it has set a member, be it a secret."""
-        return name in self.settings.values or name in self.settings.secrets
+    def has(self, kind: type[ProviderSettings]) -> bool:
+        """Whether it has an account of its own, of a provider with such settings."""
+        return kind.owned_by in self.settings.values or kind.owned_by in self.settings.secrets
 
     def shared(self) -> dict[str, Any]:
         """What it has set for calls by whatever provider and account."""

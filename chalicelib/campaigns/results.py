@@ -123,8 +123,9 @@ def _begin(campaign: Campaign, order: WriteResults, *, by: str) -> None:
 def _is_anothers(campaign: Campaign, order: WriteResults, now: datetime) -> bool:
     """Whether another worker writes a campaign's results, or the file is another order's."""
     begun = s3.stored(_begun(campaign))
-    alive = begun is not None and begun[1].get("by") == WORKER and now - begun[0] <= LONGEST
-    return begun is not None and alive and begun[1].get("order", "") != order.order_id
+    if begun is None or begun[1].get("by") != WORKER or now - begun[0] > LONGEST:
+        return False
+    return begun[1].get("order", "") != order.order_id
 
 
 def version(campaign: Campaign) -> str:

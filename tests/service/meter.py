@@ -5,12 +5,14 @@ from __future__ import annotations
 import json
 from collections import Counter
 from collections.abc import Iterator
-from contextlib import contextmanager
-from typing import Any
+from contextlib import AbstractContextManager, contextmanager
+from typing import Any, TypeVar
 
 from botocore.handlers import BUILTIN_HANDLERS
 
 from tests.simulation.dynamodb import DynamoDB, Refused
+
+T = TypeVar("T")
 
 WRITES = {"PutItem", "UpdateItem", "DeleteItem", "BatchWriteItem", "TransactWriteItems"}
 
@@ -43,14 +45,18 @@ _bills: list[Bill] = []
 
 
 @contextmanager
-def metered() -> Iterator[Meter]:
-    """Counts what is asked of AWS inside the block."""
-    meter = Meter()
-    _running.append(meter)
+def _among(told: list[T], new: T) -> Iterator[T]:
+    """Inside the block one more is told."""
+    told.append(new)
     try:
-        yield meter
+        yield new
     finally:
-        _running.remove(meter)
+        told.remove(new)
+
+
+def metered() -> AbstractContextManager[Meter]:
+    """Counts what is asked of AWS inside the block."""
+    return _among(_running, Meter())
 
 
 class Bill:
@@ -76,15 +82,9 @@ class Bill:
             self.refused += 2 * len(request["TransactItems"]) if "TransactItems" in request else 1
 
 
-@contextmanager
-def billed() -> Iterator[Bill]:
+def billed() -> AbstractContextManager[Bill]:
     """Bills what is written inside the block; to be begun before anything else is written."""
-    bill = Bill()
-    _bills.append(bill)
-    try:
-        yield bill
-    finally:
-        _bills.remove(bill)
+    return _among(_bills, Bill())
 
 
 def _asked(*, params: dict[str, Any], model: Any, **_: Any) -> None:
