@@ -61,7 +61,7 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
     agent_url: str = ""
     agent_token_parameter: str = ""
     agent_accounts_path: str = ""
-    agent_secrets_path: str = "/autocall/organizations"
+    organization_accounts_path: str = ""
     agents_may_be_private: bool = False
     agent_timeout_seconds: Annotated[float, Meta(gt=0, le=LONGEST_WAIT)] = 60
     webhook_secret_parameter: str = ""

@@ -29,7 +29,13 @@ STANDS = ("CREATE_COMPLETE", "UPDATE_COMPLETE", "UPDATE_COMPLETE_CLEANUP_IN_PROG
 FROM_ENVIRONMENT = [
     *("CorsOrigins", "JwtAlgorithm", "JwtSecretParameter", "JwtJwksUrl", "JwtRequireExp", "AgentProvider", "AgentUrl"),
     *("JwtAudience", "JwtIssuer", "JwtLeewaySeconds", "JwtOrganizationClaim"),
-    *("AgentTokenParameter", "AgentAccountsPath", "AgentSecretsPath", "WebhookSecretParameter", "AgentTimeoutSeconds"),
+    *(
+        "AgentTokenParameter",
+        "AgentAccountsPath",
+        "OrganizationAccountsPath",
+        "WebhookSecretParameter",
+        "AgentTimeoutSeconds",
+    ),
     "BarredPhonesKeyParameter",
     *("SimulatedCallSeconds", "DefaultCallingHours", "FallbackTimezone", "PhoneRegion", "DialerMaxConcurrency"),
     *("ApiRateLimit", "ApiBurstLimit", "WebhookRateLimit", "WebhookBurstLimit", "SocketRateLimit", "SocketBurstLimit"),
@@ -208,7 +214,10 @@ def agents_paths(stage: str) -> dict[str, str]:
     """The stack parameters that say where in SSM accounts with providers of agents are: a stage's own, which people put
     there, and its organizations', which the API writes.
     """
-    return {"AgentAccountsPath": f"/autocall/{stage}/agents", "AgentSecretsPath": f"/autocall/{stage}/organizations"}
+    return {
+        "AgentAccountsPath": f"/autocall/{stage}/agents",
+        "OrganizationAccountsPath": f"/autocall/{stage}/organizations",
+    }
 
 
 def _in_the_cloud(session: Any, stage: str) -> Deployment:

@@ -2,8 +2,9 @@
 
 The deployment's account with a vendor is one SSM parameter, `<AGENT_ACCOUNTS_PATH>/<provider>`, that holds JSON. An
 organization's is what it has set of the provider, in its row of settings, and one parameter with its secrets,
-`<AGENT_SECRETS_PATH>/<digest of the organization>/<provider>`, which is read only where the row says that there are
-some. Whatever is changed in a parameter by hand holds within five minutes; what is written by the API holds at once.
+`<ORGANIZATION_ACCOUNTS_PATH>/<digest of the organization>/<provider>`, which is read only where the row says that
+there are some. Whatever is changed in a parameter by hand holds within five minutes; what is written by the API holds
+at once.
 """
 
 from __future__ import annotations
@@ -99,7 +100,7 @@ class AccountHolder(Generic[AccountT]):
 def parameter(organization_id: str, provider: str) -> str:
     """Where an organization's secrets for a provider are: by a digest, as an organization may be called anything."""
     digest = hashlib.sha256(organization_id.encode()).hexdigest()
-    return f"{settings().agent_secrets_path}/{digest}/{provider}"
+    return f"{settings().organization_accounts_path}/{digest}/{provider}"
 
 
 def secrets(own: Own, provider: str) -> dict[str, Any]:

@@ -70,6 +70,7 @@ def setup(environ: dict[str, str] | os._Environ[str] = os.environ) -> None:
     ):
         ssm.put_parameter(Name=name, Value=value, Type="SecureString")
         environ[variable] = name
+    environ["ORGANIZATION_ACCOUNTS_PATH"] = "/autocall/organizations"
     environ["SOCKET_ENDPOINT"] = "https://sockets.test/api"
 
 
