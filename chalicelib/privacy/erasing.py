@@ -94,12 +94,18 @@ def erase(job: Erase, *, withdraw: Callable[[Call], None], now: Callable[[], dat
         feed.retell(job.organization_id, partial(without, contact_id=job.contact_id))
         _remove_results(job.organization_id)
     if waits:
-        messages.work(replace(job, again=True, shut=not under_way, searched=""), delay_seconds=waits)
+        later = replace(job, again=True, shut=not under_way, searched="", waits=job.waits + 1)
+        messages.work(later, delay_seconds=_longer(waits, job.waits))
         return
     contacts.end_erasure(job.organization_id, job.contact_id)
     logger().info("person erased", organizationId=job.organization_id, contactId=job.contact_id)
     if not job.last and not job.old:
         messages.work(replace(job, last=True, searched=""), delay_seconds=LAST_LOOK_SECONDS)
+
+
+def _longer(seconds: int, waits: int) -> int:
+    """Each wait is twice the one before: a message that comes twice is two that go on, and so would each of them be."""
+    return min(seconds << min(waits, 10), sqs.LONGEST_DELAY_SECONDS)
 
 
 def _remove(job: Erase, person: Erasing, known: Iterable[Call], now: datetime) -> int:

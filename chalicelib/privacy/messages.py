@@ -25,6 +25,9 @@ class Erase(Struct, frozen=True, kw_only=True, rename="camel", tag_field="type",
     searched: str = ""
     """The last report that was searched, in this round of it."""
 
+    waits: int = 0
+    """How often it was waited for a call under way, or for an import."""
+
     old: bool = False
     """Events and files about the person have expired by themselves."""
 

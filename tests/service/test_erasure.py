@@ -15,7 +15,7 @@ from chalicelib import clock, worker
 from chalicelib.agents.contract import Accepted
 from chalicelib.aws import s3, sqs
 from chalicelib.calls.model import CallStatus, Result
-from chalicelib.privacy import erasing
+from chalicelib.privacy import erasing, messages
 from chalicelib.privacy.messages import Erase
 from chalicelib.realtime import store as feed
 from chalicelib.settings import settings
@@ -242,6 +242,18 @@ def test_late_report_of_an_erased_person_changes_the_status_and_no_more(cloud: C
     call = cloud.call(campaign_id, person)
     assert (call["callStatus"], call["conversationOutcome"], call["recordingUrl"]) == ("REFUSED", None, None)
     assert found(FIRST, LAST) == {}
+
+
+def test_a_call_under_way_is_waited_for_ever_longer(cloud: Cloud, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A message that comes twice goes on as two: so many as come while a long call lasts stay few."""
+    _, person, _ = accepted_call(cloud)
+    waited: list[tuple[Erase, int]] = []
+    monkeypatch.setattr(messages, "work", lambda job, *, delay_seconds=0: waited.append((job, delay_seconds)))
+    job = Erase(organization_id="1", contact_id=person)
+    for _ in range(7):
+        worker.handle([sqs.encode(job)])
+        job, _ = waited[-1]
+    assert [seconds for _, seconds in waited] == [30, 60, 120, 240, 480, 900, 900]
 
 
 @pytest.mark.parametrize("asked", ["by a person", "in the call"])

@@ -40,6 +40,9 @@ class Faults(Struct, kw_only=True):
     outage: float = 0.0
     """How often a queue begins to refuse everything for up to OUTAGE_SECONDS, which no sender outwaits."""
 
+    unanswered: float = 0.0
+    """How often a request is carried out and its answer lost, after all the SDK's own tries."""
+
     interference: float = 0.0
     """How often an operator acts just while a call is on its way to the agent."""
 
@@ -64,11 +67,13 @@ WILD = Faults(
 )
 THROTTLED = {"throttle": 0.005}
 REFUSING = {"refuse": 0.01, "outage": 0.005}
+UNANSWERED = {"unanswered": 0.005}
 
 PROFILES = {
     "wild": WILD,
     "throttled": replace(WILD, **THROTTLED),
     "refusing": replace(WILD, **REFUSING),
-    "harsh": replace(WILD, **THROTTLED, **REFUSING),
+    "unanswered": replace(WILD, **UNANSWERED),
+    "harsh": replace(WILD, **THROTTLED, **REFUSING, **UNANSWERED),
 }
 """The default; what is not survived everywhere yet, one by one; and all together."""

@@ -179,7 +179,7 @@ class Invariants:
         if any(each.phone == order.phone_number for each in live):
             raise Broken("a phone has two calls")
         cap = self._cap(order.campaign_id)
-        if sum(each.campaign_id == order.campaign_id for each in live) >= cap:
+        if order.call_id not in self.given_up and sum(each.campaign_id == order.campaign_id for each in live) >= cap:
             raise Broken("more calls than the cap")
 
     def _cap(self, campaign_id: str) -> int:

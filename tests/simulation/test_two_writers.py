@@ -17,7 +17,7 @@ from chalicelib.settings import settings
 from chalicelib.totals.store import Kind, total
 from tests.simulation.invariants import Broken
 from tests.simulation.world import ORGANIZATION
-from tests.simulation.writers import CAN_WRITE, NEW_PHONE, PHONE, SEVERAL, WRITERS, Scene
+from tests.simulation.writers import CALLBACK_SECONDS, CAN_WRITE, NEW_PHONE, PHONE, SEVERAL, WRITERS, Scene
 
 
 class Meeting(Struct, frozen=True):
@@ -87,6 +87,7 @@ def check(scene: Scene) -> None:
         raise Broken("an attempt stayed on a phone")
     _check_nobody_is_called_who_must_not_be(scene)
     _check_report(scene)
+    _check_callback(scene)
     _check_contact(scene)
     _check_totals(scene)
     if any("phone" not in row for row in scene.world.database.tables[settings().contacts_table].items.values()):
@@ -149,6 +150,16 @@ def _check_report(scene: Scene) -> None:
         booked = [each.outcome for each in call.attempts if each.attempt_id == order.call_id]
         if call.contact_id == order.contact_id and booked != ["reported"]:
             raise Broken(f"the agent's report is not booked: {booked}")
+
+
+def _check_callback(scene: Scene) -> None:
+    """A callback that is owed is made at its moment, to whoever may be called and was not called meanwhile."""
+    others = {"withdraw", "erase", "redial", "bar_contact", "delete_contact", "delete_campaign"}
+    if scene.point != "owed" or others & scene.answers.keys():
+        return
+    mine = [seconds for seconds, order in scene.line.dials if order.contact_id == scene.contact_id]
+    if len(mine) != 2 or mine[1] < CALLBACK_SECONDS:
+        raise Broken(f"the callback is not made at its moment: {mine}")
 
 
 def _check_contact(scene: Scene) -> None:

@@ -257,6 +257,8 @@ class World:
             parsed = self.boundary(lambda: self._serve(service, model.name, request))
         except Refused as refused:
             return SimpleNamespace(status_code=400), refused.answer | {"ResponseMetadata": {}}
+        if service != "ssm" and self.current and self.chance(self.faults.unanswered):
+            return SimpleNamespace(status_code=500), {"Error": {"Code": "InternalFailure"}, "ResponseMetadata": {}}
         return SimpleNamespace(status_code=200), parsed | {"ResponseMetadata": {}}
 
     def _serve(self, service: str, operation: str, request: dict[str, Any]) -> dict[str, Any]:

@@ -25,7 +25,7 @@ from chalicelib.campaigns.settings import AgentChoice
 from chalicelib.contacts import store as contacts
 from chalicelib.contacts.model import ContactStatus
 from chalicelib.dialing import dialer, pacer
-from chalicelib.dialing.messages import Ended, Released
+from chalicelib.dialing.messages import Ended, Event, Released
 from chalicelib.errors import Failure
 from chalicelib.privacy import erasing
 from chalicelib.settings import settings
@@ -33,10 +33,13 @@ from tests.simulation.agent import PhoneLine
 from tests.simulation.dynamodb import Item
 from tests.simulation.faults import STALE_SECONDS, Faults
 from tests.simulation.invariants import Broken
-from tests.simulation.world import ORGANIZATION, Process, World
+from tests.simulation.world import ORGANIZATION, START, Process, World
 
 PHONE, NEW_PHONE, *OTHERS = (f"+99890123450{n}" for n in range(5))
 TIMEOUT_SECONDS = 120
+CALLBACK_SECONDS = 900
+"""Of a callback, from the beginning of the world."""
+
 HANDLERS = ("pacer", "dialer", "webhook", "redial")
 """Writers whose message comes again when they fail; the others are people, who are to get an answer."""
 
@@ -82,7 +85,8 @@ class Scene:
     """A person's call at a point, while nobody moves and reads that are not consistent show rows of a while ago.
 
     It is `waiting`, also in a campaign that was `stopped` or is `crowded` with more people than slots, `queued`,
-    `calling`, `ending` (calling, and what the agent will report is final), or `presumed` to have failed.
+    `calling`, `ending` (calling, and what the agent will report is final), `presumed` to have failed, or so while the
+    campaign goes on and what the agent will report is that a callback is `owed`.
     """
 
     def __init__(self, point: str) -> None:
@@ -132,7 +136,7 @@ class Scene:
     def set(self) -> Scene:
         """Go to the point."""
         self.contact_id, *self.others = (self.world.add_contact(phone) for phone in (PHONE, *OTHERS))
-        crowd = self.others[:2] if self.point == "crowded" else []
+        crowd = self.others[: {"crowded": 2, "owed": 1}.get(self.point, 0)]
         campaign = self._campaign(cap=2 if crowd else 1)
         self.campaign_id = campaign.campaign_id
         campaigns.add(campaign)
@@ -177,7 +181,7 @@ class Scene:
         """Books what its mailbox holds at this point, or claims who is next."""
         events: dict[str, Callable[[], Any]] = {
             "queued": self._released,
-            **dict.fromkeys(("calling", "ending", "presumed"), self._ended),
+            **dict.fromkeys(("calling", "ending", "presumed", "owed"), self._ended),
         }
         self._pace(events.get(self.point, self._wake)())
 
@@ -206,6 +210,9 @@ class Scene:
 
     def result(self) -> Result:
         """What the agent reports of the first call."""
+        if self.point == "owed":
+            at = clock.stamp(clock.later(CALLBACK_SECONDS, than=START))
+            return Result(call_status=CallStatus.CALLBACK_REQUESTED, outcome="reported", callback_at=at)
         final = self.point in ("ending", "presumed")
         return Result(call_status=CallStatus.PROMISE_TO_PAY if final else CallStatus.BUSY, outcome="reported")
 
@@ -234,6 +241,9 @@ class Scene:
         now = self.world.now()
         enrolment.enrol(ORGANIZATION, self.campaign_id, people, at=clock.stamp(now), now=now)
 
+    def cancel(self) -> None:
+        enrolment.give_up(ORGANIZATION, self.campaign_id, self.contact_id)
+
     def bar_contact(self) -> None:
         self._edit({"status": ContactStatus.DO_NOT_CALL})
 
@@ -253,6 +263,9 @@ class Scene:
         campaign = campaigns.find(ORGANIZATION, self.campaign_id)
         campaigns.change(campaign, {"max_concurrent_calls": 1}, at=self.world.now())
 
+    def start(self) -> None:
+        self._start()
+
     def stop(self) -> None:
         control.stop(ORGANIZATION, self.campaign_id, now=self.world.now())
 
@@ -260,6 +273,11 @@ class Scene:
         campaigns.remove(campaigns.find(ORGANIZATION, self.campaign_id), at=self.world.now())
 
     # several at once
+
+    def cancel_and_book(self) -> None:
+        self.cancel()
+        for body in self._sent(settings().campaign_events_queue):
+            self._pace(sqs.decode(body, Event))
 
     def redial_and_dial(self) -> None:
         self.redial()
@@ -374,24 +392,27 @@ WRITERS: dict[str, Callable[[Scene], None]] = {
         Scene.withdraw,
         Scene.redial,
         Scene.enrol,
+        Scene.cancel,
         Scene.bar_contact,
         Scene.move_contact,
         Scene.delete_contact,
         Scene.erase,
         Scene.lower_cap,
+        Scene.start,
         Scene.stop,
         Scene.delete_campaign,
     )
 }
 
 CAN_WRITE = {
-    "waiting": WRITERS.keys() - {"dialer", "webhook", "redial", "lower_cap"},
-    "stopped": {"pacer", "withdraw", "enrol", "delete_contact", "erase", "delete_campaign"},
+    "waiting": WRITERS.keys() - {"dialer", "webhook", "redial", "cancel", "lower_cap", "start"},
+    "stopped": {"pacer", "withdraw", "enrol", "delete_contact", "erase", "start", "delete_campaign"},
     "crowded": {"pacer", "withdraw", "enrol", "bar_contact", "delete_contact", "erase", "lower_cap", "stop"},
-    "queued": WRITERS.keys() - {"webhook", "redial"},
-    "calling": WRITERS.keys() - {"redial", "lower_cap"},
-    "ending": WRITERS.keys() - {"redial", "dialer", "lower_cap"},
-    "presumed": WRITERS.keys() - {"dialer", "stop", "lower_cap"},
+    "queued": WRITERS.keys() - {"webhook", "redial", "cancel", "start"},
+    "calling": WRITERS.keys() - {"redial", "lower_cap", "start"},
+    "ending": WRITERS.keys() - {"redial", "dialer", "lower_cap", "start"},
+    "presumed": WRITERS.keys() - {"dialer", "cancel", "stop", "lower_cap", "start"},
+    "owed": WRITERS.keys() - {"dialer", "cancel", "lower_cap", "start", "move_contact"},
 }
 """Point → who has something to do there."""
 
@@ -399,5 +420,7 @@ SEVERAL = (
     ("presumed", "redial", "redial_and_dial"),
     ("stopped", "delete_campaign", "start_claim_and_stop"),
     ("ending", "pacer", "book_and_delete_contact"),
+    ("calling", "pacer", "cancel_and_book"),
+    ("ending", "pacer", "cancel_and_book"),
 )
 """What it takes more than one second writer to break: a point, a first writer, and the others together."""
