@@ -10,7 +10,7 @@ from functools import partial
 from chalicelib.campaigns import hours
 from chalicelib.clock import timezones
 from chalicelib.contacts.model import Contact
-from chalicelib.organizations.model import CONTACT, CallingHours
+from chalicelib.organizations.model import CONTACT, CallingHours, Window
 
 ZONES = 100
 """Of one campaign: as good as all that differ."""
@@ -34,7 +34,12 @@ def milliseconds(look: Callable[[datetime], object]) -> float:
 def main() -> bool:
     """Print what the looks cost; whether the goal is met."""
     days = ["MON", "TUE", "WED", "THU", "FRI"]
-    own = CallingHours(timezone=CONTACT, days=days, from_="09:00", to="20:00", holidays=["2027-01-01"])
+    windows = [
+        Window(days, "08:00", "13:00"),
+        Window(days, "14:00", "22:00"),
+        Window(["SAT", "SUN", "HOLIDAY"], "09:00", "20:00"),
+    ]
+    own = CallingHours(CONTACT, windows=windows, holidays=["2027-01-02"], holiday_country="RU")
     places = sorted(timezones().values())[::5][:ZONES]
     at = "2026-11-24T06:00:00.000Z"
     people = [

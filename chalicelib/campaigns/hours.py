@@ -1,9 +1,9 @@
 """Calling hours: whether, and when next, a campaign may call. Pure.
 
-It is open while the clock on the wall of a time zone reads a time from `from` to before `to` on one of the days. Where
-it is set back, a time of day that comes twice counts twice; one that is skipped never comes. A window whose end is not
-after its begin ends on the next day and belongs to the day it begins on. A holiday is closed from midnight to midnight,
-and so is the whole window that would begin on it.
+It is open while the clock on the wall of a time zone reads a time from `from` to before `to` of a window, on one of its
+days. Where it is set back, a time of day that comes twice counts twice; one that is skipped never comes. A window whose
+end is not after its begin ends on the next day and belongs to the day it begins on. On a holiday only windows of
+`HOLIDAY` begin, and what began on another day ends at its midnight.
 """
 
 from __future__ import annotations
@@ -12,13 +12,12 @@ import functools
 from bisect import bisect_left
 from collections.abc import Iterable, Iterator
 from datetime import UTC, date, datetime, time, timedelta, tzinfo
-from itertools import islice
 
 from chalicelib.calls.model import ANY_ZONE, FALLBACK_ZONE
 from chalicelib.contacts.model import Contact
 from chalicelib.contacts.phone import zones
 from chalicelib.errors import InvalidBody
-from chalicelib.organizations.model import CONTACT, DAYS, CallingHours, faults
+from chalicelib.organizations.model import CONTACT, DAYS, HOLIDAY, CallingHours, faults
 
 HORIZON = timedelta(days=14)
 """Who cannot be called for so long is never called; zones whose clocks go alike for so long are one."""
@@ -88,25 +87,26 @@ def _timezone(hours: CallingHours, zone: str, fallback: str) -> str | None:
 
 
 def _opening(hours: CallingHours, now: datetime, zone: str) -> datetime | None:
-    """The first open moment in one time zone: of the stretches that have not ended, the one that begins first.
+    """The first open moment in one time zone.
 
-    Where the clock is set back, a day's window may go on after the next day's began: two are enough to tell.
+    Where the clock is set back, the next day's windows may begin before a day's: two days are enough to tell.
     """
     today = now.astimezone(_clock(zone)).date()
     days = (today + timedelta(days=n) for n in range(-1, HORIZON.days + 2))
-    coming = (max(now, begin) for day in days for begin, end in _open(hours, day, zone) if now < end)
-    first = next(coming, None)
+    coming = ([max(now, begin) for begin, end in _open(hours, day, zone) if now < end] for day in days)
+    first = min(next(filter(None, coming), ()), default=None)
     if first is None or first == now:
         return first
-    first = min([first, *islice(coming, 1)])
+    first = min([first, *next(coming, ())])
     return first if first <= now + HORIZON else None
 
 
-def _open(hours: CallingHours, day: date, zone: str) -> tuple[Stretch, ...]:
-    """When the window is open that begins on a day."""
-    if DAYS[day.weekday()] not in hours.days or day.isoformat() in hours.holidays:
-        return ()
-    return window(hours.from_, hours.to, day, zone, cut=(day + DAY).isoformat() in hours.holidays)
+def _open(hours: CallingHours, day: date, zone: str) -> list[Stretch]:
+    """When it is open of the windows that begin on a day."""
+    is_holiday = day in hours.closed
+    spans = hours.spans.get(HOLIDAY if is_holiday else DAYS[day.weekday()], ())
+    cut = bool(spans) and not is_holiday and day + DAY in hours.closed
+    return [stretch for from_, to in spans for stretch in window(from_, to, day, zone, cut=cut)]
 
 
 @functools.lru_cache(maxsize=KEPT)

@@ -2,18 +2,24 @@
 
 from __future__ import annotations
 
+import functools
+from collections.abc import Iterator
+from datetime import date
 from typing import Annotated, Any, Self
 
 import msgspec
 from msgspec import UNSET, Meta, Struct, UnsetType
 from msgspec.structs import force_setattr, replace
 
-from chalicelib import bodies
+from chalicelib import bodies, holidays
 from chalicelib.bodies import CLEARABLE
 from chalicelib.clock import TIMEZONE_EXPECTED, is_date, is_timezone
 from chalicelib.errors import FieldError, InvalidBody
 
 DAYS = ("MON", "TUE", "WED", "THU", "FRI", "SAT", "SUN")
+HOLIDAY = "HOLIDAY"
+"""In place of a holiday's day of the week."""
+
 CONTACT = "contact"
 """The time zone that stands for each contact's own."""
 
@@ -26,26 +32,69 @@ UNSAID = (None, "")
 """What an organization has not set is."""
 
 
-class CallingHours(Struct, frozen=True, rename="camel", forbid_unknown_fields=True, omit_defaults=False):
-    """When contacts may be called: `from`–`to` on `days`, not on `holidays`, in a time zone or in the contact's own.
+Days = Annotated[list[str], Meta(min_length=1, max_length=len(DAYS) + 1)]
+From = Annotated[str, Meta(pattern=r"^([01]?[0-9]|2[0-3]):[0-5][0-9]\Z", description="HH:MM")]
+To = Annotated[str, Meta(pattern=r"^(([01]?[0-9]|2[0-3]):[0-5][0-9]|24:00)\Z", description="HH:MM, up to 24:00")]
+
+
+class Window(Struct, frozen=True, forbid_unknown_fields=True):
+    """From when to when contacts may be called on some days, of which `HOLIDAY` is one."""
+
+    days: Days
+    from_: From = msgspec.field(name="from")
+    to: To
+
+    def __post_init__(self) -> None:
+        _tidy(self)
+
+
+class CallingHours(Struct, frozen=True, rename="camel", forbid_unknown_fields=True, omit_defaults=False, dict=True):
+    """When contacts may be called, in a time zone or in the contact's own: in each of `windows`, or the one of `days`,
+    `from` and `to`. On `holidays`, and on the public ones of `holiday_country`, only the windows of `HOLIDAY` hold.
 
     `fallback_timezone` is for contacts of whom nobody knows their own; the organization's where it is absent.
     """
 
     timezone: str
-    days: Annotated[list[str], Meta(min_length=1, max_length=7)]
-    from_: Annotated[str, Meta(pattern=r"^([01]?[0-9]|2[0-3]):[0-5][0-9]\Z", description="HH:MM")] = msgspec.field(
-        name="from"
-    )
-    to: Annotated[str, Meta(pattern=r"^(([01]?[0-9]|2[0-3]):[0-5][0-9]|24:00)\Z", description="HH:MM, up to 24:00")]
+    days: Days | UnsetType = UNSET
+    from_: From | UnsetType = msgspec.field(default=UNSET, name="from")
+    to: To | UnsetType = UNSET
+    windows: Annotated[list[Window], Meta(min_length=1, max_length=20)] | UnsetType = UNSET
     holidays: Annotated[list[str], Meta(max_length=400)] = msgspec.field(default_factory=list)
+    holiday_country: Country | UnsetType | None = UNSET
     fallback_timezone: str | UnsetType | None = UNSET
 
     def __post_init__(self) -> None:
-        """As they are kept, whoever wrote 9:00 or mon."""
-        force_setattr(self, "from_", self.from_.zfill(5))
-        force_setattr(self, "to", self.to.zfill(5))
-        force_setattr(self, "days", [day.upper() for day in self.days])
+        _tidy(self)
+
+    @functools.cached_property
+    def opens(self) -> list[Window]:
+        """The windows, also of hours that are given as one."""
+        if self.windows is not UNSET:
+            return self.windows
+        return [Window(self.days or [], self.from_ or "", self.to or "")]
+
+    @functools.cached_property
+    def spans(self) -> dict[str, list[tuple[str, str]]]:
+        """From when to when it is open, by day; a day that is not there is closed."""
+        days = {day for each in self.opens for day in each.days}
+        return {day: [(each.from_, each.to) for each in self.opens if day in each.days] for day in days}
+
+    @functools.cached_property
+    def closed(self) -> frozenset[date]:
+        """The holidays."""
+        public = holidays.dates(self.holiday_country) if self.holiday_country else frozenset[date]()
+        return public.union(map(date.fromisoformat, self.holidays))
+
+
+def _tidy(given: Window | CallingHours) -> None:
+    """Days and times are kept alike, whoever wrote 9:00 or mon."""
+    if given.days:
+        force_setattr(given, "days", [day.upper() for day in given.days])
+    if given.from_:
+        force_setattr(given, "from_", given.from_.zfill(5))
+    if given.to:
+        force_setattr(given, "to", given.to.zfill(5))
 
 
 class Retention(Struct, frozen=True, rename="camel", forbid_unknown_fields=True):
@@ -157,10 +206,29 @@ def faults(hours: CallingHours, field: str) -> list[FieldError]:
         errors.append(FieldError(f"{field}.timezone", f"{TIMEZONE_EXPECTED}, or contact"))
     if hours.fallback_timezone and not is_timezone(hours.fallback_timezone):
         errors.append(FieldError(f"{field}.fallbackTimezone", TIMEZONE_EXPECTED))
-    if [day for day in hours.days if day not in DAYS]:
-        errors.append(FieldError(f"{field}.days", f"expected {', '.join(DAYS)}"))
-    if hours.from_ == hours.to:
-        errors.append(FieldError(f"{field}.to", "expected another time than from"))
+    errors += _faults_of_windows(hours, field)
     if not all(map(is_date, hours.holidays)):
         errors.append(FieldError(f"{field}.holidays", "expected dates as YYYY-MM-DD"))
+    if hours.holiday_country and not holidays.is_known(hours.holiday_country):
+        said = "nobody knows its holidays; expected an ISO 3166 code such as UZ"
+        errors.append(FieldError(f"{field}.holidayCountry", said))
     return errors
+
+
+def _faults_of_windows(hours: CallingHours, field: str) -> Iterator[FieldError]:
+    one = {"days": hours.days, "from": hours.from_, "to": hours.to}
+    if hours.windows is UNSET:
+        places = [field]
+        absent = [name for name, value in one.items() if value is UNSET]
+        yield from (FieldError(f"{field}.{name}", "required where there are no windows") for name in absent)
+        if absent:
+            return
+    else:
+        places = [f"{field}.windows[{n}]" for n in range(len(hours.windows))]
+        both = [name for name, value in one.items() if value is not UNSET]
+        yield from (FieldError(f"{field}.{name}", "leave it out: each of the windows has its own") for name in both)
+    for place, window in zip(places, hours.opens, strict=True):
+        if set(window.days) - {*DAYS, HOLIDAY}:
+            yield FieldError(f"{place}.days", f"expected {', '.join((*DAYS, HOLIDAY))}")
+        if window.from_ == window.to:
+            yield FieldError(f"{place}.to", "expected another time than from")

@@ -20,12 +20,14 @@ sys.path = [sys.argv[1], *(each for each in sys.path if "site-packages" not in e
 import zoneinfo
 import boto3, jwt, msgspec, multipart, openpyxl, phonenumbers, pynamodb.models, python_calamine, requests, uuid_utils
 import app
+from chalicelib import holidays
 from cryptography.hazmat.primitives.asymmetric import ec, rsa
 from aws_lambda_powertools import Logger, Metrics
 from aws_lambda_powertools.utilities import parameters
 from phonenumbers import timezone
 zoneinfo.reset_tzpath([])
 zoneinfo.ZoneInfo(timezone.time_zones_for_number(phonenumbers.parse("+998901234567"))[0])
+assert holidays.is_known("UZ")
 for service in ("apigatewaymanagementapi", "dynamodb", "s3", "sqs", "ssm", "sts"):
     boto3.client(service, region_name="us-east-1")
 assert all(module.__file__.startswith(sys.argv[1]) for module in (app, boto3, jwt, openpyxl, phonenumbers))

@@ -28,6 +28,11 @@ HOURS = {
     "to": "20:00",
     "holidays": ["2027-01-01"],
 }
+WINDOWS = [
+    {"days": ["MON", "TUE", "WED", "THU", "FRI"], "from": "09:00", "to": "13:00"},
+    {"days": ["MON", "TUE", "WED", "THU", "FRI"], "from": "14:00", "to": "20:00"},
+    {"days": ["SAT", "SUN", "HOLIDAY"], "from": "10:00", "to": "18:00"},
+]
 STATUSES = (
     "PENDING",
     "CALLING",
@@ -134,6 +139,14 @@ INSIDE: list[tuple[str, Any, str]] = [
     ("callingHours", HOURS | {"holidays": ["01.01.2027"]}, "callingHours.holidays"),
     ("callingHours", HOURS | {"holidays": ["20270101"]}, "callingHours.holidays"),
     ("callingHours", {"timezone": "UTC", "days": ["MON"], "to": "20:00"}, "callingHours.from"),
+    ("callingHours", {"timezone": "UTC", "from": "09:00", "to": "20:00"}, "callingHours.days"),
+    ("callingHours", HOURS | {"holidayCountry": "QQ"}, "callingHours.holidayCountry"),
+    ("callingHours", HOURS | {"holidayCountry": "uz"}, "callingHours.holidayCountry"),
+    ("callingHours", {"timezone": "UTC", "windows": WINDOWS, "days": ["MON"]}, "callingHours.days"),
+    ("callingHours", {"timezone": "UTC", "windows": []}, "callingHours.windows"),
+    ("callingHours", {"timezone": "UTC", "windows": WINDOWS * 7}, "callingHours.windows"),
+    ("callingHours", {"timezone": "UTC", "windows": [WINDOWS[0] | {"to": "25:00"}]}, "callingHours.windows[0].to"),
+    ("callingHours", {"timezone": "UTC", "windows": [WINDOWS[0] | {"days": ["DAY"]}]}, "callingHours.windows[0].days"),
     ("agent", {"provider": "nobody"}, "agent.provider"),
     ("agent", {"provider": "http", "url": "https://agent.test"}, "agent.url"),
     ("agent", {"provider": "http", "callerNumbers": []}, "agent.callerNumbers"),

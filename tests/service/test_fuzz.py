@@ -19,7 +19,8 @@ ROUTES = sorted((method, path) for path, methods in app.app.routes.items() for m
 NAMES = [
     *("firstName", "lastName", "phone", "dateOfBirth", "customData", "notes", "timezone", "status", "contactIds"),
     *("name", "description", "campaignType", "maxConcurrentCalls", "retry", "maxAttempts", "delayMinutes", "on"),
-    *("callingHours", "days", "from", "to", "holidays", "fallbackTimezone", "callTimeoutSeconds", "agent", "provider"),
+    *("callingHours", "days", "from", "to", "windows", "holidays", "holidayCountry", "fallbackTimezone"),
+    *("callTimeoutSeconds", "agent", "provider"),
     *("agentId", "variables", "scheduledAt", "importId", "filter", "callStatus", "fileName", "duplicates"),
     *("callingPaused", "defaultCallingHours", "allowedCountries", "retentionDays", "calls", "callId", "success"),
 ]

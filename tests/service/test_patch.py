@@ -161,6 +161,16 @@ def test_merge_patch_reaches_into_a_campaigns_settings(cloud: Cloud) -> None:
     assert changed["agent"] == {"provider": "simulated", "variables": {"b": "2"}}
     assert changed["retry"] == campaign["retry"] | {"maxAttempts": 4}
     assert cloud.patch(path, {"callingHours": {"days": None}}, headers=MERGE).field_at_fault == "callingHours.days"
+    window = {"days": ["HOLIDAY"], "from": "10:00", "to": "12:00"}
+    windows = {"days": None, "from": None, "to": None, "holidays": None, "windows": [window], "holidayCountry": "UZ"}
+    changed = cloud.patch(path, {"callingHours": windows}, headers=MERGE).body["callingHours"]
+    assert changed == {
+        "timezone": "Asia/Tashkent",
+        "windows": [window],
+        "holidays": [],
+        "holidayCountry": "UZ",
+    }
+    assert cloud.patch(path, {"callingHours": changed, "name": "Holidays"}).body["callingHours"] == changed
     assert cloud.patch(path, {"callingHours": None}, headers=MERGE).body["callingHours"] is None
     assert cloud.patch(path, {"callingHours": {"to": "21:00"}}, headers=MERGE).problem == (400, "invalid-body")
 

@@ -62,6 +62,8 @@ def a_campaign(status: CampaignStatus = CampaignStatus.RUNNING, **fields: Any) -
 
 
 def some_hours(timezone: str = "Asia/Tashkent", from_: str = "09:00", to: str = "20:00", **fields: Any) -> CallingHours:
+    if "windows" in fields:
+        return CallingHours(timezone, **fields)
     usual = {"days": ["MON", "TUE", "WED", "THU", "FRI", "SAT", "SUN"]}
     return CallingHours(**{**usual, "timezone": timezone, "from_": from_, "to": to, **fields})
 

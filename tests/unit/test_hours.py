@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 from datetime import UTC, date, datetime, time, timedelta
 from zoneinfo import ZoneInfo
 
@@ -13,7 +14,7 @@ from chalicelib.calls.model import ANY_ZONE, FALLBACK_ZONE
 from chalicelib.campaigns import hours
 from chalicelib.campaigns.hours import HORIZON, opening
 from chalicelib.errors import InvalidBody
-from chalicelib.organizations.model import CONTACT, DAYS, CallingHours
+from chalicelib.organizations.model import CONTACT, DAYS, HOLIDAY, CallingHours, Window
 from tests.unit.builders import NOW, a_contact, some_hours
 
 MINUTE = timedelta(minutes=1)
@@ -31,41 +32,49 @@ CHANGES = [
 """When clocks go forward and back: at night, at midnight, by half an hour; and clocks that never do."""
 
 
-def is_open(given: CallingHours, at: datetime, zone: str) -> bool:
-    """What the wall clock of a zone says: inside the window of today or of the day before, and no holiday."""
-    wall = at.astimezone(ZoneInfo(zone)).replace(tzinfo=None)
-    return wall.date().isoformat() not in given.holidays and any(
-        _allowed(given, day) and _begin(given, day) <= wall < _end(given, day)
-        for day in (wall.date(), wall.date() - timedelta(days=1))
-    )
+def spans(given: CallingHours, today: date) -> list[tuple[datetime, datetime]]:
+    """What a day is open in by the clock on the wall: its own windows, and those of the day before that go on."""
+    yesterday = today - timedelta(days=1)
+    goes_on = _is_holiday(given, yesterday) or not _is_holiday(given, today)
+    return [
+        _span(window, day)
+        for day in ((today, yesterday) if goes_on else (today,))
+        for window in given.opens
+        if (HOLIDAY if _is_holiday(given, day) else DAYS[day.weekday()]) in window.days
+    ]
 
 
-def _allowed(given: CallingHours, day: date) -> bool:
-    return DAYS[day.weekday()] in given.days and day.isoformat() not in given.holidays
+def _is_holiday(given: CallingHours, day: date) -> bool:
+    return day.isoformat() in given.holidays
 
 
-def _begin(given: CallingHours, day: date) -> datetime:
-    return datetime.combine(day, time.fromisoformat(given.from_))
-
-
-def _end(given: CallingHours, day: date) -> datetime:
-    if given.to == "24:00":
-        return datetime.combine(day, time(0)) + timedelta(days=1)
-    end = datetime.combine(day, time.fromisoformat(given.to))
-    return end if end > _begin(given, day) else end + timedelta(days=1)
+def _span(window: Window, day: date) -> tuple[datetime, datetime]:
+    begin = datetime.combine(day, time.fromisoformat(window.from_))
+    end = datetime.combine(day, time(0) if window.to == "24:00" else time.fromisoformat(window.to))
+    return begin, end if end > begin else end + timedelta(days=1)
 
 
 def minute_by_minute(given: CallingHours, now: datetime, zone: str) -> datetime | None:
     """The first open moment, found by looking at every minute until the horizon."""
-    at = now
-    while not is_open(given, at, zone):
+    open_on = functools.cache(functools.partial(spans, given))
+    at, clock = now, ZoneInfo(zone)
+    while at <= now + HORIZON:
+        wall = at.astimezone(clock).replace(tzinfo=None)
+        if any(begin <= wall < end for begin, end in open_on(wall.date())):
+            return at
         at = at.replace(second=0, microsecond=0) + MINUTE
-        if at > now + HORIZON:
-            return None
-    return at
+    return None
 
 
 clock_times = st.builds("{:02}:{:02}".format, st.integers(0, 23), st.sampled_from([0, 1, 15, 30, 59]))
+
+
+@st.composite
+def windows(draw: st.DrawFn) -> Window:
+    """A window of any length on some days."""
+    from_ = draw(clock_times)
+    to = draw(st.one_of(clock_times, st.just("24:00")).filter(lambda to: to != from_))
+    return Window(draw(st.lists(st.sampled_from([*DAYS, HOLIDAY]), min_size=1, max_size=8, unique=True)), from_, to)
 
 
 @st.composite
@@ -73,15 +82,12 @@ def cases(draw: st.DrawFn) -> tuple[CallingHours, datetime]:
     """Hours in a zone, and a moment within two days of a change of its clock."""
     zone, change = draw(st.sampled_from(CHANGES))
     changed = datetime.fromisoformat(change)
-    from_ = draw(clock_times)
-    to = draw(st.one_of(clock_times, st.just("24:00")).filter(lambda to: to != from_))
-    days = draw(st.lists(st.sampled_from(DAYS), min_size=1, max_size=7, unique=True))
     around = [(changed + timedelta(days=n)).date().isoformat() for n in (-2, -1, 0, 1, 2)]
     holidays = draw(st.lists(st.sampled_from(around), max_size=3, unique=True))
     now = changed + timedelta(
         minutes=draw(st.integers(-48 * 60, 48 * 60)), seconds=draw(st.sampled_from([0, 0, 1, 59]))
     )
-    return some_hours(zone, from_, to, days=days, holidays=holidays), now
+    return CallingHours(zone, windows=draw(st.lists(windows(), min_size=1, max_size=3)), holidays=holidays), now
 
 
 @given(cases())
@@ -137,6 +143,50 @@ def test_holiday_ends_the_evening_before_at_midnight() -> None:
 def holidays(number: int) -> list[str]:
     """The days from the day before on."""
     return [(NOW.date() + timedelta(days=n)).isoformat() for n in range(-1, number)]
+
+
+LUNCH = CallingHours(
+    TASHKENT,
+    windows=[
+        Window(["MON", "TUE", "WED", "THU", "FRI"], "08:00", "13:00"),
+        Window(["mon", "tue", "wed", "thu", "fri"], "14:00", "22:00"),
+        Window(["SAT", "SUN", "HOLIDAY"], "9:00", "20:00"),
+    ],
+    holiday_country="UZ",
+    holidays=["2026-11-25"],
+)
+
+
+@pytest.mark.parametrize(
+    ("now", "opens"),
+    [
+        ("2026-11-23T12:59", "2026-11-23T12:59"),
+        ("2026-11-23T13:00", "2026-11-23T14:00"),
+        ("2026-11-23T22:00", "2026-11-24T08:00"),
+        ("2026-11-28T08:00", "2026-11-28T09:00"),
+        ("2026-11-24T22:00", "2026-11-25T09:00"),
+        ("2026-11-25T20:00", "2026-11-26T08:00"),
+        ("2026-12-08T08:30", "2026-12-08T09:00"),
+        ("2026-12-08T13:30", "2026-12-08T13:30"),
+    ],
+)
+def test_each_day_has_windows_of_its_own_and_a_break_for_lunch(now: str, opens: str) -> None:
+    assert opening(LUNCH, at(now, TASHKENT), ANY_ZONE) == at(opens, TASHKENT)
+
+
+def test_holidays_of_a_country_are_closed_where_no_window_is_theirs() -> None:
+    closed = at("2026-12-08T10:00", TASHKENT)
+    assert opening(some_hours(), closed, ANY_ZONE) == closed
+    every_day = Window(list(DAYS), "09:00", "20:00")
+    for uzbek in (some_hours(holiday_country="UZ"), some_hours(holiday_country="UZ", windows=[every_day])):
+        assert opening(uzbek, closed, ANY_ZONE) == at("2026-12-09T09:00", TASHKENT)
+
+
+def test_holidays_night_goes_on_into_the_next_day_and_no_others_into_a_holiday() -> None:
+    nights = some_hours(windows=[Window([*DAYS, "HOLIDAY"], "22:00", "02:00")], holidays=["2026-11-28", "2026-11-29"])
+    for night in ("2026-11-29T01:00", "2026-11-30T01:00", "2026-12-01T01:00"):
+        assert opening(nights, at(night, TASHKENT), ANY_ZONE) == at(night, TASHKENT)
+    assert opening(nights, at("2026-11-28T01:00", TASHKENT), ANY_ZONE) == at("2026-11-28T22:00", TASHKENT)
 
 
 def test_hours_that_do_not_open_in_two_weeks_have_no_opening() -> None:
@@ -208,6 +258,9 @@ def test_looking_again_works_no_window_out_again() -> None:
     assert hours.window.cache_info().misses <= 5 * len(zones)
 
 
+SECOND = "callingHours.windows[1]"
+
+
 @pytest.mark.parametrize(
     ("given", "field"),
     [
@@ -218,6 +271,11 @@ def test_looking_again_works_no_window_out_again() -> None:
         (some_hours(holidays=["2027-01-01", "01.01.2027"]), "callingHours.holidays"),
         (some_hours(holidays=["2027-02-30"]), "callingHours.holidays"),
         (some_hours(CONTACT, fallback_timezone="contact"), "callingHours.fallbackTimezone"),
+        (some_hours(holiday_country="QQ"), "callingHours.holidayCountry"),
+        (some_hours(windows=[Window(["MON"], "09:00", "20:00"), Window(["DAY"], "09:00", "20:00")]), f"{SECOND}.days"),
+        (some_hours(windows=[Window(["MON"], "09:00", "20:00"), Window(["TUE"], "9:00", "09:00")]), f"{SECOND}.to"),
+        (CallingHours(TASHKENT, windows=LUNCH.windows, to="20:00"), "callingHours.to"),
+        (CallingHours(TASHKENT, days=["MON"], to="20:00"), "callingHours.from"),
     ],
 )
 def test_hours_that_make_no_sense_are_refused(given: CallingHours, field: str) -> None:
@@ -227,7 +285,7 @@ def test_hours_that_make_no_sense_are_refused(given: CallingHours, field: str) -
 
 
 @pytest.mark.parametrize(
-    "given", [some_hours(), some_hours(CONTACT, fallback_timezone=BERLIN), some_hours(BERLIN, "22:00", "24:00")]
+    "given", [some_hours(), LUNCH, some_hours(CONTACT, fallback_timezone=BERLIN), some_hours(BERLIN, "22:00", "24:00")]
 )
 def test_sensible_hours_are_taken(given: CallingHours) -> None:
     hours.check(given)
