@@ -18,8 +18,8 @@ run: export STARTED ?= $(BEGAN)
 run: $(READY) ## everything on this machine at http://localhost:3000 (PORT, STACK_PORT, FRESH=1)
 	@$(PY) -m local.stack
 
-test: $(READY) ## every test
-	@$(PY) -m pytest $(ARGS)
+test: $(READY) ## every test, by as many processes as there are processors; or some (ARGS="tests/unit -x")
+	PYTHONHASHSEED=$(shell echo $$RANDOM) $(PY) -m pytest $(or $(ARGS),--numprocesses auto --maxprocesses 4)
 
 check: $(READY) ## style, types, template
 	$(VENV)/bin/ruff check $(CODE)

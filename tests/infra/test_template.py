@@ -312,7 +312,7 @@ def test_dialer_outlasts_the_slowest_agent(resources: Resources) -> None:
     assert resources["DialQueue"]["Properties"]["VisibilityTimeout"] == 900
 
 
-@pytest.mark.parametrize("table", STREAMED)
+@pytest.mark.parametrize("table", sorted(STREAMED))
 def test_stream_that_fails_is_tried_again_and_kept(resources: Resources, table: str) -> None:
     found = stream_trigger(resources, table)
     assert found["FunctionName"] == {"Ref": "Publisher"}

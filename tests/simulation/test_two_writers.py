@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 
 import pytest
 from msgspec import Struct
@@ -40,15 +40,16 @@ def meetings(point: str, first: str, seconds: Iterable[str]) -> Iterator[Meeting
 
 
 @pytest.mark.parametrize("first", WRITERS)
-def test_second_writer_between_two_calls_of_the_first(first: str, capsys: pytest.CaptureFixture[str]) -> None:
+def test_second_writer_between_two_calls_of_the_first(
+    first: str, record_property: Callable[[str, object], None]
+) -> None:
     there_are = [
         meeting
         for point, writers in CAN_WRITE.items()
         if first in writers
         for meeting in meetings(point, first, sorted(writers))
     ]
-    with capsys.disabled():
-        print(f"\ntwo writers, {first} first: {len(there_are)} meetings")  # noqa: T201
+    record_property(f"two writers, {first} first", f"{len(there_are)} meetings")
     assert there_are
     broken = [f"{meeting}: {said}" for meeting in there_are if (said := played(meeting))]
     assert not broken, "\n".join(broken)

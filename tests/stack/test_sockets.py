@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import shutil
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -214,7 +214,9 @@ def test_socket_ends_soon_after_its_token(office: Office, stack: LocalStack) -> 
     assert time.monotonic() - began > 4
 
 
-def test_dropped_openings_delay_nobodys_open_packet(stack: LocalStack) -> None:
+def test_dropped_openings_delay_nobodys_open_packet(
+    stack: LocalStack, record_property: Callable[[str, object], None]
+) -> None:
     """Some are dropped before they are open, some right after; an honest client among them waits for none."""
     address = f"{stack.base.replace('http', 'ws')}/socket.io/?EIO=4&transport=websocket"
     waits = []
@@ -226,7 +228,7 @@ def test_dropped_openings_delay_nobodys_open_packet(stack: LocalStack) -> None:
         with connect(address) as honest:
             assert str(honest.recv(20)).startswith("0{")
         waits.append(time.monotonic() - began)
-    print(f"open packets came after {', '.join(f'{wait:.2f}' for wait in waits)} s")  # noqa: T201
+    record_property("open packets", f"after {', '.join(f'{wait:.2f}' for wait in waits)} s")
 
 
 def test_frames_that_cannot_be_read_leave_no_traceback(office: Office, stack: LocalStack) -> None:
