@@ -75,7 +75,7 @@ def next_wake(
         moments.append(now + LAG)
     if campaign.status is CampaignStatus.PAUSED and campaign.is_idle and campaign.is_filling(now):
         moments.append(clock.moment(max(campaign.orders.values())))
-    if not moments and not (running and campaign.waiting):
+    if not moments:
         return None
     earliest = min([*moments, now + LONGEST_SLEEP])
     return clock.minute(max(earliest, now + LAG))

@@ -4,10 +4,10 @@ Prints who survived and how many were noticed; exits 1 when somebody survived wi
 
 One process imports everything with a switch at each guard. It first runs every file of tests, in a fork, and writes
 down which guards each test could miss: those of whose tests it sees both outcomes, and, where a write was refused, the
-conditions. Then, for each guard, it runs the tests that could miss it, in a fork where the guard is out: first those
-that noticed others in the same function or of the same kind, then the quickest. What was noticed once is not tried
-again while the function it stands in stays as it is, so a run may be broken off and go on where it was; `--afresh`
-forgets all that.
+conditions. Then, for each guard, it runs the tests that could miss it, in a fork where the guard is out: first such as
+noticed others in the same function or of the same kind, then the quickest, until one fails or twenty seconds of them
+have passed. What was noticed once is not tried again while the function it stands in stays as it is, so a run may be
+broken off and go on where it was; `--afresh` forgets all that.
 """
 
 from __future__ import annotations
@@ -18,6 +18,7 @@ import sys
 import time
 import tomllib
 from collections import defaultdict
+from itertools import accumulate
 from pathlib import Path
 from typing import TypeVar
 
@@ -42,7 +43,7 @@ T = TypeVar("T")
 
 
 class Recorded(Struct):
-    """A test's own file as it was, how many seconds the test takes, and the guards it could miss."""
+    """A test's own file as it was, the seconds the test takes of the processor, and the guards it could miss."""
 
     digest: str
     seconds: float
@@ -62,6 +63,7 @@ def main() -> None:
     options = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     options.add_argument("only", nargs="*", help="parts of the mutants' names, such as calls/store.py or _unchanged")
     options.add_argument("--seeds", type=int, default=10, help="stories of the simulation a mutant must outlive")
+    options.add_argument("--seconds", type=float, default=20, help="of tests that a mutant is to be noticed in")
     options.add_argument("--tests", nargs="+", help="files of tests, in place of all")
     options.add_argument("--list", action="store_true", help="name the mutants and try none")
     options.add_argument("--afresh", action="store_true", help="forget what was recorded and noticed before")
@@ -73,7 +75,7 @@ def main() -> None:
         for each in KEPT.glob("*.json"):
             each.unlink()
     switches.install()
-    run = Run(wanted)
+    run = Run(wanted, given.seconds)
     tests = given.tests or [*TESTS, *(f"{STORY}[{seed}]" for seed in range(given.seeds))]
     plain = ["-s", "-p", "no:terminal", "-p", "no:cacheprovider", "-o", "addopts=--import-mode=importlib"]
     plain.append(f"--ignore-glob={NO_CONCERN}")
@@ -83,8 +85,9 @@ def main() -> None:
 class Run:
     """The mutants that are wanted, and what is known of them."""
 
-    def __init__(self, wanted: list[Mutant]) -> None:
+    def __init__(self, wanted: list[Mutant], seconds: float) -> None:
         self.wanted = wanted
+        self.seconds = seconds
         self.recorded: dict[str, Recorded] = {}
         self.noticed: dict[str, Noticed] = {}
         self.survived: list[Mutant] = []
@@ -156,17 +159,21 @@ class Run:
         self.recorded = {test: known[test] for test in tries.items}
 
     def _ordered(self, mutant: Mutant, tests: list[str]) -> list[str]:
-        """Tests in the order in which they probably notice a mutant soonest."""
+        """The tests a mutant is to be noticed in, in the order in which they probably do so soonest."""
         near = {each.key for each in MUTANTS if (each.module, each.within) == (mutant.module, mutant.within)}
         like = {each.key for each in MUTANTS if each.kind is mutant.kind is not Kind.TEST}
-        noticed = [*self._noticing(near), *self._noticing(like)]
-        quickest = sorted(tests, key=lambda test: self.recorded[test].seconds)
-        concerned = set(tests)
-        return [test for test in dict.fromkeys([*noticed, *quickest]) if test in concerned]
+        noticing = [self._noticing(near), self._noticing(like)]
 
-    def _noticing(self, mutants: set[str]) -> list[str]:
-        """The tests that noticed any of some mutants, the last first."""
-        return [noticed.test for key, noticed in reversed(self.noticed.items()) if key in mutants]
+        def soonest(test: str) -> tuple[bool, ...]:
+            return tuple(_function(test) not in functions for functions in noticing)
+
+        ordered = sorted(sorted(tests, key=lambda test: self.recorded[test].seconds), key=soonest)
+        so_far = accumulate(self.recorded[test].seconds for test in ordered)
+        return [test for test, seconds in zip(ordered, so_far, strict=True) if seconds <= self.seconds] or ordered[:1]
+
+    def _noticing(self, mutants: set[str]) -> set[str]:
+        """The functions of the tests that noticed any of some mutants."""
+        return {_function(noticed.test) for key, noticed in self.noticed.items() if key in mutants}
 
     def tell(self) -> int:
         """Print who survived. Returns 1 when one did so without a reason."""
@@ -178,6 +185,10 @@ class Run:
 
     def _print(self, text: str) -> None:
         print(f"{time.monotonic() - self.began:.0f} s: {text}", flush=True)  # noqa: T201
+
+
+def _function(test: str) -> str:
+    return test.partition("[")[0]
 
 
 def _load(name: str, kind: type[T]) -> T:

@@ -21,14 +21,18 @@ from msgspec import Struct
 from tests.mutants.switches import SWITCHES
 
 PATIENCE_SECONDS = 10
-"""What a test may take beside ten times what it took without a mutant. A mutant that comes to no end is noticed."""
+"""Of the processor that a test may take beside ten times what it took without a mutant; one that takes more has noticed
+a mutant that comes to no end."""
+
+LONGEST_SECONDS = 600
+"""That a test may take though it does nothing."""
 
 MEMORY = 6 << 30
 """Bytes a mutant may take."""
 
 
 class Ran(Struct):
-    """A test, how it failed if it did, which guards it could miss, and how many seconds it took."""
+    """A test, how it failed if it did, which guards it could miss, and the seconds it took of the processor."""
 
     test: str
     said: str = ""
@@ -95,7 +99,7 @@ class Tries:
     def run(self, tests: Sequence[str], seconds: dict[str, float], out: int | None = None) -> list[Ran]:
         """Run tests one after another in a fork, until one fails, with a guard taken out or with none.
 
-        `seconds` is how long each takes, where that is known.
+        `seconds` is what each takes of the processor, where that is known.
         """
         told = os.memfd_create("told")
         if not (child := os.fork()):
@@ -110,7 +114,7 @@ class Tries:
         with os.fdopen(told, "rb") as lines:
             ran = [msgspec.json.decode(line, type=Ran) for line in lines]
         if status:
-            late = os.WIFSIGNALED(status) and os.WTERMSIG(status) == signal.SIGALRM
+            late = os.WIFSIGNALED(status) and os.WTERMSIG(status) in (signal.SIGALRM, signal.SIGPROF)
             ran.append(Ran(tests[len(ran)], "came to no end" if late else f"its process died: {status}"))
         return ran
 
@@ -120,12 +124,13 @@ class Tries:
         resource.setrlimit(resource.RLIMIT_AS, (MEMORY, MEMORY))
         self.reports.clear()
         for test in tests:
-            ran, began = Ran(test), time.monotonic()
+            ran, began = Ran(test), time.process_time()
             SWITCHES.begin(out)
-            signal.setitimer(signal.ITIMER_REAL, PATIENCE_SECONDS + 10 * seconds.get(test, 60))
+            signal.setitimer(signal.ITIMER_PROF, PATIENCE_SECONDS + 10 * seconds.get(test, LONGEST_SECONDS))
+            signal.setitimer(signal.ITIMER_REAL, LONGEST_SECONDS)
             with _unheard():
                 self._run(self.items[test])
-            ran.seconds, ran.missed = time.monotonic() - began, SWITCHES.missed
+            ran.seconds, ran.missed = time.process_time() - began, SWITCHES.missed
             if self.reports:
                 ran.said = _last_line(self.reports[0].longreprtext) or "failed"
             os.write(told, msgspec.json.encode(ran) + b"\n")

@@ -55,6 +55,19 @@ def test_row_has_an_attribute_for_each_field_of_its_value(note: Note, item: dict
     assert NoteRow.from_raw_data(item).value(Note) == note
 
 
+@pytest.mark.parametrize(
+    ("state", "where"),
+    [
+        (CallState.WAITING, "campaign#waiting#Asia/Tashkent"),
+        (CallState.QUEUED, "campaign#in_flight"),
+        (CallState.CALLING, "campaign#in_flight"),
+        (CallState.DONE, None),
+    ],
+)
+def test_call_is_found_by_what_is_to_be_done_with_it(state: CallState, where: str | None) -> None:
+    assert calls.row_of(a_call(state, zone="Asia/Tashkent")).work_key == where
+
+
 def test_campaign_of_an_earlier_version_is_read() -> None:
     campaign = campaigns.of_image(
         {

@@ -74,6 +74,7 @@ def test_paused_campaign_wakes_when_the_order_it_waits_for_is_given_up() -> None
     assert wake(PAUSED, orders=orders) == minute(7)
     assert wake(PAUSED, orders={"gone": later(minutes=-1)}) is None
     assert wake(PAUSED, orders=orders, waiting=1) is None
+    assert wake(COMPLETED, orders=orders) is None
 
 
 def test_campaign_that_only_waits_for_contacts_says_so() -> None:
