@@ -84,12 +84,12 @@ class Tries:
         """Run a test of the deployment and one with sockets, so that all is loaded; forget what they worked out."""
         with _unheard():
             for fixture in ("cloud", "live"):
-                self._run(next(each for each in self.items.values() if fixture in getattr(each, "fixturenames", ())))
+                having = (each for each in self.items.values() if fixture in getattr(each, "fixturenames", ()))
+                if item := next(having, None):
+                    self._run(item)
         for each in gc.get_objects():
-            if isinstance(each, functools._lru_cache_wrapper):
-                where = each.__module__ or ""
-                if where.startswith("chalicelib") and not where.startswith("chalicelib.aws"):
-                    each.cache_clear()
+            if isinstance(each, functools._lru_cache_wrapper) and (each.__module__ or "").startswith("chalicelib"):
+                each.cache_clear()
         gc.collect()
         gc.freeze()
 
