@@ -96,13 +96,15 @@ class _Switched(SourceFileLoader):
         super().exec_module(module)
 
 
-class _Finder(MetaPathFinder):
-    def __init__(self) -> None:
-        having = {each.module for each in MUTANTS}
-        self.by_name = {f"chalicelib.{each.removesuffix('.py').replace('/', '.')}": each for each in having}
+SWITCHED = {
+    f"chalicelib.{each.removesuffix('.py').replace('/', '.')}": each for each in {mutant.module for mutant in MUTANTS}
+}
+"""Modules with guards: by which name they are imported, and where they are."""
 
+
+class _Finder(MetaPathFinder):
     def find_spec(self, fullname: str, path: Any, target: Any = None) -> ModuleSpec | None:
-        module = self.by_name.get(fullname)
+        module = SWITCHED.get(fullname)
         if module is None:
             return None
         where = str(HOUSE / module)

@@ -18,7 +18,7 @@ import msgspec
 import pytest
 from msgspec import Struct
 
-from tests.mutants.switches import SWITCHES
+from tests.mutants.switches import SWITCHED, SWITCHES
 
 PATIENCE_SECONDS = 10
 """Of the processor that a test may take beside ten times what it took without a mutant; one that takes more has noticed
@@ -81,14 +81,14 @@ class Tries:
         return True
 
     def _warm_up(self) -> None:
-        """Run a test of the deployment and one with sockets, so that all is loaded; forget what they worked out."""
+        """Run a test of the deployment and one with sockets, so that all is loaded; forget what guards made of it."""
         with _unheard():
             for fixture in ("cloud", "live"):
                 having = (each for each in self.items.values() if fixture in getattr(each, "fixturenames", ()))
                 if item := next(having, None):
                     self._run(item)
         for each in gc.get_objects():
-            if isinstance(each, functools._lru_cache_wrapper) and (each.__module__ or "").startswith("chalicelib"):
+            if isinstance(each, functools._lru_cache_wrapper) and each.__module__ in SWITCHED:
                 each.cache_clear()
         gc.collect()
         gc.freeze()
