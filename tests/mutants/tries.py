@@ -87,6 +87,7 @@ class Tries:
                 having = (each for each in self.items.values() if fixture in getattr(each, "fixturenames", ()))
                 if item := next(having, None):
                     self._run(item)
+        gc.unfreeze()
         for each in gc.get_objects():
             if isinstance(each, functools._lru_cache_wrapper) and each.__module__ in SWITCHED:
                 each.cache_clear()
