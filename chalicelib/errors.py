@@ -40,6 +40,10 @@ class Unauthorized(Failure):
     """A bearer token is required."""
 
 
+class Forbidden(Unauthorized):
+    """The token's role does not allow this."""
+
+
 class NotFound(Failure):
     """There is no such thing in this organization."""
 

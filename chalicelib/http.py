@@ -21,7 +21,7 @@ from chalice.app import Request as ChaliceRequest
 from msgspec import Struct, structs
 
 from chalicelib import auth, bodies, clock, errors, idempotency, ids
-from chalicelib.auth import Identity
+from chalicelib.auth import Identity, Role
 from chalicelib.aws import dynamodb
 from chalicelib.errors import FieldError, InvalidParameter
 from chalicelib.idempotency.model import Answer, Asked, Hold, asked
@@ -68,6 +68,7 @@ PROBLEMS: dict[type[errors.Failure], tuple[int, str, str]] = {
     errors.InvalidBody: (400, "invalid-body", "The body is not acceptable"),
     errors.InvalidParameter: (400, "invalid-parameter", "A parameter is not acceptable"),
     errors.Unauthorized: (401, "unauthorized", "Not authenticated"),
+    errors.Forbidden: (403, "forbidden", "Not allowed"),
     errors.NotFound: (404, "not-found", "Not found"),
     errors.PhoneTaken: (409, "phone-taken", "The phone belongs to another contact"),
     errors.CampaignEmpty: (409, "campaign-empty", "The campaign is empty"),
@@ -83,6 +84,10 @@ PROBLEMS: dict[type[errors.Failure], tuple[int, str, str]] = {
     errors.Unavailable: (503, "unavailable", "Unavailable"),
     dynamodb.Busy: (429, "throttled", "Too much at once"),
 }
+
+
+ANYBODY = None
+"""In place of the role of a route that is not behind a token."""
 
 
 class Later(Struct, frozen=True):
@@ -104,6 +109,9 @@ class Operation(Struct, frozen=True, kw_only=True):
     method: str
     path: str
     view: View
+    role: Role | None
+    """The least that may do this, though a view may want more for some of it; ANYBODY needs no token."""
+
     body: Any = None
     """The type of its JSON body; like those of answers maybe `Later`."""
 
@@ -132,8 +140,12 @@ class Operation(Struct, frozen=True, kw_only=True):
     raises: Sequence[type[errors.Failure]] = ()
     """What goes wrong here besides what may go wrong everywhere."""
 
-    public: bool = False
     max_body: int = MAX_BODY
+
+    @property
+    def public(self) -> bool:
+        """Whether it is not behind a token."""
+        return self.role is ANYBODY
 
     def typed(self) -> Operation:
         """This one with the types that were left for later."""
@@ -166,6 +178,11 @@ class Request(Struct, frozen=True):
     """When the request was made; with an Idempotency-Key, when it was made first."""
     answer_key: str | None = None
     """Where its answer will be kept, when it has an Idempotency-Key."""
+
+    def require(self, role: Role) -> None:
+        """Raises Forbidden unless who asks has a role that may do what this one may."""
+        if not self.identity.role.may(role):
+            raise errors.Forbidden(f"This takes the role {role}; the token's is {self.identity.role}.")
 
     def asked(self, key: str) -> Asked:
         """The request with its Idempotency-Key, which belongs to the organization and person who ask."""
@@ -239,7 +256,7 @@ class Request(Struct, frozen=True):
 
 
 class Routes:
-    """REST routes of a room. Every route wants a token unless it is registered as `public`."""
+    """REST routes of a room. Every route says whose role it is for."""
 
     operations: ClassVar[list[Operation]] = []
     """Those of all rooms."""
@@ -311,6 +328,8 @@ def perform(operation: Operation, given: ChaliceRequest, path_parameters: dict[s
         _check_text(*given.headers.values(), *path_parameters.values(), *query, *query.values())
         _check_encoding(given.headers)
         request = Request(operation, identity, given.path, path_parameters, query, given.headers, body)
+        if operation.role:
+            request.require(operation.role)
         response = _once(request) if operation.is_kept else operation.view(request)
     except tuple(PROBLEMS) as failure:
         response = problem(failure, request_id)
@@ -444,7 +463,7 @@ class Health(Struct):
     version: str
 
 
-@routes.get("/health", "getHealth", answers={200: Health}, public=True)
+@routes.get("/health", "getHealth", role=ANYBODY, answers={200: Health})
 def health(_: Request) -> Response:
     """Whether the API answers."""
     return ok(Health("ok", settings().version))

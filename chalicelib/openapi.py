@@ -33,7 +33,8 @@ ABOUT = """Campaigns of calls by AI voice agents: contacts, imports, campaigns, 
 
 Every request carries a bearer token whose `organizationId` says whose data it is about; those of others are not found.
 Times are ISO 8601 in UTC, phones E.164. A POST with an `Idempotency-Key` can be repeated for 24 hours: it is answered
-as it was the first time, and nothing happens twice. Errors are problems as RFC 9457 has them, with a stable `code`."""
+as it was the first time, and nothing happens twice. Where tokens tell roles, each operation says which is the least for
+it. Errors are problems as RFC 9457 has them, with a stable `code`."""
 
 TAGS = {
     "contacts": "People who may be called.",
@@ -113,7 +114,7 @@ class Meta(Struct, rename="camel"):
     truncated: bool | UnsetType = UNSET
 
 
-@routes.get(f"{BASE}/openapi.json", "getOpenApi", answers={200: dict[str, Any]}, public=True)
+@routes.get(f"{BASE}/openapi.json", "getOpenApi", role=http.ANYBODY, answers={200: dict[str, Any]})
 def show(_: Request) -> Response:
     """Read this document."""
     return http.ok(_served())
@@ -151,16 +152,16 @@ def document(operations: Sequence[Operation], version: str) -> Schema:
 
 def _operation(of: Operation, schemas: Mapping[Any, Schema]) -> Schema:
     about = inspect.getdoc(of.view) or ""
+    whose = f"{about}\n\nRole: {of.role}." if of.role else about
     described: Schema = {
         "operationId": of.name,
         "tags": [_tag(of)],
         "summary": re.split(r"[.;:] ", about)[0].rstrip("."),
-        "description": about,
+        "description": whose,
         "parameters": [*_parameters(of, schemas)],
         "responses": _responses(of, schemas),
     }
-    if of.public:
-        described["security"] = []
+    described["security"] = [{"token": [of.role]}] if of.role else []
     if kind := of.form or of.body:
         described["requestBody"] = _sent(of, kind, schemas)
     return described
@@ -234,6 +235,7 @@ def _failures(of: Operation) -> Iterator[type[errors.Failure]]:
     yield from of.raises
     if not of.public:
         yield errors.Unauthorized
+        yield errors.Forbidden
     if of.body or of.form:
         yield errors.InvalidBody
     if _names_in_path(of):

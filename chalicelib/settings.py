@@ -57,6 +57,7 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
     jwt_issuer: str = ""
     jwt_leeway_seconds: Annotated[float, Meta(ge=0, le=300)] = 30
     jwt_organization_claim: str = "organizationId"
+    jwt_role_claim: str = ""
     agent_provider: str = "simulated"
     agent_url: str = ""
     agent_token_parameter: str = ""

@@ -28,7 +28,7 @@ STANDS = ("CREATE_COMPLETE", "UPDATE_COMPLETE", "UPDATE_COMPLETE_CLEANUP_IN_PROG
 
 FROM_ENVIRONMENT = [
     *("CorsOrigins", "JwtAlgorithm", "JwtSecretParameter", "JwtJwksUrl", "JwtRequireExp", "AgentProvider", "AgentUrl"),
-    *("JwtAudience", "JwtIssuer", "JwtLeewaySeconds", "JwtOrganizationClaim"),
+    *("JwtAudience", "JwtIssuer", "JwtLeewaySeconds", "JwtOrganizationClaim", "JwtRoleClaim"),
     *(
         "AgentTokenParameter",
         "AgentAccountsPath",

@@ -15,6 +15,7 @@ def token(where: Laptop, organization: str, subject: str = "laptop") -> str:
 
     own = {
         os.environ.get("JWT_ORGANIZATION_CLAIM") or "organizationId": organization,
+        os.environ.get("JWT_ROLE_CLAIM") or "role": os.environ.get("ROLE") or "manager",
         "aud": os.environ.get("JWT_AUDIENCE", "").partition(",")[0].strip(),
         "iss": os.environ.get("JWT_ISSUER"),
     }

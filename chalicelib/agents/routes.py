@@ -11,6 +11,7 @@ from msgspec.structs import replace
 from chalicelib import agents, http
 from chalicelib.agents import accounts, addresses, settings
 from chalicelib.agents.settings import ProviderSettings
+from chalicelib.auth import Role
 from chalicelib.aws import ssm
 from chalicelib.errors import Conflict, FieldError, InvalidBody
 from chalicelib.http import BASE, Later, Request
@@ -49,8 +50,8 @@ def _register(provider: str) -> None:
 
     for view in (show, change):
         view.__name__ = f"{view.__name__}_{provider}"
-    routes.get(path, f"get{name}Agent", answers={200: shown})(show)
-    routes.patch(path, f"change{name}Agent", body=body, answers={200: shown})(change)
+    routes.get(path, f"get{name}Agent", role=Role.VIEWER, answers={200: shown})(show)
+    routes.patch(path, f"change{name}Agent", role=Role.MANAGER, body=body, answers={200: shown})(change)
 
 
 def _changed(request: Request, provider: str, kind: type[ProviderSettings]) -> AgentSettings:

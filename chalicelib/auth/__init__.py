@@ -1,13 +1,16 @@
 """A bearer token becomes an Identity."""
 
+from __future__ import annotations
+
 import functools
+from enum import StrEnum
 from typing import Any
 
 import msgspec
 
 from chalicelib.auth import keys
 from chalicelib.aws.ssm import SecretUnreadable, secret
-from chalicelib.errors import Unauthorized, Unavailable
+from chalicelib.errors import Forbidden, Unauthorized, Unavailable
 from chalicelib.log import logger
 from chalicelib.settings import settings
 
@@ -25,6 +28,24 @@ REFUSALS = {
 """What a token is told by the name of PyJWT's error; all others are told that it is not valid."""
 
 
+class Role(StrEnum):
+    """What a person may do; each may do also what those before it may."""
+
+    VIEWER = "viewer"
+    """Reads."""
+
+    OPERATOR = "operator"
+    """Edits contacts, imports, runs campaigns, and stops all calling."""
+
+    MANAGER = "manager"
+    """Erases, lifts DO_NOT_CALL, exports, changes settings."""
+
+    def may(self, needed: Role) -> bool:
+        """Whether whoever has this role may do what another is needed for."""
+        roles = list(Role)
+        return roles.index(self) >= roles.index(needed)
+
+
 class Identity(msgspec.Struct, frozen=True):
     """Who asks: the organization whose rows are visible, and the person (`sub`) for the record."""
 
@@ -33,12 +54,15 @@ class Identity(msgspec.Struct, frozen=True):
     expires_at: int | None = None
     """When the token expires, in Unix seconds."""
 
+    role: Role = Role.MANAGER
+    """Of a deployment that tells no roles, everybody's is the highest."""
+
 
 def identify(token: str) -> Identity:
     """The identity a JWT vouches for.
 
-    Raises Unauthorized with a reason that names no secret, and Unavailable when the keys that tokens are checked with
-    cannot be read.
+    Raises Unauthorized with a reason that names no secret, Forbidden for one that names no role where roles are told,
+    and Unavailable when the keys that tokens are checked with cannot be read.
     """
     import jwt
 
@@ -48,7 +72,8 @@ def identify(token: str) -> Identity:
         raise Unauthorized(f"The token has no {error.claim} claim.") from None
     except (jwt.InvalidTokenError, ValueError) as error:
         raise Unauthorized(REFUSALS.get(type(error).__name__, "The token is not valid.")) from None
-    return Identity(_organization(claims), _subject(claims), int(claims["exp"]) if "exp" in claims else None)
+    expires_at = int(claims["exp"]) if "exp" in claims else None
+    return Identity(_organization(claims), _subject(claims), expires_at, _role(claims))
 
 
 def _checks() -> dict[str, Any]:
@@ -93,6 +118,18 @@ def _subject(claims: dict[str, Any]) -> str | None:
     if len(str(subject)) > LONGEST_SUBJECT or not str(subject).isprintable():
         raise Unauthorized(f"The token's sub is not of its form: at most {LONGEST_SUBJECT} printable characters.")
     return str(subject)
+
+
+def _role(claims: dict[str, Any]) -> Role:
+    """The role a claim names, or the highest where it lists several, as providers do with a person's groups."""
+    name = settings().jwt_role_claim
+    if not name:
+        return Role.MANAGER
+    claim = claims.get(name)
+    named = [role for role in Role if role in (claim if isinstance(claim, list) else [claim])]
+    if not named:
+        raise Forbidden(f"The token's {name} claim names no role: expected one of {', '.join(Role)}.")
+    return named[-1]
 
 
 def _key(token: str) -> Any:

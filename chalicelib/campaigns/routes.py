@@ -10,6 +10,7 @@ from chalice.app import Response
 from msgspec import Meta, Struct, structs
 
 from chalicelib import clock, http
+from chalicelib.auth import Role
 from chalicelib.aws.dynamodb import Page
 from chalicelib.calls import store as calls
 from chalicelib.calls.model import Call, Callee, CallState, CallStatus, CallView
@@ -125,6 +126,7 @@ class Requeued(Struct, frozen=True):
 @routes.post(
     f"{BASE}/campaigns",
     "createCampaign",
+    role=Role.OPERATOR,
     body=NewCampaign,
     example={"name": "January debts", "campaignType": "DEBT_COLLECTION", "maxConcurrentCalls": 20},
     answers={201: CampaignView},
@@ -202,7 +204,7 @@ def _known(organization_id: str, contact_ids: list[str]) -> None:
         raise InvalidBody(*errors)
 
 
-@routes.get(f"{BASE}/campaigns", "listCampaigns", query=CampaignFilter, lists=CampaignView, limit=20)
+@routes.get(f"{BASE}/campaigns", "listCampaigns", role=Role.VIEWER, query=CampaignFilter, lists=CampaignView, limit=20)
 def show_all(request: Request) -> Response:
     """List campaigns, the newest first."""
     paging, status = request.paging(), request.parameters(CampaignFilter).status
@@ -211,7 +213,7 @@ def show_all(request: Request) -> Response:
     return http.listing(request, paging, store.page(organization_id, status, paging), total)
 
 
-@routes.get(f"{BASE}/campaigns/{{id}}", "getCampaign", answers={200: CampaignView})
+@routes.get(f"{BASE}/campaigns/{{id}}", "getCampaign", role=Role.VIEWER, answers={200: CampaignView})
 def show(request: Request) -> Response:
     """Look at a campaign."""
     return http.ok(store.find(request.identity.organization_id, request.id()).view())
@@ -220,6 +222,7 @@ def show(request: Request) -> Response:
 @routes.patch(
     f"{BASE}/campaigns/{{id}}",
     "changeCampaign",
+    role=Role.OPERATOR,
     body=CampaignChange,
     example={"maxConcurrentCalls": 50},
     answers={200: CampaignView},
@@ -261,7 +264,9 @@ def _changes(campaign: Campaign, own: OrganizationSettings, wanted: dict[str, An
     return changes
 
 
-@routes.delete(f"{BASE}/campaigns/{{id}}", "deleteCampaign", answers={204: None}, raises=[CampaignRunning])
+@routes.delete(
+    f"{BASE}/campaigns/{{id}}", "deleteCampaign", role=Role.OPERATOR, answers={204: None}, raises=[CampaignRunning]
+)
 def remove(request: Request) -> Response:
     """Delete a campaign and its calls. It is hidden at once and removed in the background."""
     organization_id, campaign_id = request.identity.organization_id, request.id()
@@ -273,6 +278,7 @@ def remove(request: Request) -> Response:
 @routes.post(
     f"{BASE}/campaigns/{{id}}/start",
     "startCampaign",
+    role=Role.OPERATOR,
     answers={200: CampaignView},
     raises=[CampaignEmpty, CampaignFinished],
 )
@@ -281,7 +287,13 @@ def start(request: Request) -> Response:
     return http.ok(control.start(request.identity.organization_id, request.id(), now=clock.now()).view())
 
 
-@routes.post(f"{BASE}/campaigns/{{id}}/stop", "stopCampaign", answers={200: CampaignView}, raises=[CampaignNotRunning])
+@routes.post(
+    f"{BASE}/campaigns/{{id}}/stop",
+    "stopCampaign",
+    role=Role.OPERATOR,
+    answers={200: CampaignView},
+    raises=[CampaignNotRunning],
+)
 def stop(request: Request) -> Response:
     """Stop a campaign. Calls under way end normally."""
     return http.ok(control.stop(request.identity.organization_id, request.id(), now=clock.now()).view())
@@ -290,6 +302,7 @@ def stop(request: Request) -> Response:
 @routes.post(
     f"{BASE}/campaigns/{{id}}/contacts",
     "addContactsToCampaign",
+    role=Role.OPERATOR,
     body=Enrolment,
     example={"filter": {"status": "ACTIVE"}},
     answers={200: enrolment.Enrolled, 202: Enrolling},
@@ -332,7 +345,9 @@ def _orders(organization_id: str, campaign_id: str, wanted: Enrolment, at: datet
     return [Enrol(**whose, contact_ids=known[start : start + AT_ONCE]) for start in range(0, len(known), AT_ONCE)]
 
 
-@routes.get(f"{BASE}/campaigns/{{id}}/contacts", "listCallsOfCampaign", query=CallFilter, lists=CallView)
+@routes.get(
+    f"{BASE}/campaigns/{{id}}/contacts", "listCallsOfCampaign", role=Role.VIEWER, query=CallFilter, lists=CallView
+)
 def show_calls(request: Request) -> Response:
     """List the contacts of a campaign and what came of their calls."""
     paging, status = request.paging(), request.parameters(CallFilter).call_status
@@ -343,7 +358,7 @@ def show_calls(request: Request) -> Response:
     return http.listing(request, paging, page, total, by="contactId")
 
 
-@routes.get(f"{BASE}/campaigns/{{id}}/contacts/{{contactId}}", "getCall", answers={200: CallView})
+@routes.get(f"{BASE}/campaigns/{{id}}/contacts/{{contactId}}", "getCall", role=Role.VIEWER, answers={200: CallView})
 def show_call(request: Request) -> Response:
     """Look at a contact's call; one that waits says why, and when it may be made."""
     campaign, own = store.find_with_settings(request.identity.organization_id, request.id())
@@ -358,14 +373,21 @@ def show_call(request: Request) -> Response:
     return http.ok(view)
 
 
-@routes.delete(f"{BASE}/campaigns/{{id}}/contacts/{{contactId}}", "removeContactFromCampaign", answers={204: None})
+@routes.delete(
+    f"{BASE}/campaigns/{{id}}/contacts/{{contactId}}",
+    "removeContactFromCampaign",
+    role=Role.OPERATOR,
+    answers={204: None},
+)
 def withdraw(request: Request) -> Response:
     """Take a contact out of a campaign. A call under way ends normally; a result stays."""
     enrolment.withdraw(request.identity.organization_id, request.id(), request.id("contactId"), now=clock.now())
     return http.no_content()
 
 
-@routes.post(f"{BASE}/campaigns/{{id}}/contacts/{{contactId}}/cancel", "cancelCall", answers={202: CallNamed})
+@routes.post(
+    f"{BASE}/campaigns/{{id}}/contacts/{{contactId}}/cancel", "cancelCall", role=Role.OPERATOR, answers={202: CallNamed}
+)
 def cancel(request: Request) -> Response:
     """Give the call under way up: it is FAILED until a late result says otherwise."""
     enrolment.give_up(request.identity.organization_id, request.id(), request.id("contactId"))
@@ -375,6 +397,7 @@ def cancel(request: Request) -> Response:
 @routes.post(
     f"{BASE}/campaigns/{{id}}/redial",
     "redialCampaign",
+    role=Role.OPERATOR,
     body=RedialRequest,
     example={"callStatus": ["NO_ANSWER", "BUSY"]},
     answers={202: Requeued},
@@ -397,7 +420,9 @@ def redial(request: Request) -> Response:
     return http.ok(Requeued(requeued), 202)
 
 
-@routes.post(f"{BASE}/campaigns/{{id}}/audit", "startAudit", answers={202: AuditReport}, locates=True)
+@routes.post(
+    f"{BASE}/campaigns/{{id}}/audit", "startAudit", role=Role.OPERATOR, answers={202: AuditReport}, locates=True
+)
 def start_audit(request: Request) -> Response:
     """Have a campaign's counters compared with a recount of its calls."""
     campaign = store.find(request.identity.organization_id, request.id())
@@ -405,14 +430,19 @@ def start_audit(request: Request) -> Response:
     return http.ok(report, 202, location=f"/campaigns/{campaign.campaign_id}/audit")
 
 
-@routes.get(f"{BASE}/campaigns/{{id}}/audit", "getAudit", answers={200: AuditReport})
+@routes.get(f"{BASE}/campaigns/{{id}}/audit", "getAudit", role=Role.VIEWER, answers={200: AuditReport})
 def show_audit(request: Request) -> Response:
     """Look at a campaign's last audit."""
     campaign = store.find(request.identity.organization_id, request.id())
     return http.ok(store.audit_of(campaign.organization_id, campaign.campaign_id))
 
 
-@routes.get(f"{BASE}/campaigns/{{id}}/results", "getResults", answers={200: results.Download, 202: CampaignNamed})
+@routes.get(
+    f"{BASE}/campaigns/{{id}}/results",
+    "getResults",
+    role=Role.MANAGER,
+    answers={200: results.Download, 202: CampaignNamed},
+)
 def show_results(request: Request) -> Response:
     """Download every contact of a campaign with its result as a workbook; 202 while that is being written."""
     campaign = store.find(request.identity.organization_id, request.id())
@@ -420,7 +450,7 @@ def show_results(request: Request) -> Response:
     return http.ok(found) if found else http.ok(CampaignNamed(campaign.campaign_id), 202)
 
 
-@routes.get(f"{BASE}/contacts/{{id}}/calls", "listCallsOfContact", lists=CallView)
+@routes.get(f"{BASE}/contacts/{{id}}/calls", "listCallsOfContact", role=Role.VIEWER, lists=CallView)
 def show_calls_of_contact(request: Request) -> Response:
     """List a contact's calls of all campaigns."""
     paging = request.paging()

@@ -8,6 +8,7 @@ from chalice.app import Response
 from msgspec import Struct
 
 from chalicelib import clock, http
+from chalicelib.auth import Role
 from chalicelib.aws.dynamodb import Page, Paging
 from chalicelib.contacts import model, store
 from chalicelib.contacts.model import Contact, ContactChange, ContactStatus, NewContact
@@ -30,6 +31,7 @@ class ContactFilter(Struct, frozen=True, forbid_unknown_fields=True):
 @routes.post(
     f"{BASE}/contacts",
     "createContact",
+    role=Role.OPERATOR,
     body=NewContact,
     example={"firstName": "Aziz", "lastName": "Karimov", "phone": "+998 90 123-45-67", "customData": {"debt": 500_000}},
     answers={201: Contact},
@@ -52,7 +54,7 @@ def create(request: Request) -> Response:
     return http.ok(contact, 201, location=f"/contacts/{contact.contact_id}")
 
 
-@routes.get(f"{BASE}/contacts", "listContacts", query=ContactFilter, lists=Contact)
+@routes.get(f"{BASE}/contacts", "listContacts", role=Role.VIEWER, query=ContactFilter, lists=Contact)
 def show_all(request: Request) -> Response:
     """List contacts, the newest first."""
     paging, wanted = request.paging(), request.parameters(ContactFilter)
@@ -78,7 +80,7 @@ def _with_phone(request: Request, paging: Paging, written: str, status: ContactS
     return http.listing(request, paging, Page(shown, None), len(matching))
 
 
-@routes.get(f"{BASE}/contacts/{{id}}", "getContact", answers={200: Contact})
+@routes.get(f"{BASE}/contacts/{{id}}", "getContact", role=Role.VIEWER, answers={200: Contact})
 def show(request: Request) -> Response:
     """Look at a contact."""
     return http.ok(store.find(request.identity.organization_id, request.id()))
@@ -87,16 +89,20 @@ def show(request: Request) -> Response:
 @routes.patch(
     f"{BASE}/contacts/{{id}}",
     "changeContact",
+    role=Role.OPERATOR,
     body=ContactChange,
     example={"notes": "Speaks Russian", "dateOfBirth": None},
     answers={200: Contact},
     raises=[CallUnderWay, PhoneTaken],
 )
 def change(request: Request) -> Response:
-    """Change a contact; null clears what is optional."""
+    """Change a contact; null clears what is optional. It takes a manager to let a DO_NOT_CALL one be called again."""
 
     def decide(contact: Contact) -> dict[str, Any]:
-        return _checked(request, request.changes(ContactChange, contact), has=contact.phone)
+        changes = request.changes(ContactChange, contact)
+        if contact.status is ContactStatus.DO_NOT_CALL and "status" in changes:
+            request.require(Role.MANAGER)
+        return _checked(request, changes, has=contact.phone)
 
     contact = store.revise(request.identity.organization_id, request.id(), decide, at=clock.stamp(clock.now()))
     return http.ok(contact)

@@ -54,7 +54,7 @@ REPORT: dict[str, Any] = {
     "body": dict[str, Any],
     "answers": {200: Accepted, 202: Accepted},
     "raises": [Unauthorized],
-    "public": True,
+    "role": http.ANYBODY,
     "max_body": MAX_REPORT,
 }
 

@@ -10,6 +10,7 @@ from chalice.app import Response
 from msgspec import Meta, Struct
 
 from chalicelib import clock, http
+from chalicelib.auth import Role
 from chalicelib.aws import s3
 from chalicelib.aws.dynamodb import Page
 from chalicelib.errors import FieldError, ImportRunning, InvalidBody, TooLarge, UnsupportedMediaType
@@ -74,6 +75,7 @@ LANGUAGE = {"Accept-Language": "The language of people's workbooks: uz, ru or en
 @routes.post(
     f"{BASE}/contacts/upload-excel",
     "uploadContacts",
+    role=Role.OPERATOR,
     form=UploadForm,
     headers=LANGUAGE,
     answers={202: ImportView},
@@ -91,6 +93,7 @@ def upload(request: Request) -> Response:
 @routes.post(
     f"{BASE}/imports",
     "createImport",
+    role=Role.OPERATOR,
     body=Announcement,
     example={"fileName": "contacts.xlsx"},
     headers=LANGUAGE,
@@ -166,7 +169,7 @@ def _duplicates(form: dict[str, object]) -> Duplicates:
         raise InvalidBody(FieldError("duplicates", f"expected one of {', '.join(Duplicates)}")) from None
 
 
-@routes.get(f"{BASE}/imports", "listImports", lists=ImportView, limit=20)
+@routes.get(f"{BASE}/imports", "listImports", role=Role.VIEWER, lists=ImportView, limit=20)
 def show_all(request: Request) -> Response:
     """List imports, the newest first."""
     paging = request.paging()
@@ -176,20 +179,24 @@ def show_all(request: Request) -> Response:
     return http.listing(request, paging, Page([_view(each) for each in page.data], page.next_cursor), total)
 
 
-@routes.get(f"{BASE}/imports/template", "getImportTemplate", headers=LANGUAGE, answers={200: Template})
+@routes.get(
+    f"{BASE}/imports/template", "getImportTemplate", role=Role.VIEWER, headers=LANGUAGE, answers={200: Template}
+)
 def show_template(request: Request) -> Response:
     """Download the empty workbook, ready to fill in."""
     key, file_name = template.of(_language(request))
     return http.ok(Template(s3.link(key, file_name)))
 
 
-@routes.get(f"{BASE}/imports/{{id}}", "getImport", answers={200: ImportView})
+@routes.get(f"{BASE}/imports/{{id}}", "getImport", role=Role.VIEWER, answers={200: ImportView})
 def show(request: Request) -> Response:
     """Look at an import."""
     return http.ok(_view(store.find(request.identity.organization_id, request.id())))
 
 
-@routes.delete(f"{BASE}/imports/{{id}}", "undoImport", answers={202: ImportView}, raises=[ImportRunning])
+@routes.delete(
+    f"{BASE}/imports/{{id}}", "undoImport", role=Role.OPERATOR, answers={202: ImportView}, raises=[ImportRunning]
+)
 def undo(request: Request) -> Response:
     """Remove the contacts an import created, unless somebody called or changed them since."""
     of = undoing.begin(store.find(request.identity.organization_id, request.id()))

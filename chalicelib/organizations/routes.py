@@ -5,6 +5,7 @@ from __future__ import annotations
 from chalice.app import Response
 
 from chalicelib import http
+from chalicelib.auth import Role
 from chalicelib.http import BASE, Request
 from chalicelib.organizations import messages, model, store
 from chalicelib.organizations.model import OrganizationSettings, SettingsChange
@@ -12,7 +13,7 @@ from chalicelib.organizations.model import OrganizationSettings, SettingsChange
 routes = http.Routes(__name__)
 
 
-@routes.get(f"{BASE}/settings", "getSettings", answers={200: OrganizationSettings})
+@routes.get(f"{BASE}/settings", "getSettings", role=Role.VIEWER, answers={200: OrganizationSettings})
 def show(request: Request) -> Response:
     """Look at the organization's settings; what it has not set is as the deployment has it."""
     return http.ok(store.find(request.identity.organization_id).view())
@@ -21,6 +22,7 @@ def show(request: Request) -> Response:
 @routes.patch(
     f"{BASE}/settings",
     "changeSettings",
+    role=Role.OPERATOR,
     body=SettingsChange,
     example={"callingPaused": True},
     answers={200: OrganizationSettings},
@@ -28,10 +30,14 @@ def show(request: Request) -> Response:
 def change(request: Request) -> Response:
     """Change the organization's settings; null is as the deployment has it. `callingPaused` stops all dialing at once.
 
+    That, and nothing else, an operator may set as well.
+
     Campaigns are told of any change, also of one that was made before: who repeats a request wants it to work.
     """
     organization_id = request.identity.organization_id
     changes = request.changes(SettingsChange, store.find(organization_id).view() if request.merges else {})
+    if changes and changes != {"calling_paused": True}:
+        request.require(Role.MANAGER)
     model.check(changes, store.deployments())
     if not changes:
         return show(request)

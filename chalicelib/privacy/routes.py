@@ -6,6 +6,7 @@ from chalice.app import Response
 from msgspec import Struct
 
 from chalicelib import http
+from chalicelib.auth import Role
 from chalicelib.contacts import store as contacts
 from chalicelib.errors import CallUnderWay
 from chalicelib.http import BASE, Request
@@ -20,12 +21,20 @@ class Removal(Struct, frozen=True):
     erase: bool = False
 
 
-@routes.delete(f"{BASE}/contacts/{{id}}", "deleteContact", query=Removal, answers={204: None}, raises=[CallUnderWay])
+@routes.delete(
+    f"{BASE}/contacts/{{id}}",
+    "deleteContact",
+    role=Role.OPERATOR,
+    query=Removal,
+    answers={204: None},
+    raises=[CallUnderWay],
+)
 def remove(request: Request) -> Response:
-    """Delete a contact; its calls stay. With `erase` nothing of the person stays anywhere."""
+    """Delete a contact; its calls stay. With `erase`, which takes a manager, nothing of the person stays anywhere."""
     organization_id, contact_id = request.identity.organization_id, request.id()
     if not request.parameters(Removal).erase:
         contacts.remove(organization_id, contact_id)
         return http.no_content()
+    request.require(Role.MANAGER)
     erasing.begin(organization_id, contact_id)
     return http.no_content()
