@@ -23,6 +23,7 @@ import threading
 import time
 import uuid
 from collections.abc import AsyncIterator, Iterator, Mapping
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
@@ -38,6 +39,8 @@ TRIES = 10
 
 LONGEST_PAUSE_SECONDS = 30.0
 WEBHOOK_SECONDS = 30.0
+PROMISED_DAYS = 3
+"""When somebody who promises to pay says that he will."""
 
 KEPT = 10_000
 """Calls that are over and still known after a restart."""
@@ -209,6 +212,7 @@ class Simulator:
             "outcome": result.outcome,
             "summary": result.summary,
             "duration": result.duration,
+            **(_promise() if result.call_status == "PROMISE_TO_PAY" else {}),
             **({"voicemail": True} if is_voicemail else {}),
         }
 
@@ -348,6 +352,11 @@ class Line:
     def _check(self, request: web.Request) -> None:
         if not self.dialect.is_authorized(request.headers, self.simulator.key):
             raise web.HTTPUnauthorized(text="the key is missing or wrong")
+
+
+def _promise() -> Json:
+    day = datetime.now(UTC).date() + timedelta(days=PROMISED_DAYS)
+    return {"promisedDate": day.isoformat(), "promisedAmount": "500000 UZS"}
 
 
 def chance(attempt: str, what: str, share: float) -> bool:

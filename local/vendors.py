@@ -19,6 +19,9 @@ Json = dict[str, Any]
 NEVER_CONNECTED = ("NO_ANSWER", "BUSY")
 
 
+DOLLARS_PER_SECOND = 0.002
+
+
 class Call(Struct, kw_only=True):
     """A call that a provider has taken. Moments are Unix seconds."""
 
@@ -65,6 +68,11 @@ class Call(Struct, kw_only=True):
         return float(self.ends - self.began if given is None else given)
 
     @property
+    def dollars(self) -> float:
+        """What it cost, where somebody picked up."""
+        return round(self.seconds * DOLLARS_PER_SECOND, 6)
+
+    @property
     def was_successful(self) -> bool:
         """The verdict that a vendor's own analysis comes to."""
         return self.status in ("SUCCESS", "PROMISE_TO_PAY")
@@ -75,6 +83,8 @@ class Call(Struct, kw_only=True):
         known = {
             "outcome": told.get("outcome") if self.status == "SUCCESS" else self.status,
             "callback_at": told.get("callbackAt"),
+            "promised_date": told.get("promisedDate"),
+            "promised_amount": told.get("promisedAmount"),
             "do_not_call": told.get("doNotCall"),
         }
         return {name: value for name, value in known.items() if value is not None}
@@ -155,7 +165,9 @@ class Http(Dialect):
 
     def report(self, call: Call) -> Json:
         """How a call ended, as webhook and as answer."""
-        return {"callId": call.attempt, **{k: v for k, v in (call.told or {}).items() if k != "voicemail"}}
+        told = {k: v for k, v in (call.told or {}).items() if k != "voicemail"}
+        cost = {"cost": {"amount": f"{call.dollars:f}", "currency": "USD"}} if call.connected else {}
+        return {"callId": call.attempt, **cost, **told}
 
     def state(self, call: Call) -> tuple[int, Json]:
         return (200, self.report(call)) if call.told else (202, {})
@@ -224,6 +236,12 @@ class Retell(Dialect):
             "duration_ms": int(call.seconds * 1000),
             "transcript": "Agent: Hello.\n",
             "recording_url": call.recording(),
+            "call_cost": {
+                "combined_cost": call.dollars * 100,
+                "product_costs": [],
+                "total_duration_seconds": int(call.seconds),
+                "total_duration_unit_price": DOLLARS_PER_SECOND * 100,
+            },
             "call_analysis": {
                 "call_successful": call.was_successful,
                 "in_voicemail": call.is_voicemail,
@@ -238,6 +256,10 @@ class Retell(Dialect):
         return {"NO_ANSWER": "dial_no_answer", "BUSY": "dial_busy", "FAILED": "error_unknown"}.get(
             call.status, "agent_hangup"
         )
+
+
+REPORTED = ("endedReason", "analysis", "artifact", "startedAt", "endedAt", "cost")
+"""What Vapi's report of a call has beside it."""
 
 
 class Vapi(Dialect):
@@ -258,7 +280,7 @@ class Vapi(Dialect):
         about = {"call": whole, "customer": whole["customer"], "timestamp": int(call.began * 1000)}
         if not call.told:
             return [{"message": {"type": "status-update", "status": "in-progress", **about}}]
-        report = {k: whole[k] for k in ("endedReason", "analysis", "artifact", "startedAt", "endedAt") if k in whole}
+        report = {k: whole[k] for k in REPORTED if k in whole}
         return [{"message": {"type": "end-of-call-report", **report, **about}}]
 
     def state(self, call: Call) -> tuple[int, Json]:
@@ -298,6 +320,7 @@ class Vapi(Dialect):
         found = {"name": "result", "result": call.found()}
         return whole | {
             "startedAt": _iso(call.began),
+            "cost": call.dollars,
             "analysis": {
                 "summary": call.summary(),
                 "successEvaluation": str(call.was_successful).lower(),
@@ -400,6 +423,7 @@ class ElevenLabs(Dialect):
             "start_time_unix_secs": int(call.began),
             "call_duration_secs": int(call.seconds) if call.told and call.connected else 0,
             "termination_reason": "Simulated" if call.told else "",
+            **({"cost_fiat": call.dollars} if call.told and call.connected else {}),
             "phone_call": {
                 "type": "twilio",
                 "direction": "outbound",

@@ -120,6 +120,7 @@ def _talked(data: dict[str, Any]) -> Ending:
         "success": analysis.get("call_successful") == "success",
         "summary": analysis.get("transcript_summary"),
         "duration": metadata.get("call_duration_secs"),
+        "cost": endings.dollars(metadata.get("cost_fiat")),
     }
     result = word(within(metadata, "phone_call").get("call_result"))
     error = word(data.get("error_type") or metadata.get("error_type"))

@@ -46,6 +46,15 @@ NEVER_DIALED = {End.FULL: Verdict.FULL, End.AWAY: Verdict.AWAY, End.UNPAID: Verd
 """Ends before the beginning, unless the call lasted."""
 
 
+DRAWN = {
+    "callbackAt": "callback_at",
+    "promisedDate": "promised_date",
+    "promisedAmount": "promised_amount",
+    "doNotCall": "do_not_call",
+}
+"""What an analysis finds besides the outcome, by either of two names."""
+
+
 def webhook(attempt: Any, conversation: Any, ending: Ending) -> Webhook:
     """What a vendor tells of a call. Raises InvalidBody where it names none."""
     call_id, conversation_id = identifier(attempt), identifier(conversation)
@@ -57,7 +66,7 @@ def webhook(attempt: Any, conversation: Any, ending: Ending) -> Webhook:
 def read(reason: Any, end: End | None, told: dict[str, Any], analysis: Any = None) -> Ending:
     """How a call ended, by its reason, what that means (None: nobody knows), and what is told as in a report of `http`.
 
-    `analysis` is what the agent has drawn from the conversation: `outcome`, `callbackAt`, `doNotCall`. An outcome that
+    `analysis` is what the agent has drawn from the conversation: `outcome` and the members of `DRAWN`. An outcome that
     is a status of ours beats the success flag and a failure, never a certain end. Any other is kept in words.
     """
     known_as = reports.clean(word(reason))[:200]
@@ -69,8 +78,7 @@ def read(reason: Any, end: End | None, told: dict[str, Any], analysis: Any = Non
             **told,
             "success": told.get("success") is True and end is not End.FAILED,
             "status": drawn.get("outcome"),
-            "callbackAt": drawn.get("callbackAt", drawn.get("callback_at")),
-            "doNotCall": drawn.get("doNotCall", drawn.get("do_not_call")),
+            **{name: drawn.get(name, drawn.get(other)) for name, other in DRAWN.items()},
         }
     )
     result = report.ending()
@@ -85,6 +93,13 @@ def read(reason: Any, end: End | None, told: dict[str, Any], analysis: Any = Non
         do_not_call=result.do_not_call or end is End.UNWANTED,
     )
     return Ending(result.cut())
+
+
+def dollars(amount: Any, *, parts: int = 1) -> dict[str, Any] | None:
+    """A vendor's price in US dollars, or so many `parts` of them, as in a report of `http`."""
+    if isinstance(amount, bool) or not isinstance(amount, int | float):
+        return None
+    return {"amount": amount / parts, "currency": "USD"}
 
 
 def word(value: Any) -> str:

@@ -1,7 +1,8 @@
 """Reports of agents, read leniently: of a conversation that took place nothing is lost that can be read. Pure.
 
 A report is a JSON object with `success` or `status` (which wins), `outcome`, `summary`, `duration` in seconds,
-`recordingUrl`, `callbackAt` and `doNotCall`; by webhook with `callId`. Unknown members are ignored.
+`recordingUrl`, `callbackAt`, `promisedDate`, `promisedAmount`, `cost` and `doNotCall`; by webhook with `callId`.
+Unknown members are ignored.
 """
 
 from __future__ import annotations
@@ -14,9 +15,10 @@ from typing import Any
 
 from msgspec import Struct
 
-from chalicelib import clock
+from chalicelib import clock, money
 from chalicelib.calls.model import OUTCOMES, CallStatus, Result
 from chalicelib.errors import FieldError, InvalidBody
+from chalicelib.money import Money
 
 LONGEST_CALL_SECONDS = 86_400
 """A longer duration is none, but milliseconds, or a number no row could keep."""
@@ -80,6 +82,9 @@ def of(members: dict[str, Any]) -> Report:
         duration=reading.duration(),
         recording_url=reading.link("recordingUrl"),
         callback_at=reading.moment("callbackAt"),
+        promised_date=reading.date("promisedDate"),
+        promised_amount=reading.money("promisedAmount"),
+        cost=reading.money("cost"),
         do_not_call=reading.do_not_call(),
     )
     return Report(call_id, result.cut(), outcome, tuple(reading.lost))
@@ -180,7 +185,7 @@ class _Reading:
     def link(self, name: str) -> str | None:
         """An address a browser may open without danger."""
         given = self._members.get(name)
-        if given is None or (isinstance(given, str) and not given.strip()):
+        if _is_blank(given):
             return None
         if not isinstance(given, str) or not _LINK.fullmatch(given.strip()):
             self.lost.append(name)
@@ -202,6 +207,26 @@ class _Reading:
             return None
         return clock.stamp(at)
 
+    def date(self, name: str) -> str | None:
+        """A calendar date, also that of a moment as it is written."""
+        given = self._members.get(name)
+        if _is_blank(given):
+            return None
+        if not isinstance(given, str) or not clock.is_date(day := given.strip()[:10]):
+            self.lost.append(name)
+            return None
+        return day
+
+    def money(self, name: str) -> Money | None:
+        """An amount of money; see `money.read`."""
+        given = self._members.get(name)
+        if _is_blank(given):
+            return None
+        amount = money.read(given)
+        if amount is None:
+            self.lost.append(name)
+        return amount
+
     def _number(self, name: str) -> float | None:
         given = self._members.get(name)
         if given is None:
@@ -210,6 +235,10 @@ class _Reading:
             self.lost.append(name)
             return None
         return float(given)
+
+
+def _is_blank(given: Any) -> bool:
+    return given is None or (isinstance(given, str) and not given.strip())
 
 
 def _is_plain(given: Any) -> bool:

@@ -106,6 +106,7 @@ def _ending(call: dict[str, Any]) -> Ending:
         "summary": analysis.get("call_summary"),
         "duration": milliseconds / 1000 if isinstance(milliseconds, int | float) else None,
         "recordingUrl": call.get("recording_url"),
+        "cost": endings.dollars(within(call, "call_cost").get("combined_cost"), parts=100),
     }
     end = End.NO_ANSWER if analysis.get("in_voicemail") is True else ENDS.get(word(reason))
     return endings.read(reason, end, told, analysis.get("custom_analysis_data"))

@@ -112,6 +112,7 @@ def _ending(message: dict[str, Any]) -> Ending:
         "summary": analysis.get("summary"),
         "duration": _seconds(message.get("startedAt"), message.get("endedAt")),
         "recordingUrl": artifact.get("recordingUrl") or artifact.get("presignedMonoUrl"),
+        "cost": endings.dollars(message.get("cost")),
     }
     return endings.read(reason, end_of(reason), told, _drawn(artifact) or within(analysis, "structuredData"))
 

@@ -11,8 +11,9 @@ from msgspec import UNSET, Meta, Struct, UnsetType
 from msgspec.structs import replace
 
 from chalicelib import clock
-from chalicelib.clock import Moment
+from chalicelib.clock import Date, Moment
 from chalicelib.ids import Id
+from chalicelib.money import Money
 
 
 class CallStatus(StrEnum):
@@ -67,6 +68,9 @@ ANY_ZONE = "-"
 FALLBACK_ZONE = "fallback"
 """Where calls wait whose campaign's hours are in the contact's own time zone, which nobody knows."""
 
+UNSPOKEN = dict.fromkeys(("outcome", "summary", "recording_url", "promised_date", "promised_amount"))
+"""What tells of what was said, when nothing of that is kept."""
+
 OUTCOME_LIMIT, SUMMARY_LIMIT, URL_LIMIT, MOMENT_LIMIT = 1_000, 4_000, 2_000, 40
 """Characters kept of what an agent reports."""
 
@@ -74,6 +78,7 @@ OUTCOME_LIMIT, SUMMARY_LIMIT, URL_LIMIT, MOMENT_LIMIT = 1_000, 4_000, 2_000, 40
 class Result(Struct, frozen=True, kw_only=True, rename="camel"):
     """How an attempt ended. `duration` in seconds; `callback_at` a moment the contact asked to be called at.
 
+    `promised_date` and `promised_amount` are what the contact promised to pay and when, `cost` what the attempt cost.
     `do_not_call`: the contact asked never to be called again.
     """
 
@@ -83,11 +88,14 @@ class Result(Struct, frozen=True, kw_only=True, rename="camel"):
     duration: int | None = None
     recording_url: str | None = None
     callback_at: str | None = None
+    promised_date: str | None = None
+    promised_amount: Money | None = None
+    cost: Money | None = None
     do_not_call: bool = False
 
     def wordless(self) -> Result:
         """This result without what was said."""
-        return replace(self, outcome=None, summary=None, recording_url=None)
+        return replace(self, **UNSPOKEN)
 
     def cut(self) -> Result:
         """This result within the limits of what travels and is stored."""
@@ -128,6 +136,10 @@ class Attempt(Struct, frozen=True, kw_only=True, rename="camel", omit_defaults=T
     duration: int | None = None
     recording_url: str | None = None
     callback_at: str | None = None
+    promised_date: str | None = None
+    promised_amount: Money | None = None
+    cost: Money | None = None
+    provider: str | None = None
     do_not_call: bool = False
     presumed: bool = False
     """True when nobody reported this end: the lease ran out. A late result corrects it."""
@@ -139,7 +151,11 @@ class Attempt(Struct, frozen=True, kw_only=True, rename="camel", omit_defaults=T
 
 
 class AttemptView(Struct, frozen=True, kw_only=True, rename="camel"):
-    """An attempt that has ended. `duration` in seconds; `callbackAt` where the contact named a moment."""
+    """An attempt that has ended. `duration` in seconds; `callbackAt` where the contact named a moment.
+
+    `promisedDate` and `promisedAmount` are what the contact promised to pay and when, `cost` what the attempt cost;
+    `provider` is who placed the call.
+    """
 
     attempt_id: Id
     started_at: Moment | None
@@ -149,6 +165,10 @@ class AttemptView(Struct, frozen=True, kw_only=True, rename="camel"):
     summary: str | None
     duration: int | None
     recording_url: str | None
+    promised_date: Date | None
+    promised_amount: Money | None
+    cost: Money | None
+    provider: str | None
     callback_at: str | UnsetType = UNSET
 
 
@@ -202,6 +222,9 @@ class Call(Struct, kw_only=True):
     due_at: str | None = None
     phone: str | None = None
     started_at: str | None = None
+    provider: str | None = None
+    """Who places the call under way."""
+
     attempts: list[Attempt] = msgspec.field(default_factory=list)
     skip_reason: str | None = None
     release_reason: str | None = None
@@ -260,6 +283,7 @@ class Call(Struct, kw_only=True):
             call_status=CallStatus.PENDING,
             due_at=clock.stamp(due),
             started_at=None,
+            provider=None,
             answer=None,
             heard=False,
             release_reason=because,
@@ -293,12 +317,13 @@ class Call(Struct, kw_only=True):
             attempt_id=None,
             due_at=None,
             started_at=None,
+            provider=None,
             updated_at=clock.stamp(now),
         )
 
     def blanked(self, *, now: datetime) -> Call:
         """This call, which has ended, without what was said in it and whom it was to."""
-        attempts = [replace(each, outcome=None, summary=None, recording_url=None) for each in self.attempts]
+        attempts = [replace(each, **UNSPOKEN) for each in self.attempts]
         return replace(self, attempts=attempts, phone=None, answer=None, erased=True, updated_at=clock.stamp(now))
 
     def withdrawn(self, *, now: datetime) -> Call | None:

@@ -266,8 +266,10 @@ def _work(key: str, by: Condition | None, limit: int) -> list[Candidate]:
     return [row.value(Candidate) for row in rows]
 
 
-def claim(attempt: AttemptKey, lease: int, contact: Contact, lease_until: datetime, *, now: datetime) -> None:
-    """QUEUED → CALLING, and the attempt goes onto the contact's phone: the last gate before the agent.
+def claim(
+    attempt: AttemptKey, lease: int, contact: Contact, lease_until: datetime, *, provider: str, now: datetime
+) -> None:
+    """QUEUED → CALLING by a provider, and the attempt goes onto the contact's phone: the last gate before the agent.
 
     Raises AlreadyClaimed, PhoneChanged, NotCallable with the reason, or PhoneBusy.
     """
@@ -281,6 +283,7 @@ def claim(attempt: AttemptKey, lease: int, contact: Contact, lease_until: dateti
             CallRow.due_at.set(clock.stamp(lease_until)),
             CallRow.phone.set(contact.phone),
             CallRow.started_at.set(clock.stamp(now)),
+            CallRow.provider.set(provider),
             CallRow.version.add(1),
             CallRow.updated_at.set(clock.stamp(now)),
         ],

@@ -13,6 +13,7 @@ from bisect import bisect_left
 from collections.abc import Iterable, Iterator
 from datetime import UTC, date, datetime, time, timedelta, tzinfo
 
+from chalicelib import clock
 from chalicelib.calls.model import ANY_ZONE, FALLBACK_ZONE
 from chalicelib.contacts.model import Contact
 from chalicelib.contacts.phone import zones
@@ -44,6 +45,34 @@ def zone(hours: CallingHours | None, contact: Contact, now: datetime) -> str:
     if hours is None or hours.timezone != CONTACT:
         return ANY_ZONE
     return contact.timezone or _alike(zones(contact.phone), now.date()) or FALLBACK_ZONE
+
+
+def home(hours: CallingHours | None, contact: Contact | None, organizations: str, now: datetime) -> str:
+    """The time zone in which a contact is taken to read the clock: its own, its number's, the hours', or else that of
+    its organization. None: the contact is gone.
+    """
+    own = contact and (contact.timezone or _alike(zones(contact.phone), now.date()))
+    if own or hours is None:
+        return own or organizations
+    return (hours.fallback_timezone or organizations) if hours.timezone == CONTACT else hours.timezone
+
+
+def is_local(text: str | None) -> bool:
+    """Whether a text is a moment on somebody's clock, of which it does not say where that is."""
+    try:
+        return text is not None and datetime.fromisoformat(text).tzinfo is None
+    except ValueError:
+        return False
+
+
+def placed(local: str, zone: str) -> str:
+    """A moment on the clock of a time zone, as a stamp. Where the clock shows it twice the first is meant, and one that
+    it skips is as long after the change as it says. What no calendar of ours has stays as it is.
+    """
+    try:
+        return clock.stamp(datetime.fromisoformat(local).replace(tzinfo=_clock(zone)))
+    except (ValueError, OverflowError):
+        return local
 
 
 @functools.lru_cache(maxsize=KEPT)

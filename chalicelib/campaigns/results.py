@@ -9,7 +9,7 @@ from __future__ import annotations
 import hashlib
 import tempfile
 from collections import Counter
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from datetime import datetime, timedelta
 from itertools import accumulate
 from pathlib import Path
@@ -19,16 +19,17 @@ import msgspec
 from msgspec import Struct
 from msgspec.structs import replace
 
-from chalicelib import clock, ids, records
+from chalicelib import clock, ids, money, records
 from chalicelib.aws import s3, sqs
 from chalicelib.calls import store as calls
-from chalicelib.calls.model import Call, Callee, CallStatus
+from chalicelib.calls.model import Attempt, Call, Callee, CallStatus
 from chalicelib.campaigns import messages, store
 from chalicelib.campaigns.messages import WriteResults
 from chalicelib.campaigns.model import Campaign, CampaignStatus
 from chalicelib.contacts import store as contacts
 from chalicelib.contacts.model import Contact
 from chalicelib.log import logger
+from chalicelib.money import Money
 from chalicelib.workbooks import writer
 
 COLUMNS = {
@@ -42,8 +43,18 @@ COLUMNS = {
     "attempts": 10,
     "calledAt": 25,
     "recordingUrl": 40,
+    "promisedDate": 13,
+    "promisedAmount": 15,
+    "promisedCurrency": 16,
+    "cost": 10,
+    "costCurrency": 13,
+    "provider": 12,
 }
-"""The columns that every result has, and their widths; those of `customData` follow."""
+"""The columns that every result has, and their widths; those of `customData` follow.
+
+A promise and a provider are the last attempt's, the cost is that of all attempts: as text where they cost different
+currencies.
+"""
 
 PAGE = 500
 KEYS_KEPT, KEYS_BYTES = 200, 100_000
@@ -195,8 +206,36 @@ def result(call: Call, contact: Contact | None) -> Result:
         "lastName": contact and contact.last_name,
         "phone": contact.phone if contact else call.phone,
         "attempts": len(call.attempts),
+        **_promise(call.attempts),
+        **_cost(call.attempts),
     }
     return Result([values[name] for name in COLUMNS], (contact and contact.custom_data) or {})
+
+
+def _promise(attempts: Sequence[Attempt]) -> dict[str, Any]:
+    last = attempts[-1] if attempts else None
+    amount = last and last.promised_amount
+    return {
+        "promisedDate": last and last.promised_date,
+        "promisedAmount": amount and _number(amount),
+        "promisedCurrency": amount and amount.currency,
+        "provider": last and last.provider,
+    }
+
+
+def _cost(attempts: Sequence[Attempt]) -> dict[str, Any]:
+    sums = money.total(each.cost for each in attempts if each.cost)
+    if len(sums) == 1:
+        return {"cost": _number(sums[0]), "costCurrency": sums[0].currency}
+    words = [f"{each.amount} {each.currency or ''}".strip() for each in sums]
+    return {"cost": " + ".join(words) or None, "costCurrency": None}
+
+
+def _number(amount: Money) -> int | float | str:
+    """An amount as a cell that can be added up, unless it has more than the 15 digits that Excel keeps."""
+    if len(amount.amount) > 15:
+        return amount.amount
+    return float(amount.amount) if "." in amount.amount else int(amount.amount)
 
 
 def _finish(campaign: Campaign, order: WriteResults, place: Path) -> None:

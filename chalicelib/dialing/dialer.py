@@ -89,7 +89,7 @@ def dial(order: Dial, *, agent: Callable[[str, Own], Agent], now: Callable[[], d
     try:
         campaign, own = _campaign(order)
         voice = _voice(order, campaign.agent, own, agent)
-        contact = _claim(order, key, campaign, own, _longest(order, voice.agent), now)
+        contact = _claim(order, key, campaign, own, voice, now)
         state = CallState.CALLING
         campaign = _last_look(order, contact, now)
         _place(key, campaign, contact, voice, now)
@@ -143,7 +143,7 @@ def _claim(
     key: AttemptKey,
     campaign: Campaign,
     own: Organization,
-    lease_seconds: float,
+    voice: Voice,
     now: Callable[[], datetime],
 ) -> Contact:
     """Pass the gate; the contact as it is then. Raises AlreadyClaimed, NotCallable, Release."""
@@ -157,7 +157,8 @@ def _claim(
         _check_hours(campaign, own, contact, now())
         store.remember(key, now=now())
         try:
-            store.claim(key, order.lease, contact, clock.later(lease_seconds, than=now()), now=now())
+            lease_until = clock.later(_longest(order, voice.agent), than=now())
+            store.claim(key, order.lease, contact, lease_until, provider=voice.choice.provider, now=now())
         except PhoneChanged:
             continue
         except PhoneBusy:

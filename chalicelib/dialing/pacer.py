@@ -30,7 +30,7 @@ from chalicelib.campaigns.messages import Audit, Remove, Wake, work
 from chalicelib.campaigns.model import IN_FLIGHT, WAITING, Campaign, CampaignStatus, counter_of
 from chalicelib.contacts import store as contacts
 from chalicelib.dialing import policy
-from chalicelib.dialing.messages import Dial, Ended, Event, Heard, dial
+from chalicelib.dialing.messages import CallEvent, Dial, Ended, Event, Heard, dial
 from chalicelib.errors import Conflict, NotFound
 from chalicelib.log import logger
 from chalicelib.organizations.model import OrganizationSettings
@@ -178,7 +178,7 @@ def _step(campaign: Campaign, own: OrganizationSettings, events: Sequence[Event]
     Raises Conflict when something moved in between.
     """
     woken = any(isinstance(event, Wake) for event in events)
-    bookings = _decide(campaign, events, sweep=woken, now=now)
+    bookings = _decide(campaign, own, events, sweep=woken, now=now)
     fitting = next(chunks(bookings, CHUNK, lambda booking: booking.new.weight), [])
     more, bookings = len(bookings) > len(fitting), fitting
     for booking in bookings:
@@ -312,9 +312,11 @@ def _start_if_due(campaign: Campaign, now: datetime) -> Campaign:
     return campaigns.change(campaign, schedule.started(campaign, now), at=now)
 
 
-def _decide(campaign: Campaign, events: Sequence[Event], *, sweep: bool, now: datetime) -> list[Booking]:
+def _decide(
+    campaign: Campaign, own: OrganizationSettings, events: Sequence[Event], *, sweep: bool, now: datetime
+) -> list[Booking]:
     """What the events, and with `sweep` the leases that ran out, make of their calls."""
-    about = [event for event in events if not isinstance(event, Wake)]
+    about = [_placed(campaign, own, event, now) for event in events if not isinstance(event, Wake)]
     overdue = store.in_flight(campaign.campaign_id, SWEEP, overdue=now) if sweep and campaign.in_flight else []
     concerned = [each.contact_id for each in [*about, *overdue]]
     old = store.find_many(campaign.campaign_id, concerned) if concerned else {}
@@ -333,6 +335,18 @@ def _decide(campaign: Campaign, events: Sequence[Event], *, sweep: bool, now: da
         for contact_id, call in new.items()
         if call is not old[contact_id]
     ]
+
+
+def _placed(campaign: Campaign, own: OrganizationSettings, event: CallEvent, now: datetime) -> CallEvent:
+    """An event; the moment its result names is one of the contact's clock, where it says no zone."""
+    if not isinstance(event, Ended) or not (local := event.result.callback_at) or not hours.is_local(local):
+        return event
+    try:
+        person = contacts.find(campaign.organization_id, event.contact_id)
+    except NotFound:
+        person = None
+    zone = hours.home(campaign.calling_hours, person, own.timezone, now)
+    return replace(event, result=replace(event.result, callback_at=hours.placed(local, zone)))
 
 
 def _tell_contact(booking: Booking) -> None:

@@ -156,11 +156,13 @@ def _corrected(call: Call, attempt_id: str, result: Result, now: datetime, *, ov
 
 def _reported(presumed: Attempt, result: Result) -> Attempt:
     """An attempt with what became of it after all; when it ended is kept, as nobody tells."""
-    return _attempt_of(presumed.attempt_id, presumed.started_at, result, clock.moment(presumed.ended_at))
+    return _attempt_of(
+        presumed.attempt_id, presumed.started_at, presumed.provider, result, clock.moment(presumed.ended_at)
+    )
 
 
 def _completed(known: Attempt, result: Result) -> Attempt:
-    """An attempt with what a second report adds: a recording, a moment, a fuller summary, "never again"; no status."""
+    """An attempt with what a second report adds: a recording, a promise, a fuller summary, "never again"; no status."""
     fuller = len(result.summary or "") > len(known.summary or "")
     return replace(
         known,
@@ -169,6 +171,9 @@ def _completed(known: Attempt, result: Result) -> Attempt:
         duration=result.duration if known.duration is None else known.duration,
         recording_url=known.recording_url or result.recording_url,
         callback_at=known.callback_at or result.callback_at,
+        promised_date=known.promised_date or result.promised_date,
+        promised_amount=known.promised_amount or result.promised_amount,
+        cost=known.cost or result.cost,
         do_not_call=known.do_not_call or result.do_not_call,
     )
 
@@ -234,15 +239,22 @@ def _with(call: Call, last: Attempt) -> Call:
 
 
 def _attempt(call: Call, result: Result, now: datetime, *, presumed: bool = False) -> Attempt:
-    return _attempt_of(call.attempt_id or "", call.started_at, result, now, presumed=presumed)
+    return _attempt_of(call.attempt_id or "", call.started_at, call.provider, result, now, presumed=presumed)
 
 
 def _attempt_of(
-    attempt_id: str, started_at: str | None, result: Result, now: datetime, *, presumed: bool = False
+    attempt_id: str,
+    started_at: str | None,
+    provider: str | None,
+    result: Result,
+    now: datetime,
+    *,
+    presumed: bool = False,
 ) -> Attempt:
     return Attempt(
         attempt_id=attempt_id,
         started_at=started_at,
+        provider=provider,
         ended_at=clock.stamp(now),
         call_status=result.call_status,
         outcome=result.outcome,
@@ -250,6 +262,9 @@ def _attempt_of(
         duration=result.duration,
         recording_url=result.recording_url,
         callback_at=result.callback_at,
+        promised_date=result.promised_date,
+        promised_amount=result.promised_amount,
+        cost=result.cost,
         do_not_call=result.do_not_call,
         presumed=presumed,
     )

@@ -115,6 +115,7 @@ ENDS: dict[str, dict[str, Any] | None] = {
     },
     "voicemail": {"status": "NO_ANSWER", "voicemail": True},
     "callback": {"status": "CALLBACK_REQUESTED", "callbackAt": "2026-12-01T10:00:00.000Z", "doNotCall": False},
+    "promise": {"status": "PROMISE_TO_PAY", "promisedDate": "2026-12-01", "promisedAmount": "500000 UZS"},
     "unwanted": {"status": "REFUSED", "doNotCall": True, "outcome": "«Никогда»", "summary": "O‘chiring."},
 }
 

@@ -301,7 +301,9 @@ def test_call_shows_whom_it_is_to_and_why_it_waits(cloud: Cloud) -> None:
     [attempt] = called["attempts"]
     assert attempt.keys() == {
         "attemptId", "startedAt", "endedAt", "callStatus", "outcome", "summary", "duration", "recordingUrl",
+        "promisedDate", "promisedAmount", "cost", "provider",
     }  # fmt: skip
+    assert (attempt["provider"], attempt["cost"]) == ("simulated", None)
     assert called["callStatus"] == attempt["callStatus"] == "SUCCESS"
     assert called["conversationSummary"] == attempt["summary"]
     assert called["calledAt"] == attempt["endedAt"]

@@ -15,6 +15,7 @@ from chalicelib import clock, worker
 from chalicelib.agents.contract import Accepted
 from chalicelib.aws import s3, sqs
 from chalicelib.calls.model import CallStatus, Result
+from chalicelib.money import Money
 from chalicelib.privacy import erasing, messages
 from chalicelib.privacy.messages import Erase
 from chalicelib.realtime import store as feed
@@ -28,12 +29,15 @@ from tests.service.live import Live
 PHONE, HOME = "+998935551122", "935551122"
 FIRST, LAST = "Zebiniso", "Qodirova"
 OTHER = "+998901112200"
-TRACES = (HOME, FIRST, LAST, "kredit haqida")
+TRACES = (HOME, FIRST, LAST, "kredit haqida", "2031-07-09", "7310452")
 SAID = Result(
     call_status=CallStatus.PROMISE_TO_PAY,
     outcome=f"{FIRST} promised",
     summary=f"{FIRST} {LAST} kredit haqida gapirdi",
     recording_url=f"https://recordings.example/{PHONE}.mp3",
+    promised_date="2031-07-09",
+    promised_amount=Money("7310452.19", "UZS"),
+    cost=Money("0.31", "USD"),
 )
 
 

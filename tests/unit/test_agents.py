@@ -30,6 +30,7 @@ from chalicelib.agents.http import HttpAgent, sign, verify
 from chalicelib.agents.simulated import SimulatedAgent
 from chalicelib.calls.model import OUTCOMES, CallStatus, Result
 from chalicelib.errors import InvalidBody, Unauthorized
+from chalicelib.money import Money
 from tests.simulation.environment import variables
 from tests.unit.builders import NOW, an_order
 from tests.unit.line import Behave, Line, hang_up, request_on
@@ -302,6 +303,27 @@ def test_number_of_very_many_digits_costs_a_report_no_other_member() -> None:
     report = reports.read(b'{"status": "PROMISE_TO_PAY", "duration": %s}' % (b"9" * 5_000))
     assert report.result == Result(call_status=CallStatus.PROMISE_TO_PAY)
     assert report.lost == ("duration",)
+
+
+def test_report_says_what_was_promised_and_what_the_call_cost() -> None:
+    told = b'{"success":true,"promisedDate":" 2026-12-01T00:00:00+05:00","promisedAmount":500000,"cost":"0.031 USD"}'
+    result = reports.read(told).ending()
+    assert (result.promised_date, result.promised_amount) == ("2026-12-01", Money("500000"))
+    assert result.cost == Money("0.031", "USD")
+
+
+@pytest.mark.parametrize("name", ["promisedDate", "promisedAmount", "cost"])
+@pytest.mark.parametrize("odd", ["Friday", "2026-13-01", True, [], {"amount": "much"}, -5])
+def test_fact_that_cannot_be_read_costs_no_other(name: str, odd: Any) -> None:
+    report = reports.of({"success": True, "summary": "said", name: odd})
+    assert report.lost == (name,)
+    assert report.ending() == Result(call_status=CallStatus.SUCCESS, summary="said")
+
+
+@pytest.mark.parametrize("name", ["promisedDate", "promisedAmount", "cost"])
+@pytest.mark.parametrize("blank", ["", " ", None])
+def test_fact_that_is_not_there_is_none_and_not_lost(name: str, blank: str | None) -> None:
+    assert reports.of({"success": True, name: blank}) == reports.of({"success": True})
 
 
 def test_answer_that_is_no_http_leaves_it_open(line: Line) -> None:

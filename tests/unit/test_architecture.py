@@ -32,7 +32,7 @@ FLOORS = [
     ("log",),
     ("settings",),
     ("bodies",),
-    ("errors", "clock", "holidays", "ids", "records"),
+    ("errors", "clock", "holidays", "ids", "money", "records"),
 ]
 """The house from the top floor down: rooms, and modules that are a room by themselves. Each imports lower floors."""
 

@@ -13,6 +13,7 @@ from hypothesis import strategies as st
 from chalicelib.calls.model import ANY_ZONE, FALLBACK_ZONE
 from chalicelib.campaigns import hours
 from chalicelib.campaigns.hours import HORIZON, opening
+from chalicelib.contacts.model import Contact
 from chalicelib.errors import InvalidBody
 from chalicelib.organizations.model import CONTACT, DAYS, HOLIDAY, CallingHours, Window
 from tests.unit.builders import NOW, a_contact, some_hours
@@ -296,3 +297,46 @@ def test_window_that_ends_in_a_skipped_hour_ends_when_the_clock_skips_it() -> No
     for minute, is_open in (("00:59", True), ("01:00", False), ("01:10", False)):
         now = datetime.fromisoformat(f"2026-03-29T{minute}Z")
         assert (opening(night, now, ANY_ZONE) == now) is is_open
+
+
+@pytest.mark.parametrize(
+    ("given", "contact", "zone"),
+    [
+        (None, a_contact(timezone=BERLIN), BERLIN),
+        (some_hours(KOLKATA), a_contact(timezone=BERLIN), BERLIN),
+        (None, a_contact(), TASHKENT),
+        (None, a_contact(phone="+79161234567"), NEW_YORK),
+        (None, None, NEW_YORK),
+        (some_hours(KOLKATA), a_contact(phone="+79161234567"), KOLKATA),
+        (some_hours(KOLKATA), None, KOLKATA),
+        (some_hours(CONTACT), None, NEW_YORK),
+        (some_hours(CONTACT, fallback_timezone=SANTIAGO), None, SANTIAGO),
+        (some_hours(CONTACT, fallback_timezone=SANTIAGO), a_contact(timezone=BERLIN), BERLIN),
+    ],
+)
+def test_contact_reads_the_clock_where_it_is_taken_to_live(
+    given: CallingHours | None, contact: Contact | None, zone: str
+) -> None:
+    assert hours.home(given, contact, NEW_YORK, NOW) == zone
+
+
+@pytest.mark.parametrize(
+    ("local", "zone", "at"),
+    [
+        ("2026-12-01T18:30:00", TASHKENT, "2026-12-01T13:30:00.000Z"),
+        ("2026-12-01 18:30", BERLIN, "2026-12-01T17:30:00.000Z"),
+        ("2026-07-01T18:30", BERLIN, "2026-07-01T16:30:00.000Z"),
+        ("2026-12-01", TASHKENT, "2026-11-30T19:00:00.000Z"),
+        ("2026-10-25T02:30", BERLIN, "2026-10-25T00:30:00.000Z"),
+        ("2026-03-29T02:30", BERLIN, "2026-03-29T01:30:00.000Z"),
+        ("0001-01-01T00:00", TASHKENT, "0001-01-01T00:00"),
+    ],
+)
+def test_moment_without_a_zone_is_one_of_somebodys_clock(local: str, zone: str, at: str) -> None:
+    assert hours.is_local(local)
+    assert hours.placed(local, zone) == at
+
+
+@pytest.mark.parametrize("said", [None, "soon", "18:30", "2026-12-01T18:30:00+05:00", "2026-12-01T18:30Z", ""])
+def test_what_says_its_zone_or_nothing_is_left_alone(said: str | None) -> None:
+    assert not hours.is_local(said)

@@ -13,6 +13,7 @@ from chalicelib import clock
 from chalicelib.calls.model import FAILURES, OUTCOMES, Call, CallState, CallStatus, Result, Retry
 from chalicelib.dialing.messages import Ended, Released, Skipped
 from chalicelib.dialing.policy import NO_RESULT, after, expired, next_due, replace
+from chalicelib.money import Money
 from tests.unit.builders import AT, NOW, a_call, a_result, an_attempt, later
 
 NEVER = Retry()
@@ -53,6 +54,34 @@ def test_result_ends_the_call() -> None:
     [attempt] = call.attempts
     assert (attempt.attempt_id, attempt.started_at, attempt.ended_at) == ("first", AT, AT)
     assert (attempt.outcome, attempt.summary, attempt.duration) == ("done", "They talked.", 42)
+
+
+FACTS: dict[str, Any] = {
+    "promised_date": "2026-12-01",
+    "promised_amount": Money("500000", "UZS"),
+    "cost": Money("0.144", "USD"),
+}
+
+
+def test_attempt_keeps_what_was_promised_what_it_cost_and_who_placed_it() -> None:
+    call = then(a_call(provider="retell"), ended(CallStatus.PROMISE_TO_PAY, **FACTS))
+    [attempt] = call.attempts
+    assert {name: getattr(attempt, name) for name in FACTS} == FACTS
+    assert (attempt.provider, call.provider) == ("retell", None)
+
+
+def test_second_report_adds_facts_and_changes_none() -> None:
+    call = then(a_call(provider="retell"), ended(CallStatus.PROMISE_TO_PAY, promised_date="2026-11-30"))
+    [attempt] = then(call, ended(CallStatus.SUCCESS, **FACTS)).attempts
+    assert (attempt.call_status, attempt.promised_date) == (CallStatus.PROMISE_TO_PAY, "2026-11-30")
+    assert (attempt.promised_amount, attempt.cost) == (FACTS["promised_amount"], FACTS["cost"])
+
+
+def test_attempt_that_was_given_up_is_of_its_provider_whatever_comes_later() -> None:
+    call = expired(a_call(provider="vapi", due_at=AT), now=NOW)
+    assert call
+    assert call.attempts[0].provider == "vapi"
+    assert then(call, ended(CallStatus.SUCCESS, **FACTS)).attempts[0].provider == "vapi"
 
 
 def test_what_an_agent_tells_is_cut() -> None:

@@ -20,6 +20,7 @@ from chalicelib import agents, clock
 from chalicelib.agents.contract import Accepted, NotPlaced, OutcomeUnknown, Webhook
 from chalicelib.agents.health import Verdict
 from chalicelib.calls.model import Result
+from chalicelib.money import Money
 from local.agent import Simulator, serving
 from tests.simulation.environment import variables
 from tests.unit.builders import an_order
@@ -137,11 +138,15 @@ def test_conversation_is_told_with_what_was_said(laptop: Laptop, provider: str) 
     laptop.place(provider)
     report = {"status": "CALLBACK_REQUESTED", "outcome": "Busy now", "summary": "Call later.", "duration": 42}
     report |= {"callbackAt": "2026-12-01T10:00:00.000Z", "doNotCall": True}
+    report |= {"promisedDate": "2026-12-02", "promisedAmount": "500 000 UZS"}
     end = f"{laptop.url}/calls/attempt-{provider}-0/end"
     assert requests.post(end, json=report, headers=AUTHORIZED, timeout=10).json()["answers"][-1] == 202
     result = laptop.told(provider).ending.result
     assert (result.call_status, result.summary, result.duration) == ("CALLBACK_REQUESTED", "Call later.", 42)
     assert (result.callback_at, result.do_not_call) == ("2026-12-01T10:00:00.000Z", True)
+    assert (result.promised_date, result.promised_amount) == ("2026-12-02", Money("500000", "UZS"))
+    assert result.cost is not None
+    assert (float(result.cost.amount), result.cost.currency) == (0.084, "USD")
 
 
 @pytest.mark.parametrize("provider", PROVIDERS[1:])

@@ -22,6 +22,7 @@ from chalicelib.agents.contract import Accepted, Declined, Ending, NotPlaced, Ou
 from chalicelib.agents.health import Verdict
 from chalicelib.calls.model import CallStatus, Result
 from chalicelib.errors import InvalidBody, Unauthorized, Unavailable
+from chalicelib.money import Money
 from tests.simulation.environment import variables
 from tests.unit.builders import NOW, an_order
 from tests.unit.line import Line, hang_up
@@ -412,6 +413,36 @@ def test_callback_and_do_not_call_are_read_from_the_analysis(provider: str, name
     result = ending(provider, message).result
     assert (result.call_status, result.callback_at) == (CallStatus.CALLBACK_REQUESTED, asked[name])
     assert result.do_not_call
+
+
+def priced(provider: str, message: dict[str, Any], price: Any) -> dict[str, Any]:
+    """A report with a price: 0.144 is 14.4 cents."""
+    match provider:
+        case "retell":
+            message["call"]["call_cost"] = {"combined_cost": price * 100 if isinstance(price, float) else price}
+        case "vapi":
+            message["message"]["cost"] = price
+        case _:
+            message["data"]["metadata"] |= {"cost": 60, "cost_fiat": price}
+    return message
+
+
+@pytest.mark.parametrize("provider", VENDORS)
+@pytest.mark.parametrize("names", [("promisedDate", "promisedAmount"), ("promised_date", "promised_amount")])
+def test_promise_and_price_are_read(provider: str, names: tuple[str, str]) -> None:
+    promised: dict[str, Any] = dict(zip(names, ("2026-12-01", "500 000 UZS"), strict=True))
+    message = reported(provider, CALL, reason=TALKED[provider], outcome="PROMISE_TO_PAY", **promised)
+    result = ending(provider, priced(provider, message, 0.144)).result
+    assert (result.promised_date, result.promised_amount) == ("2026-12-01", Money("500000", "UZS"))
+    assert result.cost == Money("0.144", "USD")
+
+
+@pytest.mark.parametrize("provider", VENDORS)
+@pytest.mark.parametrize("price", [None, "much", -1.0, {}, True])
+def test_price_that_cannot_be_read_is_none(provider: str, price: Any) -> None:
+    message = reported(provider, CALL, reason=TALKED[provider], outcome="SUCCESS")
+    result = ending(provider, priced(provider, message, price)).result
+    assert (result.call_status, result.cost) == (CallStatus.SUCCESS, None)
 
 
 RETELL = {
