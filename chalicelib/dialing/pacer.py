@@ -145,6 +145,7 @@ def pace(
         try:
             campaign, own = campaigns.find_with_settings(organization_id, campaign_id)
         except NotFound:
+            _bar(organization_id, _asking(events), now())
             return None
         try:
             if this.interrupted:
@@ -178,6 +179,7 @@ def _step(campaign: Campaign, own: OrganizationSettings, events: Sequence[Event]
     Raises Conflict when something moved in between.
     """
     woken = any(isinstance(event, Wake) for event in events)
+    _bar(campaign.organization_id, _unknown(campaign, _asking(events)), now)
     bookings = _decide(campaign, own, events, sweep=woken, now=now)
     fitting = next(chunks(bookings, CHUNK, lambda booking: booking.new.weight), [])
     more, bookings = len(bookings) > len(fitting), fitting
@@ -366,6 +368,27 @@ def _tell_contact(booking: Booking) -> None:
                 outcome=attempt.outcome,
                 at=attempt.ended_at,
             )
+
+
+def _asking(events: Iterable[Event]) -> list[Ended]:
+    """The events by which contacts ask never to be called again."""
+    return [event for event in events if isinstance(event, Ended) and event.result.do_not_call]
+
+
+def _unknown(campaign: Campaign, events: Sequence[Ended]) -> list[Ended]:
+    """Those whose attempt no call of the campaign has any more, so that nothing of them is booked."""
+    calls = store.find_many(campaign.campaign_id, [event.contact_id for event in events]) if events else {}
+    return [event for event in events if not _has(calls.get(event.contact_id), event.attempt_id)]
+
+
+def _has(call: Call | None, attempt_id: str) -> bool:
+    return call is not None and attempt_id in (call.attempt_id, *(each.attempt_id for each in call.attempts))
+
+
+def _bar(organization_id: str, events: Iterable[Ended], now: datetime) -> None:
+    """Bar whoever asked for that in a call of which nothing is kept, each time that it is told."""
+    for event in events:
+        contacts.bar(organization_id, event.contact_id, at=clock.stamp(now))
 
 
 def _only_shortened(attempt: Attempt, old: Call) -> bool:

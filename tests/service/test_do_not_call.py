@@ -5,8 +5,10 @@ from __future__ import annotations
 from typing import Any
 
 import pytest
+from msgspec.structs import replace
 
 from chalicelib.aws import sqs
+from chalicelib.calls import store as calls
 from chalicelib.calls.model import CallStatus, Result
 from tests.service.agents import ScriptedAgent
 from tests.service.calling import accepted_call, orders, presumed_call, report
@@ -96,6 +98,27 @@ def test_report_that_comes_again_does_not_undo_what_a_person_decided_since(cloud
     report(cloud, call_id, doNotCall=True)
     report(cloud, call_id, doNotCall=True, recordingUrl="https://agent.test/1.wav")
     assert status_of(cloud, contact_id) == "ACTIVE"
+
+
+def test_late_report_bars_as_well_when_the_campaign_is_gone(cloud: Cloud) -> None:
+    campaign_id, contact_id, call_id = presumed_call(cloud)
+    assert cloud.delete(f"/campaigns/{campaign_id}").status == 204
+    report(cloud, call_id, success=True)
+    assert status_of(cloud, contact_id) == "ACTIVE"
+    report(cloud, call_id, doNotCall=True)
+    assert status_of(cloud, contact_id) == "DO_NOT_CALL"
+    cloud.settle()
+    cloud.patch(f"/contacts/{contact_id}", {"status": "ACTIVE"})
+    report(cloud, call_id, doNotCall=True)
+    assert status_of(cloud, contact_id) == "DO_NOT_CALL"
+
+
+def test_late_report_of_an_attempt_that_no_call_knows_any_more_bars_as_well(cloud: Cloud) -> None:
+    campaign_id, contact_id, call_id = presumed_call(cloud)
+    row = calls.row_of(replace(calls.find(campaign_id, contact_id), attempts=[]))
+    row.save()
+    report(cloud, call_id, doNotCall=True)
+    assert (cloud.call(campaign_id, contact_id)["attempts"], status_of(cloud, contact_id)) == ([], "DO_NOT_CALL")
 
 
 def test_contact_that_is_gone_bars_nothing(cloud: Cloud) -> None:
