@@ -7,6 +7,7 @@ and `change` make of it what a request may send. What a thing shows beside that 
 from __future__ import annotations
 
 import functools
+import hashlib
 import re
 from collections.abc import Callable, Iterator, Mapping
 from typing import Any, ClassVar, TypeVar, cast, get_args
@@ -94,6 +95,16 @@ def defaults(of: type[Struct]) -> dict[str, Any]:
         for each in fields(of)
         if not each.required
     }
+
+
+def tag(about: type[Struct], shown: Struct) -> str:
+    """The entity tag (RFC 9110) of what a thing shows of its fields that people write: another when one of them is.
+
+    It does not change with what only the server writes, such as counters.
+    """
+    written = {each.encode_name: getattr(shown, each.name) for each in fields(about)}
+    digest = hashlib.sha256(msgspec.json.encode(written, order="sorted"))
+    return f'"{digest.hexdigest()[:32]}"'
 
 
 def decode(body: bytes, kind: type[T]) -> T:

@@ -12,6 +12,9 @@ Moment = Annotated[str, Meta(extra_json_schema={"format": "date-time"})]
 Date = Annotated[str, Meta(extra_json_schema={"format": "date"})]
 """As `is_date` takes it."""
 
+Timezone = Annotated[str, Meta(extra_json_schema={"format": "timezone"})]
+"""As `is_timezone` takes it."""
+
 TIMEZONE_EXPECTED = "expected an IANA time zone such as Asia/Tashkent"
 
 

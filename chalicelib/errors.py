@@ -84,6 +84,10 @@ class RequestUnderWay(IdempotencyConflict):
     """The request with this Idempotency-Key is still under way: ask again in a moment."""
 
 
+class PreconditionFailed(Failure):
+    """It was changed since you looked at it: look again, and change it with the ETag that it has then."""
+
+
 class TooLarge(Failure):
     """The file or body is too large."""
 

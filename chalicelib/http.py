@@ -34,6 +34,7 @@ View = Callable[["Request"], Response]
 
 BASE = "/auto-calling"
 PAGING = ("page", "limit", "cursor")
+NEWEST_FIRST, OLDEST_FIRST = SORTS = ("-createdAt", "createdAt")
 MAX_LIMIT = 100
 """Values of a page."""
 
@@ -61,6 +62,9 @@ PROTECTION = {
 }
 """Headers of every answer: it is kept nowhere, it is what it says it is, and the next request is encrypted."""
 
+REPLAYED = {"Idempotent-Replayed": "true"}
+"""Header of an answer that was given before."""
+
 MAX_KEY = 255
 """Characters of an Idempotency-Key."""
 
@@ -78,6 +82,7 @@ PROBLEMS: dict[type[errors.Failure], tuple[int, str, str]] = {
     errors.ImportRunning: (409, "import-running", "The import is running"),
     errors.CallUnderWay: (409, "call-under-way", "A call is under way"),
     errors.IdempotencyConflict: (409, "idempotency-conflict", "The Idempotency-Key is taken"),
+    errors.PreconditionFailed: (412, "precondition-failed", "Changed since"),
     errors.TooLarge: (413, "too-large", "Too large"),
     errors.UnsupportedMediaType: (415, "unsupported-media-type", "Unsupported media type"),
     errors.Conflict: (429, "throttled", "Too much at once"),
@@ -88,6 +93,8 @@ PROBLEMS: dict[type[errors.Failure], tuple[int, str, str]] = {
 
 ANYBODY = None
 """In place of the role of a route that is not behind a token."""
+
+IF_MATCH = {"If-Match": "The ETag that it was last seen with: it is changed only if it still has that, or else 412."}
 
 
 class Later(Struct, frozen=True):
@@ -131,11 +138,17 @@ class Operation(Struct, frozen=True, kw_only=True):
     """The type of the values it lists, `limit` a page unless it is asked for another number."""
 
     limit: int = 50
+    sorts: bool = False
+    """Whether what it lists can be sorted by when it was made."""
+
     answers: Mapping[int, Any] = {}
     """Its answers by status; None is one without a body."""
 
     locates: bool = False
     """Whether its answer says where what was made can be looked at."""
+
+    tags: bool = False
+    """Whether its answer has an ETag."""
 
     raises: Sequence[type[errors.Failure]] = ()
     """What goes wrong here besides what may go wrong everywhere."""
@@ -207,6 +220,15 @@ class Request(Struct, frozen=True):
         self._check_type()
         return bodies.changes(self.body, kind, msgspec.to_builtins(shown), merges=self.merges)
 
+    def expects(self, about: type[Struct], shown: Struct) -> None:
+        """Raises PreconditionFailed when the request has an If-Match and what is shown has no such `bodies.tag`.
+
+        Weak ones are taken for what they were: whoever compresses answers on their way weakens them.
+        """
+        wanted = {each.strip().removeprefix("W/") for each in self.headers.get("if-match", "*").split(",")}
+        if not wanted & {"*", bodies.tag(about, shown)}:
+            raise errors.PreconditionFailed
+
     @property
     def merges(self) -> bool:
         """Whether the body is a JSON Merge Patch."""
@@ -220,19 +242,23 @@ class Request(Struct, frozen=True):
         return self.headers.get("content-type", "application/json").partition(";")[0].strip().lower()
 
     def parameters(self, kind: type[T]) -> T:
-        """The query without what is of paging. Raises InvalidParameter naming what is at fault."""
-        return bodies.parameters({name: text for name, text in self.query.items() if name not in PAGING}, kind)
+        """The query without what is of any list. Raises InvalidParameter naming what is at fault."""
+        of_lists = (*PAGING, "sort") if self.operation.sorts else PAGING
+        return bodies.parameters({name: text for name, text in self.query.items() if name not in of_lists}, kind)
 
     def paging(self) -> dynamodb.Paging:
-        """`page`, `limit` and `cursor` of a list. Raises InvalidParameter, also for one the list does not have."""
+        """`page`, `limit`, `cursor`, `sort` of a list. Raises InvalidParameter, also for one the list does not have."""
         self.parameters(self.operation.query)
+        if (sort := self.query.get("sort", NEWEST_FIRST)) not in SORTS:
+            raise InvalidParameter(FieldError("sort", f"expected one of {', '.join(SORTS)}"))
+        oldest_first = sort == OLDEST_FIRST
         limit = self._integer("limit", self.operation.limit, 1, MAX_LIMIT)
         if (cursor := self.query.get("cursor")) is not None:
-            return dynamodb.Paging(limit, None, self._after(cursor))
+            return dynamodb.Paging(limit, None, self._after(cursor), oldest_first)
         page = self._integer("page", 1, 1, MAX_LISTED)
         if page * limit > MAX_LISTED:
             raise InvalidParameter(FieldError("page", f"page × limit goes to {MAX_LISTED}; beyond that, use cursor"))
-        return dynamodb.Paging(limit, page)
+        return dynamodb.Paging(limit, page, oldest_first=oldest_first)
 
     def cursor(self, after: str) -> str:
         """The cursor that goes on after an id in this list: the id, and a checksum that tells the list from others."""
@@ -308,7 +334,7 @@ class Routes:
                 headers=preflight_headers(
                     request.headers.get("origin"),
                     methods="GET,HEAD,POST,PATCH,DELETE,OPTIONS",
-                    headers="Authorization,Content-Type,Idempotency-Key,Accept-Language",
+                    headers="Authorization,Content-Type,Idempotency-Key,If-Match,Accept-Language",
                 ),
             )
 
@@ -385,8 +411,8 @@ def _once(request: Request) -> Response:
         response = request.operation.view(named)
         return Answer(response.status_code, cast("str", response.body), cast("dict[str, str]", response.headers))
 
-    given = idempotency.once(request.asked(key), answer, now=clock.now)
-    return Response(given.body, status_code=given.status, headers={**given.headers})
+    given, again = idempotency.once(request.asked(key), answer, now=clock.now)
+    return Response(given.body, status_code=given.status, headers={**given.headers, **(REPLAYED if again else {})})
 
 
 def _bearer(headers: Mapping[str, str]) -> str:
@@ -403,7 +429,7 @@ def cors(origin: str | None) -> dict[str, str]:
         return {}
     return {
         "Access-Control-Allow-Origin": "*" if "*" in allowed else origin,
-        "Access-Control-Expose-Headers": "Location,Retry-After",
+        "Access-Control-Expose-Headers": "Location,Retry-After,ETag,Idempotent-Replayed",
         "Vary": "Origin",
     }
 
@@ -443,11 +469,13 @@ def _problem(
     return Response(_json(body), status_code=status, headers={"Content-Type": "application/problem+json"})
 
 
-def ok(value: Any, status: int = 200, *, location: str | None = None) -> Response:
-    """A JSON answer; `location` is the path of what was made, below the base path."""
+def ok(value: Any, status: int = 200, *, location: str | None = None, about: type[Struct] | None = None) -> Response:
+    """A JSON answer; `location` is the path of what was made, below the base path, `about` what its ETag is over."""
     headers: dict[str, str | list[str]] = {"Content-Type": "application/json"}
     if location:
         headers["Location"] = BASE + location
+    if about:
+        headers["ETag"] = bodies.tag(about, value)
     return Response(_json(value), status_code=status, headers=headers)
 
 

@@ -21,13 +21,27 @@ from msgspec.structs import fields
 
 from chalicelib import errors, http
 from chalicelib.bodies import Body
-from chalicelib.http import BASE, JSON_TYPES, MAX_LIMIT, MAX_LISTED, PROBLEMS, PROTECTION, Operation, Request
+from chalicelib.http import (
+    BASE,
+    JSON_TYPES,
+    MAX_LIMIT,
+    MAX_LISTED,
+    NEWEST_FIRST,
+    PROBLEMS,
+    PROTECTION,
+    SORTS,
+    Operation,
+    Request,
+)
 from chalicelib.ids import Id
 from chalicelib.settings import settings
 
 Schema = dict[str, Any]
 
 routes = http.Routes(__name__)
+
+SCHEMA, RESPONSE, HEADER = (f"#/components/{kind}/" for kind in ("schemas", "responses", "headers"))
+"""What references begin with."""
 
 ABOUT = """Campaigns of calls by AI voice agents: contacts, imports, campaigns, their calls and results.
 
@@ -53,6 +67,7 @@ TEXTS_IN_PATHS = {
 
 KEY = "A name for this request by which it can be repeated."
 PAGE = f"page × limit goes to {MAX_LISTED}; beyond that, cursor."
+SORT = "By when they were made: the newest first, or the oldest."
 CURSOR = "The nextCursor of an earlier page, to go on after it."
 
 EVERYWHERE = (
@@ -72,6 +87,8 @@ OF_STATUS = {401: ("WWW-Authenticate",), 409: ("Retry-After",), 429: ("Retry-Aft
 HEADERS = {
     **dict.fromkeys(PROTECTION, "Of every answer."),
     "Location": "Where what was made can be looked at.",
+    "ETag": "Names what people have written of it as it is now; for If-Match.",
+    "Idempotent-Replayed": "True for an answer that was given to an earlier request with this Idempotency-Key.",
     "Retry-After": "Seconds after which to ask again.",
     "WWW-Authenticate": "How to authenticate.",
 }
@@ -130,6 +147,11 @@ def document(operations: Sequence[Operation], version: str) -> Schema:
     operations = [each.typed() for each in operations]
     schemas, components = _schemas(operations)
     by_path = groupby(sorted(operations, key=lambda each: each.path), key=lambda each: each.path)
+    paths = {path: {each.method.lower(): _operation(each, schemas) for each in those} for path, those in by_path}
+    problems = {
+        _title(code): _problem(status, [(code, title)]) for status, code, title in (*PROBLEMS.values(), INTERNAL)
+    }
+    referred = set(references(paths))
     tags = set(map(_tag, operations))
     return {
         "openapi": "3.1.0",
@@ -137,13 +159,10 @@ def document(operations: Sequence[Operation], version: str) -> Schema:
         "servers": [{"url": "/"}],
         "tags": [{"name": name, "description": about} for name, about in TAGS.items() if name in tags],
         "security": [{"token": []}],
-        "paths": {path: {each.method.lower(): _operation(each, schemas) for each in those} for path, those in by_path},
+        "paths": paths,
         "components": {
             "schemas": components,
-            "responses": {
-                _title(code): _problem(status, [(code, title)])
-                for status, code, title in (*PROBLEMS.values(), INTERNAL)
-            },
+            "responses": {name: each for name, each in problems.items() if RESPONSE + name in referred},
             "headers": {name: {"description": about, "schema": {"type": "string"}} for name, about in HEADERS.items()},
             "securitySchemes": {"token": {"type": "http", "scheme": "bearer", "bearerFormat": "JWT"}},
         },
@@ -185,7 +204,9 @@ def _parameters(of: Operation, schemas: Mapping[Any, Schema]) -> Iterator[Schema
         limit = {"type": "integer", "minimum": 1, "maximum": MAX_LIMIT, "default": of.limit}
         yield _parameter("query", "page", page, PAGE)
         yield _parameter("query", "limit", limit)
-        yield _parameter("query", "cursor", {"type": "string"}, CURSOR)
+        yield _parameter("query", "cursor", {"type": "string", "minLength": 1}, CURSOR)
+    if of.sorts:
+        yield _parameter("query", "sort", {"type": "string", "enum": [*SORTS], "default": NEWEST_FIRST}, SORT)
     if of.is_kept:
         key = {"type": "string", "minLength": 1, "maxLength": http.MAX_KEY}
         yield _parameter("header", "Idempotency-Key", key, KEY)
@@ -203,8 +224,9 @@ def _names_in_path(of: Operation) -> list[str]:
 
 
 def _present(schema: Schema) -> Schema:
-    """The schema of a parameter that is there: one that is left out is null."""
-    return next((each for each in schema.get("anyOf", ()) if each != {"type": "null"}), schema)
+    """The schema of a parameter that is there: one that is left out is null, and none is empty."""
+    present: Schema = next((each for each in schema.get("anyOf", ()) if each != {"type": "null"}), schema)
+    return present | {"minLength": 1} if present.get("type") == "string" else present
 
 
 def _sent(of: Operation, kind: Any, schemas: Mapping[Any, Schema]) -> Schema:
@@ -212,7 +234,7 @@ def _sent(of: Operation, kind: Any, schemas: Mapping[Any, Schema]) -> Schema:
     if of.example is not None:
         content["example"] = of.example
     types = ("multipart/form-data",) if of.form else JSON_TYPES if of.method == "PATCH" else JSON_TYPES[:1]
-    return {"required": bool(schemas[kind].get("required", True)), "content": dict.fromkeys(types, content)}
+    return {"required": of.method != "PATCH", "content": dict.fromkeys(types, content)}
 
 
 def _responses(of: Operation, schemas: Mapping[Any, Schema]) -> Schema:
@@ -221,11 +243,11 @@ def _responses(of: Operation, schemas: Mapping[Any, Schema]) -> Schema:
         problems.setdefault(status, {})[code] = title
     answers = {str(status): _answer(of, status, kind, schemas) for status, kind in of.answers.items()}
     if of.lists is not None:
-        answers["200"] = _answered(200, _page_of(schemas[of.lists]))
+        answers["200"] = _answered(200, {"$ref": SCHEMA + _page(of.lists)})
     return answers | {
         str(status): _problem(status, [*codes.items()])
         if len(codes) > 1
-        else {"$ref": f"#/components/responses/{_title(next(iter(codes)))}"}
+        else {"$ref": RESPONSE + _title(next(iter(codes)))}
         for status, codes in sorted(problems.items())
     }
 
@@ -242,18 +264,30 @@ def _failures(of: Operation) -> Iterator[type[errors.Failure]]:
         yield errors.NotFound
     if of.is_kept:
         yield errors.IdempotencyConflict
+    if "If-Match" in of.headers:
+        yield errors.PreconditionFailed
 
 
-def _page_of(value: Schema) -> Schema:
+def _page(kind: type[Struct]) -> str:
+    """The name of a page of values of a type."""
+    return f"{_public(kind.__name__)}Page"
+
+
+def _page_of(kind: type[Struct], value: Schema) -> Schema:
     return {
+        "title": _page(kind),
+        "description": f"A page of a list of {_public(kind.__name__).lower()}s.",
         "type": "object",
-        "properties": {"data": {"type": "array", "items": value}, "meta": {"$ref": "#/components/schemas/Meta"}},
+        "properties": {"data": {"type": "array", "items": value}, "meta": {"$ref": f"{SCHEMA}Meta"}},
         "required": ["data", "meta"],
     }
 
 
 def _answer(of: Operation, status: int, kind: Any, schemas: Mapping[Any, Schema]) -> Schema:
-    return _answered(status, None if kind is None else schemas[kind], ("Location",) if of.locates else ())
+    told = {"Location": of.locates, "ETag": of.tags, "Idempotent-Replayed": of.is_kept}
+    return _answered(
+        status, None if kind is None else schemas[kind], [name for name, is_told in told.items() if is_told]
+    )
 
 
 def _answered(status: int, schema: Schema | None, more_headers: Sequence[str] = ()) -> Schema:
@@ -268,7 +302,7 @@ def _problem(status: int, codes: Sequence[tuple[str, str]]) -> Schema:
         "content": {
             "application/problem+json": {
                 "schema": {
-                    "allOf": [{"$ref": "#/components/schemas/Problem"}],
+                    "allOf": [{"$ref": f"{SCHEMA}Problem"}],
                     "properties": {"status": {"const": status}, "code": {"enum": [code for code, _ in codes]}},
                 }
             }
@@ -277,7 +311,7 @@ def _problem(status: int, codes: Sequence[tuple[str, str]]) -> Schema:
 
 
 def _headers(*more: str) -> Schema:
-    return {name: {"$ref": f"#/components/headers/{name}"} for name in (*PROTECTION, *more)}
+    return {name: {"$ref": HEADER + name} for name in (*PROTECTION, *more)}
 
 
 def _title(code: str) -> str:
@@ -289,17 +323,20 @@ def _schemas(operations: Sequence[Operation]) -> tuple[dict[Any, Schema], Schema
     sent = [kind for of in operations for kind in (of.query, of.form, of.body) if kind is not None]
     told = [kind for of in operations for kind in (of.lists, *of.answers.values()) if kind is not None]
     kinds = [*sent, *told, Problem, Meta]
-    schemas, components = msgspec.json.schema_components(kinds, ref_template="#/components/schemas/{name}")
+    schemas, components = msgspec.json.schema_components(kinds, ref_template=f"{SCHEMA}{{name}}")
     named = {each.__name__: each for each in _structs(kinds)}
     taken = _structs(sent)
     for name, kind in named.items():
+        components[name] |= getattr(kind, "rules", {})
         if kind not in taken:
             _complete(components[name], kind)
         elif issubclass(kind, Body):
             _with_defaults(components[name], kind)
     inline = dict(zip(kinds, map(_adapted, schemas), strict=True))
     queries = {of.query: _adapted(components.pop(of.query.__name__, {"properties": {}})) for of in operations}
-    return inline | queries, {_public(name): _adapted(schema) for name, schema in sorted(components.items())}
+    pages = {_page(of.lists): _page_of(of.lists, inline[of.lists]) for of in operations if of.lists is not None}
+    public = pages | {_public(name): _adapted(schema) for name, schema in components.items()}
+    return inline | queries, dict(sorted(public.items()))
 
 
 def _structs(kinds: Sequence[Any]) -> set[type[Struct]]:
@@ -338,13 +375,33 @@ def _adapted(schema: Any) -> Any:
         case {"$ref": str(name)}:
             return schema | {"$ref": _public(name)}
         case {"pattern": str(pattern)}:
-            return {name: _adapted(each) for name, each in schema.items()} | {"pattern": pattern.replace(r"\Z", "$")}
+            return {name: _adapted(each) for name, each in schema.items()} | {"pattern": _ecmascript(pattern)}
+        case {"title": str(title)}:
+            return {name: _adapted(each) for name, each in schema.items() if name != "title"} | {
+                "title": _public(title)
+            }
         case dict():
             return {name: _adapted(each) for name, each in schema.items()}
         case list():
             return [*map(_adapted, schema)]
         case _:
             return schema
+
+
+def _ecmascript(pattern: str) -> str:
+    """A pattern of ours as ECMAScript has it, to which four controls and NEL are no space."""
+    return pattern.replace(r"\Z", "$").replace(r"\S", r"[^\s\x1c-\x1f\x85]")
+
+
+def references(of: Any) -> Iterator[str]:
+    """Where the references in a part of a document lead."""
+    if isinstance(of, dict):
+        if isinstance(of.get("$ref"), str):
+            yield of["$ref"]
+        of = list(of.values())
+    if isinstance(of, list):
+        for each in of:
+            yield from references(each)
 
 
 def _public(name: str) -> str:

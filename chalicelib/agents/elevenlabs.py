@@ -12,6 +12,7 @@ from chalicelib.agents.accounts import AccountHolder
 from chalicelib.agents.contract import Accepted, CallOrder, Declined, Ending, OutcomeUnknown, Webhook
 from chalicelib.agents.endings import End, within, word
 from chalicelib.agents.reports import identifier, members
+from chalicelib.agents.settings import Address
 from chalicelib.bodies import CLEARABLE
 from chalicelib.errors import Unauthorized
 
@@ -53,7 +54,7 @@ class Account(accounts.Account, frozen=True, kw_only=True, rename="camel"):
     """`caller_numbers` are ids of phone numbers at ElevenLabs, `telephony` how those are connected."""
 
     telephony: Annotated[Literal["twilio", "sip-trunk", "exotel"], CLEARABLE] = "twilio"
-    api_url: Annotated[str, CLEARABLE] = "https://api.elevenlabs.io"
+    api_url: Annotated[Address, CLEARABLE] = "https://api.elevenlabs.io"
 
     domain: ClassVar[str] = "elevenlabs.io"
 

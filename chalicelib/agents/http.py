@@ -14,7 +14,7 @@ from chalicelib.agents import reports, signatures, wire
 from chalicelib.agents.accounts import AccountHolder, Unusable
 from chalicelib.agents.contract import Accepted, CallOrder, Declined, Ending, OutcomeUnknown, Webhook
 from chalicelib.agents.reports import Report
-from chalicelib.agents.settings import ProviderSettings, Secret
+from chalicelib.agents.settings import Address, ProviderSettings, Secret
 from chalicelib.agents.signatures import UNLIKE
 from chalicelib.aws.ssm import secret
 from chalicelib.calls.model import Result
@@ -29,7 +29,7 @@ SIGNATURE_AGE_SECONDS = 300
 class Account(ProviderSettings, frozen=True, kw_only=True, rename="camel"):
     """An agent of somebody's own: where it is, what it is sent to know us by, and what it signs its reports with."""
 
-    url: str | None = None
+    url: Address | None = None
     token: Secret | None = None
     webhook_secret: Secret | None = None
 

@@ -12,6 +12,7 @@ from chalicelib.agents.accounts import AccountHolder
 from chalicelib.agents.contract import Accepted, CallOrder, Declined, Ending, Webhook
 from chalicelib.agents.endings import End, within, word
 from chalicelib.agents.reports import members
+from chalicelib.agents.settings import Address
 from chalicelib.bodies import CLEARABLE
 from chalicelib.errors import Unauthorized
 
@@ -44,7 +45,7 @@ ENDS = {
 class Account(accounts.Account, frozen=True, kw_only=True, rename="camel"):
     """`webhook_secret` is the API key that Retell marks as the webhooks' one; `caller_numbers` are E.164."""
 
-    api_url: Annotated[str, CLEARABLE] = "https://api.retellai.com"
+    api_url: Annotated[Address, CLEARABLE] = "https://api.retellai.com"
 
     domain: ClassVar[str] = "retellai.com"
 

@@ -20,6 +20,9 @@ CallerNumbers = Annotated[
     Meta(min_length=1, max_length=100),
 ]
 
+Address = Annotated[str, Meta(extra_json_schema={"format": "uri"})]
+"""As `addresses.fault` takes it; a vendor's is at its `domain`."""
+
 LongestTalk = Annotated[int, Meta(ge=10, le=7_200)]
 """Seconds of a conversation."""
 

@@ -14,6 +14,7 @@ from chalicelib.agents.accounts import AccountHolder, Given
 from chalicelib.agents.contract import Accepted, CallOrder, Declined, Ending, Webhook
 from chalicelib.agents.endings import End, within, word
 from chalicelib.agents.reports import FIRST_MILLISECONDS, members
+from chalicelib.agents.settings import Address
 from chalicelib.bodies import CLEARABLE
 from chalicelib.errors import Unauthorized
 
@@ -49,7 +50,7 @@ class Account(accounts.Account, frozen=True, kw_only=True, rename="camel"):
     """`caller_numbers` are ids of phone numbers at Vapi, `credential_id` is that of the HMAC credential of webhooks."""
 
     credential_id: Annotated[Given, CLEARABLE]
-    api_url: Annotated[str, CLEARABLE] = "https://api.vapi.ai"
+    api_url: Annotated[Address, CLEARABLE] = "https://api.vapi.ai"
 
     domain: ClassVar[str] = "vapi.ai"
 

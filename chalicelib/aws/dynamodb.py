@@ -375,11 +375,12 @@ def _if(write: Callable[[], object]) -> None:
 
 
 class Paging(msgspec.Struct, frozen=True):
-    """Which page of a list is asked for: by number (from 1), or after the id `cursor`."""
+    """Which page of a list is asked for: by number (from 1), or after the id `cursor`; newest first, or oldest."""
 
     limit: int
     page: int | None = 1
     cursor: str | None = None
+    oldest_first: bool = False
 
 
 class Page(msgspec.Struct, frozen=True):
@@ -407,8 +408,8 @@ def index(name: str, partition: str, sort: str | None = None, *, include: Sequen
 def listed(
     kind: type[RowT], partition: str, by: Attribute[str], paging: Paging, *, index: str | None = None
 ) -> tuple[list[RowT], str | None]:
-    """As `newest_first`, with the whole rows also where the index holds only their keys."""
-    rows, cursor = newest_first(kind, partition, by, paging, index=index)
+    """As `page_of`, with the whole rows also where the index holds only their keys."""
+    rows, cursor = page_of(kind, partition, by, paging, index=index)
     if index is None:
         return rows, cursor
     keys = list(map(_key, rows))
@@ -420,16 +421,16 @@ def _key(row: Row) -> tuple[str, str]:
     return getattr(row, str(row._hash_keyname)), getattr(row, str(row._range_keyname))
 
 
-def newest_first(
+def page_of(
     kind: type[RowT], partition: str, by: Attribute[str], paging: Paging, *, index: str | None = None
 ) -> tuple[list[RowT], str | None]:
-    """A page of a partition in descending order of `by`, its (or its index's) range key; and the next cursor.
+    """A page of a partition in the order of `by`, its (or its index's) range key; and the next cursor.
 
     A page by number costs a counting read over the rows before it, which DynamoDB bills by their size; a page by
     cursor costs itself only.
     """
-    query = functools.partial(kind.query, partition, index_name=index, scan_index_forward=False)
-    bound = by < paging.cursor if paging.cursor else None
+    query = functools.partial(kind.query, partition, index_name=index, scan_index_forward=paging.oldest_first)
+    bound = (by > paging.cursor if paging.oldest_first else by < paging.cursor) if paging.cursor else None
     start = None
     if paging.page is not None and paging.page > 1:
         keys = kind._get_connection().get_meta_table().get_key_names(index)

@@ -47,6 +47,9 @@ class Campaign(CampaignSettings, kw_only=True):
     resumed_at: str | None = None
     """When it was started last: what the agent said before does not count any more."""
 
+    revision: int = 0
+    """How often its settings were changed."""
+
     wake_at: str | None = None
     orders: dict[str, str] = msgspec.field(default_factory=dict)
     """The orders to enrol or to redial that the worker follows, with when each is given up unless it comes further."""

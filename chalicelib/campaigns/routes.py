@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from datetime import datetime, timedelta
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any, ClassVar, Literal
 
 import msgspec
 from chalice.app import Response
@@ -22,6 +22,7 @@ from chalicelib.campaigns.settings import (
     WHILE_RUNNING,
     AgentChoice,
     CampaignChange,
+    CampaignSettings,
     NewCampaign,
 )
 from chalicelib.contacts import store as contacts
@@ -69,8 +70,10 @@ class Filter(Struct, frozen=True, forbid_unknown_fields=True):
 class Enrolment(Struct, frozen=True, rename="camel", forbid_unknown_fields=True):
     """Whom to add to a campaign: exactly one of the three."""
 
-    contact_ids: Annotated[list[str], Meta(max_length=10_000)] | None = None
-    import_id: str | None = None
+    rules: ClassVar[dict[str, Any]] = {"minProperties": 1, "maxProperties": 1}
+
+    contact_ids: Annotated[list[Id], Meta(max_length=10_000)] | None = None
+    import_id: Id | None = None
     filter: Filter | None = None
 
     def as_kept(self) -> Enrolment:
@@ -131,6 +134,7 @@ class Requeued(Struct, frozen=True):
     example={"name": "January debts", "campaignType": "DEBT_COLLECTION", "maxConcurrentCalls": 20},
     answers={201: CampaignView},
     locates=True,
+    tags=True,
 )
 def create(request: Request) -> Response:
     """Create a campaign, with contacts if you like. It calls nobody before it is started or its time comes."""
@@ -145,7 +149,11 @@ def create(request: Request) -> Response:
         at = campaign.created_at
         enrolment.enrol(campaign.organization_id, campaign.campaign_id, contact_ids, at=at, now=now)
         campaign = store.find(campaign.organization_id, campaign.campaign_id)
-    return http.ok(campaign.view(), 201, location=f"/campaigns/{campaign.campaign_id}")
+    return _shown(campaign, 201, location=f"/campaigns/{campaign.campaign_id}")
+
+
+def _shown(campaign: Campaign, status: int = 200, *, location: str | None = None) -> Response:
+    return http.ok(campaign.view(), status, location=location, about=CampaignSettings)
 
 
 def _campaign(given: dict[str, Any], organization_id: str, campaign_id: str, now: datetime) -> Campaign:
@@ -204,7 +212,15 @@ def _known(organization_id: str, contact_ids: list[str]) -> None:
         raise InvalidBody(*errors)
 
 
-@routes.get(f"{BASE}/campaigns", "listCampaigns", role=Role.VIEWER, query=CampaignFilter, lists=CampaignView, limit=20)
+@routes.get(
+    f"{BASE}/campaigns",
+    "listCampaigns",
+    role=Role.VIEWER,
+    query=CampaignFilter,
+    lists=CampaignView,
+    limit=20,
+    sorts=True,
+)
 def show_all(request: Request) -> Response:
     """List campaigns, the newest first."""
     paging, status = request.paging(), request.parameters(CampaignFilter).status
@@ -213,10 +229,10 @@ def show_all(request: Request) -> Response:
     return http.listing(request, paging, store.page(organization_id, status, paging), total)
 
 
-@routes.get(f"{BASE}/campaigns/{{id}}", "getCampaign", role=Role.VIEWER, answers={200: CampaignView})
+@routes.get(f"{BASE}/campaigns/{{id}}", "getCampaign", role=Role.VIEWER, answers={200: CampaignView}, tags=True)
 def show(request: Request) -> Response:
     """Look at a campaign."""
-    return http.ok(store.find(request.identity.organization_id, request.id()).view())
+    return _shown(store.find(request.identity.organization_id, request.id()))
 
 
 @routes.patch(
@@ -225,7 +241,9 @@ def show(request: Request) -> Response:
     role=Role.OPERATOR,
     body=CampaignChange,
     example={"maxConcurrentCalls": 50},
+    headers=http.IF_MATCH,
     answers={200: CampaignView},
+    tags=True,
     raises=[CampaignRunning],
 )
 def change(request: Request) -> Response:
@@ -233,14 +251,15 @@ def change(request: Request) -> Response:
     now = clock.now()
     for _ in range(RACES):
         campaign, own = store.find_with_settings(request.identity.organization_id, request.id())
-        wanted = request.changes(CampaignChange, campaign.view())
+        request.expects(CampaignSettings, campaign.view())
+        changes = _changes(campaign, own, request.changes(CampaignChange, campaign.view()), now)
         try:
-            changed = store.change(campaign, _changes(campaign, own, wanted, now), at=now)
+            changed = store.change(campaign, changes, condition=store.as_set(campaign), at=now)
         except Conflict:
             continue
         if changed.status is CampaignStatus.RUNNING:
             messages.wake(changed.organization_id, changed.campaign_id)
-        return http.ok(changed.view())
+        return _shown(changed)
     raise Conflict
 
 
@@ -280,11 +299,12 @@ def remove(request: Request) -> Response:
     "startCampaign",
     role=Role.OPERATOR,
     answers={200: CampaignView},
+    tags=True,
     raises=[CampaignEmpty, CampaignFinished],
 )
 def start(request: Request) -> Response:
     """Start a campaign, or resume it."""
-    return http.ok(control.start(request.identity.organization_id, request.id(), now=clock.now()).view())
+    return _shown(control.start(request.identity.organization_id, request.id(), now=clock.now()))
 
 
 @routes.post(
@@ -292,11 +312,12 @@ def start(request: Request) -> Response:
     "stopCampaign",
     role=Role.OPERATOR,
     answers={200: CampaignView},
+    tags=True,
     raises=[CampaignNotRunning],
 )
 def stop(request: Request) -> Response:
     """Stop a campaign. Calls under way end normally."""
-    return http.ok(control.stop(request.identity.organization_id, request.id(), now=clock.now()).view())
+    return _shown(control.stop(request.identity.organization_id, request.id(), now=clock.now()))
 
 
 @routes.post(

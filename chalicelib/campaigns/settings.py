@@ -13,14 +13,17 @@ from chalicelib import agents, bodies, clock
 from chalicelib.agents.settings import CallerNumbers, Identifier, LongestTalk
 from chalicelib.bodies import CLEARABLE
 from chalicelib.calls.model import Retry
+from chalicelib.clock import Moment
 from chalicelib.errors import FieldError, InvalidBody
+from chalicelib.ids import Id
 from chalicelib.organizations.model import CallingHours
 
 Name = Annotated[str, Meta(max_length=200, pattern=r"\S", description="text that is not blank")]
 Description = Annotated[str, Meta(max_length=2_000)]
+Provider = Annotated[str, Meta(extra_json_schema={"enum": [*agents.PROVIDERS]})]
 Concurrency = Annotated[int, Meta(ge=1, le=500)]
 CallTimeout = Annotated[int, Meta(ge=120, le=7200)]
-Ids = Annotated[list[str], Meta(max_length=1_000)]
+Ids = Annotated[list[Id], Meta(max_length=1_000)]
 
 
 class CampaignType(StrEnum):
@@ -49,7 +52,7 @@ class AgentChoice(Struct, frozen=True, rename="camel", forbid_unknown_fields=Tru
     Where it says nothing the provider's settings hold. `max_duration_seconds` is how long a conversation may be.
     """
 
-    provider: str
+    provider: Provider
     agent_id: Identifier | None = None
     variables: Variables = msgspec.field(default_factory=dict)
     caller_numbers: CallerNumbers | None = None
@@ -78,7 +81,7 @@ class CampaignSettings(Struct, kw_only=True, rename="camel"):
     fallback_agents: Annotated[list[AgentChoice], Meta(max_length=2), CLEARABLE] = msgspec.field(default_factory=list)
     """Who places the calls while those before fail to."""
 
-    scheduled_at: str | None = None
+    scheduled_at: Moment | None = None
 
     @property
     def agents(self) -> list[AgentChoice]:

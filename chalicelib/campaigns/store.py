@@ -22,6 +22,7 @@ from chalicelib.aws.dynamodb import (
     Paging,
     Row,
     Transaction,
+    fields_of,
     get,
     get_together,
     index,
@@ -32,6 +33,7 @@ from chalicelib.aws.dynamodb import (
     update_if,
 )
 from chalicelib.campaigns.model import IN_FLIGHT, AuditReport, AuditStatus, Campaign, CampaignStatus
+from chalicelib.campaigns.settings import CampaignSettings
 from chalicelib.errors import CampaignRunning, Conflict, NotFound
 from chalicelib.organizations import store as organizations
 from chalicelib.organizations.model import Organization
@@ -100,7 +102,7 @@ def _row(campaign: Campaign) -> CampaignRow:
 
 
 def page(organization_id: str, status: CampaignStatus | None, paging: Paging) -> Page:
-    """A page of the organization's campaigns, newest first."""
+    """A page of the organization's campaigns."""
     where = (organization_id, None) if status is None else (_status_key(organization_id, status), "status")
     rows, cursor = listed(CampaignRow, where[0], CampaignRow.campaign_id, paging, index=where[1])
     return Page([row.value(Campaign).view() for row in rows], cursor)
@@ -137,6 +139,11 @@ def change(
     return new
 
 
+def as_set(campaign: Campaign) -> Condition:
+    """That the campaign's settings are as they were read."""
+    return still(CampaignRow.revision, campaign.revision)
+
+
 def _move(transaction: Transaction, new: Campaign, old: CampaignStatus) -> None:
     count(transaction, Kind.CAMPAIGNS, new.organization_id, new.campaign_id, {old: -1, new.status: 1})
 
@@ -147,9 +154,10 @@ def _assignments(new: Campaign, changes: dict[str, Any]) -> list[Action]:
     if "wake_at" in changes:
         changes = changes | {"wake_shard": new.wake_at and _shard(new.campaign_id)}
     attributes = CampaignRow.get_attributes()
-    return [
+    written: list[Action] = [
         attributes[name].remove() if value is None else attributes[name].set(value) for name, value in changes.items()
     ]
+    return [*written, CampaignRow.revision.add(1)] if changes.keys() & set(fields_of(CampaignSettings)) else written
 
 
 def move(

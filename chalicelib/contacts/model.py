@@ -10,7 +10,7 @@ from msgspec import Meta, Struct
 
 from chalicelib import bodies
 from chalicelib.bodies import CLEARABLE
-from chalicelib.clock import TIMEZONE_EXPECTED, Date, Moment, is_date, is_timezone
+from chalicelib.clock import TIMEZONE_EXPECTED, Date, Moment, Timezone, is_date, is_timezone
 from chalicelib.errors import FieldError, InvalidBody
 from chalicelib.ids import Id
 
@@ -18,6 +18,9 @@ Name = Annotated[str, Meta(max_length=100, pattern=r"\S", description="text that
 LastName = Annotated[str, Meta(max_length=100)]
 Notes = Annotated[str, Meta(max_length=10_000)]
 Outcome = Annotated[str, Meta(max_length=1_000)]
+
+Phone = Annotated[str, Meta(extra_json_schema={"format": "phone"})]
+"""As `phone.normalize` takes it."""
 
 CUSTOM_DATA_LIMIT = 16 * 1024
 """Bytes of a contact's `customData` as compact JSON."""
@@ -44,11 +47,11 @@ class Person(Struct, rename="camel", kw_only=True):
 
     first_name: Name
     last_name: Annotated[LastName, CLEARABLE] = ""
-    phone: str
+    phone: Phone
     date_of_birth: Date | None = None
     custom_data: dict[str, Any] | None = None
     notes: Notes | None = None
-    timezone: str | None = None
+    timezone: Timezone | None = None
     """IANA name; None where only the phone says where the contact is."""
     status: ContactStatus = ContactStatus.ACTIVE
     last_conversation_outcome: Outcome | None = None

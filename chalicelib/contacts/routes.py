@@ -11,7 +11,7 @@ from chalicelib import clock, http
 from chalicelib.auth import Role
 from chalicelib.aws.dynamodb import Page, Paging
 from chalicelib.contacts import model, store
-from chalicelib.contacts.model import Contact, ContactChange, ContactStatus, NewContact
+from chalicelib.contacts.model import Contact, ContactChange, ContactStatus, NewContact, Person, Phone
 from chalicelib.contacts.phone import normalize, uncallable
 from chalicelib.errors import CallUnderWay, FieldError, InvalidBody, InvalidParameter, PhoneTaken
 from chalicelib.http import BASE, Request
@@ -25,7 +25,7 @@ class ContactFilter(Struct, frozen=True, forbid_unknown_fields=True):
     """Which contacts are listed: by status, or who has a phone, however it is written."""
 
     status: ContactStatus | None = None
-    phone: str | None = None
+    phone: Phone | None = None
 
 
 @routes.post(
@@ -36,6 +36,7 @@ class ContactFilter(Struct, frozen=True, forbid_unknown_fields=True):
     example={"firstName": "Aziz", "lastName": "Karimov", "phone": "+998 90 123-45-67", "customData": {"debt": 500_000}},
     answers={201: Contact},
     locates=True,
+    tags=True,
     raises=[PhoneTaken],
 )
 def create(request: Request) -> Response:
@@ -51,10 +52,10 @@ def create(request: Request) -> Response:
         ),
         answer_key=request.answer_key,
     )
-    return http.ok(contact, 201, location=f"/contacts/{contact.contact_id}")
+    return http.ok(contact, 201, location=f"/contacts/{contact.contact_id}", about=Person)
 
 
-@routes.get(f"{BASE}/contacts", "listContacts", role=Role.VIEWER, query=ContactFilter, lists=Contact)
+@routes.get(f"{BASE}/contacts", "listContacts", role=Role.VIEWER, query=ContactFilter, lists=Contact, sorts=True)
 def show_all(request: Request) -> Response:
     """List contacts, the newest first."""
     paging, wanted = request.paging(), request.parameters(ContactFilter)
@@ -80,10 +81,10 @@ def _with_phone(request: Request, paging: Paging, written: str, status: ContactS
     return http.listing(request, paging, Page(shown, None), len(matching))
 
 
-@routes.get(f"{BASE}/contacts/{{id}}", "getContact", role=Role.VIEWER, answers={200: Contact})
+@routes.get(f"{BASE}/contacts/{{id}}", "getContact", role=Role.VIEWER, answers={200: Contact}, tags=True)
 def show(request: Request) -> Response:
     """Look at a contact."""
-    return http.ok(store.find(request.identity.organization_id, request.id()))
+    return http.ok(store.find(request.identity.organization_id, request.id()), about=Person)
 
 
 @routes.patch(
@@ -92,20 +93,23 @@ def show(request: Request) -> Response:
     role=Role.OPERATOR,
     body=ContactChange,
     example={"notes": "Speaks Russian", "dateOfBirth": None},
+    headers=http.IF_MATCH,
     answers={200: Contact},
+    tags=True,
     raises=[CallUnderWay, PhoneTaken],
 )
 def change(request: Request) -> Response:
     """Change a contact; null clears what is optional. It takes a manager to let a DO_NOT_CALL one be called again."""
 
     def decide(contact: Contact) -> dict[str, Any]:
+        request.expects(Person, contact)
         changes = request.changes(ContactChange, contact)
         if contact.status is ContactStatus.DO_NOT_CALL and "status" in changes:
             request.require(Role.MANAGER)
         return _checked(request, changes, has=contact.phone)
 
     contact = store.revise(request.identity.organization_id, request.id(), decide, at=clock.stamp(clock.now()))
-    return http.ok(contact)
+    return http.ok(contact, about=Person)
 
 
 def _checked(request: Request, given: dict[str, Any], *, has: str | None = None) -> dict[str, Any]:

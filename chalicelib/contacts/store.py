@@ -11,7 +11,7 @@ from collections.abc import Callable, Iterable, Sequence
 from typing import Any
 
 from msgspec import Struct
-from pynamodb.attributes import UnicodeAttribute
+from pynamodb.attributes import NumberAttribute, UnicodeAttribute
 from pynamodb.expressions.condition import Condition
 from pynamodb.expressions.update import Action
 
@@ -29,8 +29,9 @@ from chalicelib.aws.dynamodb import (
     get_together,
     index,
     listed,
-    newest_first,
+    page_of,
     patiently,
+    still,
     table,
     update_if,
 )
@@ -62,6 +63,9 @@ class ContactRow(Row, keeps=Contact):
     last_attempt_id = UnicodeAttribute(null=True, attr_name="lastAttemptId")
     import_id = UnicodeAttribute(null=True, attr_name="importId")
     """Present while the last writer was an import: those announce no `contact-update` per row."""
+    revision = NumberAttribute(null=True)
+    """How often it was changed."""
+
     answer_key = UnicodeAttribute(null=True, attr_name="answerKey")
     """Where the answer to the request that made it is kept for a day."""
     status_index = index("status", "statusKey", "contactId")
@@ -102,7 +106,7 @@ def by_phone(organization_id: str, phone: str) -> Contact | None:
 
 
 def page(organization_id: str, status: ContactStatus | None, paging: Paging) -> Page:
-    """A page of the organization's contacts, newest first."""
+    """A page of the organization's contacts."""
     where = (organization_id, None) if status is None else (_status_key(organization_id, status), "status")
     rows, cursor = listed(ContactRow, where[0], ContactRow.contact_id, paging, index=where[1])
     return Page([row.value(Contact) for row in rows], cursor)
@@ -110,7 +114,7 @@ def page(organization_id: str, status: ContactStatus | None, paging: Paging) -> 
 
 def ids(organization_id: str, status: ContactStatus, paging: Paging) -> tuple[list[str], str | None]:
     """The ids on a page of the contacts of a status, and the next cursor."""
-    rows, cursor = newest_first(
+    rows, cursor = page_of(
         ContactRow, _status_key(organization_id, status), ContactRow.contact_id, paging, index="status"
     )
     return [row.contact_id for row in rows], cursor
@@ -191,9 +195,15 @@ def _unowned(contact: Contact) -> Condition:
 
 
 def put_changes(
-    transaction: Transaction, old: Contact, changes: dict[str, Any], *, at: str, import_id: str | None = None
+    transaction: Transaction,
+    old: Contact,
+    changes: dict[str, Any],
+    stands: Condition | None = None,
+    *,
+    at: str,
+    import_id: str | None = None,
 ) -> Contact:
-    """Add changes of a contact that keeps its phone to a transaction; counting them is the caller's.
+    """Add changes of a contact that keeps its phone to a transaction, if it `stands`; counting them is the caller's.
 
     Those of an import build on what was read of the contact: nobody may have changed it since.
     """
@@ -204,7 +214,7 @@ def put_changes(
         actions.append(ContactRow.status_key.set(_status_key(new.organization_id, new.status)))
         gate = PhoneRow(old.organization_id, old.phone)
         transaction.update(gate, [PhoneRow.status.set(new.status)], PhoneRow.contact_id == old.contact_id, tag="gate")
-    stands = _as_read(old)
+    stands = _as_read(old) if stands is None else stands
     if import_id is not None:
         stands &= ContactRow.updated_at == old.updated_at
     transaction.update(ContactRow(old.organization_id, old.contact_id), actions, stands, tag="contact")
@@ -235,28 +245,31 @@ def change(organization_id: str, contact_id: str, changes: dict[str, Any], *, at
 
 
 def revise(organization_id: str, contact_id: str, decide: Callable[[Contact], dict[str, Any]], *, at: str) -> Contact:
-    """Set those fields of a contact that are decided on when it is seen, as in `change`.
+    """Set those fields of a contact that are decided on when it is seen, if nobody has changed it since.
 
-    Raises NotFound, PhoneTaken, and CallUnderWay when the phone would change during a call.
+    Raises what `decide` does, NotFound, PhoneTaken, and CallUnderWay when the phone would change during a call.
     """
     shut: dict[str, Any] = {}
     for _ in range(RACES):
-        contact = find(organization_id, contact_id)
+        row = get(ContactRow, organization_id, contact_id)
+        if row is None:
+            raise NotFound
+        contact = row.value(Contact)
         changes = decide(contact)
         try:
-            return _change(contact, changes | shut, at)
+            return _change(contact, changes | shut, _as_read(contact) & still(ContactRow.revision, row.revision), at)
         except Cancelled as cancelled:
             if "barred" in cancelled.failed:
                 shut = {"status": ContactStatus.DO_NOT_CALL}
     raise Conflict
 
 
-def _change(old: Contact, changes: dict[str, Any], at: str) -> Contact:
+def _change(old: Contact, changes: dict[str, Any], stands: Condition, at: str) -> Contact:
     transaction = Transaction()
     if changes.get("phone", old.phone) == old.phone:
-        new = put_changes(transaction, old, changes, at=at)
+        new = put_changes(transaction, old, changes, stands, at=at)
     else:
-        new = _put_moved(transaction, old, changes, at)
+        new = _put_moved(transaction, old, changes, stands, at)
     tally: Counter[str] = Counter({new.status: 1})
     tally.subtract({old.status: 1})
     count(transaction, Kind.CONTACTS, new.organization_id, new.contact_id, tally)
@@ -267,12 +280,12 @@ def _change(old: Contact, changes: dict[str, Any], at: str) -> Contact:
     return new
 
 
-def _put_moved(transaction: Transaction, old: Contact, changes: dict[str, Any], at: str) -> Contact:
+def _put_moved(transaction: Transaction, old: Contact, changes: dict[str, Any], stands: Condition, at: str) -> Contact:
     """Add changes of a contact that moves to another phone to a transaction."""
     changes = changes | {"updated_at": at, "import_id": None}
     new = _changed(old, changes)
     actions = [*_assignments(changes), ContactRow.status_key.set(_status_key(new.organization_id, new.status))]
-    transaction.update(ContactRow(old.organization_id, old.contact_id), actions, _as_read(old), tag="contact")
+    transaction.update(ContactRow(old.organization_id, old.contact_id), actions, stands, tag="contact")
     _let_go(transaction, old)
     owned = PhoneRow(new.organization_id, new.phone, contact_id=new.contact_id, status=new.status)
     transaction.put(owned, _unowned(new), tag="phone")
@@ -281,7 +294,8 @@ def _put_moved(transaction: Transaction, old: Contact, changes: dict[str, Any], 
 
 def _assignments(changes: dict[str, Any]) -> list[Action]:
     by_name = ContactRow.get_attributes()
-    return [by_name[name].remove() if value is None else by_name[name].set(value) for name, value in changes.items()]
+    written = [by_name[name].remove() if value is None else by_name[name].set(value) for name, value in changes.items()]
+    return [*written, ContactRow.revision.add(1)]
 
 
 def _let_go(transaction: Transaction, contact: Contact) -> None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import functools
 from datetime import datetime
-from typing import Any, Literal
+from typing import Any
 from urllib.parse import unquote
 
 import msgspec
@@ -35,7 +35,7 @@ MAX_REPORT = 4 * 1024 * 1024
 class Accepted(Struct, frozen=True):
     """The webhook was taken."""
 
-    accepted: Literal[True] = True
+    accepted: bool = True
 
 
 class Sender(Struct, frozen=True):

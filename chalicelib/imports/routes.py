@@ -169,7 +169,7 @@ def _duplicates(form: dict[str, object]) -> Duplicates:
         raise InvalidBody(FieldError("duplicates", f"expected one of {', '.join(Duplicates)}")) from None
 
 
-@routes.get(f"{BASE}/imports", "listImports", role=Role.VIEWER, lists=ImportView, limit=20)
+@routes.get(f"{BASE}/imports", "listImports", role=Role.VIEWER, lists=ImportView, limit=20, sorts=True)
 def show_all(request: Request) -> Response:
     """List imports, the newest first."""
     paging = request.paging()

@@ -23,7 +23,7 @@ from chalicelib.aws.dynamodb import (
     Row,
     Transaction,
     get,
-    newest_first,
+    page_of,
     table,
     update_if,
 )
@@ -110,8 +110,8 @@ def find(organization_id: str, import_id: str) -> Import:
 
 
 def page(organization_id: str, paging: Paging) -> Page:
-    """A page of the organization's imports, newest first."""
-    rows, cursor = newest_first(ImportRow, organization_id, ImportRow.import_id, paging)
+    """A page of the organization's imports."""
+    rows, cursor = page_of(ImportRow, organization_id, ImportRow.import_id, paging)
     return Page([row.value(Import) for row in rows], cursor)
 
 

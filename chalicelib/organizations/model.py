@@ -13,7 +13,7 @@ from msgspec.structs import force_setattr, replace
 
 from chalicelib import bodies, holidays
 from chalicelib.bodies import CLEARABLE
-from chalicelib.clock import TIMEZONE_EXPECTED, is_date, is_timezone
+from chalicelib.clock import TIMEZONE_EXPECTED, Date, Timezone, is_date, is_timezone
 from chalicelib.errors import FieldError, InvalidBody
 
 DAYS = ("MON", "TUE", "WED", "THU", "FRI", "SAT", "SUN")
@@ -23,7 +23,19 @@ HOLIDAY = "HOLIDAY"
 CONTACT = "contact"
 """The time zone that stands for each contact's own."""
 
-Country = Annotated[str, Meta(pattern=r"^[A-Z]{2}\Z", description="two capital letters such as UZ")]
+Day = Annotated[str, Meta(extra_json_schema={"enum": [*DAYS, HOLIDAY]})]
+"""Taken in small letters, too."""
+
+Country = Annotated[
+    str,
+    Meta(
+        pattern=r"^[A-Z]{2}\Z",
+        description="two capital letters such as UZ",
+        extra_json_schema={"format": "country"},
+    ),
+]
+"""As `is_country` takes it."""
+
 Countries = Annotated[list[Country], Meta(min_length=1, max_length=300)]
 KeptDays = Annotated[int, Meta(ge=1, le=36_500)]
 
@@ -32,7 +44,7 @@ UNSAID = (None, "")
 """What an organization has not set is."""
 
 
-Days = Annotated[list[str], Meta(min_length=1, max_length=len(DAYS) + 1)]
+Days = Annotated[list[Day], Meta(min_length=1, max_length=len(DAYS) + 1)]
 From = Annotated[str, Meta(pattern=r"^([01]?[0-9]|2[0-3]):[0-5][0-9]\Z", description="HH:MM")]
 To = Annotated[str, Meta(pattern=r"^(([01]?[0-9]|2[0-3]):[0-5][0-9]|24:00)\Z", description="HH:MM, up to 24:00")]
 
@@ -55,14 +67,14 @@ class CallingHours(Struct, frozen=True, rename="camel", forbid_unknown_fields=Tr
     `fallback_timezone` is for contacts of whom nobody knows their own; the organization's where it is absent.
     """
 
-    timezone: str
+    timezone: Timezone
     days: Days | UnsetType = UNSET
     from_: From | UnsetType = msgspec.field(default=UNSET, name="from")
     to: To | UnsetType = UNSET
     windows: Annotated[list[Window], Meta(min_length=1, max_length=20)] | UnsetType = UNSET
-    holidays: Annotated[list[str], Meta(max_length=400)] = msgspec.field(default_factory=list)
+    holidays: Annotated[list[Date], Meta(max_length=400)] = msgspec.field(default_factory=list)
     holiday_country: Country | UnsetType | None = UNSET
-    fallback_timezone: str | UnsetType | None = UNSET
+    fallback_timezone: Timezone | UnsetType | None = UNSET
 
     def __post_init__(self) -> None:
         _tidy(self)
@@ -113,7 +125,7 @@ class Retention(Struct, frozen=True, rename="camel", forbid_unknown_fields=True)
 class OrganizationSettings(Struct, frozen=True, kw_only=True, rename="camel"):
     """How an organization calls. None, or no text: as the deployment has it, for which None is any time or country."""
 
-    timezone: Annotated[str, CLEARABLE] = ""
+    timezone: Annotated[Timezone, CLEARABLE] = ""
     """Where the organization is, and where its contacts are taken to be of whom nobody knows it."""
 
     calling_paused: bool = False

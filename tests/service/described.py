@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import functools
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from typing import Any
 
 from jsonschema import Draft202012Validator, FormatChecker
@@ -67,14 +67,3 @@ def check(method: str, path: str, status: int, headers: Mapping[str, str], body:
     assert headers["Content-Type"] in response["content"], f"{method} {path}: {headers['Content-Type']}"
     faults = [f"{error.json_path}: {error.message}" for error in validator.iter_errors(body)]
     assert not faults, f"{method} {path} answered {status} with {faults}"
-
-
-def references(of: Any) -> Iterator[str]:
-    """Where a document's references lead."""
-    if isinstance(of, dict):
-        if isinstance(of.get("$ref"), str):
-            yield of["$ref"]
-        of = list(of.values())
-    if isinstance(of, list):
-        for each in of:
-            yield from references(each)

@@ -82,6 +82,22 @@ def test_campaigns_and_imports_are_lists_too(cloud: Cloud) -> None:
     assert cloud.get("/campaigns?status=RUNNING").body["meta"]["totalPages"] == 0
 
 
+def test_lists_begin_with_the_oldest_if_asked_to(cloud: Cloud) -> None:
+    contacts = cloud.contacts(3)
+    campaigns = [cloud.a_campaign()["id"] for _ in range(3)]
+    imports = [cloud.upload(b"phone\n")["id"] for _ in range(3)]
+    for path, ids in {
+        "/contacts?": contacts,
+        "/contacts?status=ACTIVE&": contacts,
+        "/campaigns?": campaigns,
+        "/campaigns?status=PENDING&": campaigns,
+        "/imports?": imports,
+    }.items():
+        for sort, expected in (("createdAt", ids), ("-createdAt", ids[::-1])):
+            assert list(walk(cloud, f"{path}sort={sort}&", 2)) == [expected[:2], expected[2:]]
+            assert pages(cloud, f"{path}sort={sort}&", 2, 2) == [expected[:2], expected[2:]]
+
+
 def test_calls_of_a_campaign_are_listed_by_status(cloud: Cloud) -> None:
     ids = cloud.contacts(2) + cloud.contacts(1, last_digit=7)
     campaign_id = cloud.a_campaign(ids)["id"]
@@ -110,6 +126,7 @@ def test_cursor_belongs_to_its_list(cloud: Cloud) -> None:
     lists = [
         "/contacts?",
         "/contacts?status=ACTIVE&",
+        "/contacts?sort=createdAt&",
         "/campaigns?",
         f"/contacts/{ids[0]}/calls?",
         f"/campaigns/{campaigns[0]}/contacts?",
@@ -142,5 +159,6 @@ def test_parameters_out_of_their_range_are_named(cloud: Cloud) -> None:
     }.items():
         assert cloud.get(f"/contacts?{query}").field_at_fault == field, query
     assert cloud.get("/campaigns?status=ACTIVE").field_at_fault == "status"
+    assert cloud.get(f"/contacts/{cloud.a_contact()['id']}/calls?sort=createdAt").field_at_fault == "sort"
     assert cloud.get("/contacts?page=100&limit=100").body["data"] == []
     assert cloud.get("/imports?status=PENDING").problem == (400, "invalid-parameter")

@@ -117,7 +117,7 @@ def test_answer_costs_a_unit_per_kilobyte_and_one_more(database: DynamoDB, chara
     answer = replace(ANSWER, body="x" * characters)
     who = asked(("1", "ali"), "k", "/a", b"{}", "")
     for _ in range(3):
-        assert idempotency.once(who, lambda _: answer, now=lambda: NOW) == answer
+        assert idempotency.once(who, lambda _: answer, now=lambda: NOW)[0] == answer
     kept_in_blocks_of_4_kb = -(-(characters + 600) // 4096)
     assert database.units == {
         (table, "", "read"): 2 * (1 + 2 * kept_in_blocks_of_4_kb),
@@ -134,7 +134,7 @@ def test_two_that_read_at_once_do_not_both_begin(database: DynamoDB) -> None:
         done.append(1)
         return ANSWER
 
-    assert idempotency.once(who, slowly, now=lambda: NOW) == ANSWER
+    assert idempotency.once(who, slowly, now=lambda: NOW) == (ANSWER, False)
     with pytest.raises(RequestUnderWay):
         idempotency.store.take(hold(who, None, now=NOW, new_id="late"), None)
     assert done == [1]
@@ -144,8 +144,8 @@ def test_request_that_outlived_its_hold_leaves_the_key_to_who_has_it_now(databas
     who, late = asked(("1", "ali"), "k", "/a", b"{}", ""), replace(ANSWER, body="late")
 
     def outlive(_: Hold) -> Answer:
-        assert idempotency.once(who, lambda _: ANSWER, now=lambda: DEAD) == ANSWER
+        assert idempotency.once(who, lambda _: ANSWER, now=lambda: DEAD) == (ANSWER, False)
         return late
 
-    assert idempotency.once(who, outlive, now=lambda: NOW) == late
-    assert idempotency.once(who, lambda _: pytest.fail("done again"), now=lambda: DEAD) == ANSWER
+    assert idempotency.once(who, outlive, now=lambda: NOW) == (late, False)
+    assert idempotency.once(who, lambda _: pytest.fail("done again"), now=lambda: DEAD) == (ANSWER, True)
