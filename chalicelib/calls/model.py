@@ -275,6 +275,20 @@ class Call(Struct, kw_only=True):
         skipped = self.call_status is CallStatus.SKIPPED and before.call_status is not CallStatus.SKIPPED
         return skipped or (self.attempts != before.attempts and bool(self.attempts))
 
+    def rings_until(self, after: Call) -> str | None:
+        """Until when this call, under way, may ring although it has ended: when it was cancelled, until its lease ends.
+
+        `after` is the call as it is then.
+        """
+        last = after.attempts[-1] if after.attempts else None
+        if last is None or last.attempt_id != self.attempt_id or not last.presumed:
+            return None
+        return self.due_at if self.due_at and self.due_at > last.ended_at else None
+
+    def is_claimed(self, attempt_id: str, lease: int) -> bool:
+        """Whether it is under way by this claim."""
+        return (self.state, self.attempt_id, self.lease) == (CallState.CALLING, attempt_id, lease)
+
     def waiting(self, due: datetime, *, now: datetime, because: str | None = None) -> Call:
         """This call when it waits, to be dialed from `due` on; `because` of what its claim was given back."""
         return replace(

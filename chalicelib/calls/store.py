@@ -151,6 +151,11 @@ def find(campaign_id: str, contact_id: str) -> Call:
     return row.value(Call)
 
 
+def key(campaign_id: str, contact_id: str) -> tuple[type[Row], str, str]:
+    """Where a call is, for those who read it together with something else."""
+    return CallRow, campaign_id, contact_id
+
+
 def find_many(campaign_id: str, contact_ids: Iterable[str]) -> dict[str, Call]:
     """Those of a campaign's calls that exist, as they are right now, by contact."""
     rows = batch(CallRow, [(campaign_id, contact_id) for contact_id in contact_ids])
@@ -204,10 +209,20 @@ def enrol(transaction: Transaction, call: Call) -> None:
 
 
 def swap(transaction: Transaction, old: Call, new: Call) -> None:
-    """Replace a call, if it still is `old`; and take the attempt off the phone when the call is no longer CALLING."""
+    """Replace a call, if it still is `old`; and take the attempt off the phone when the call is no longer CALLING.
+
+    One that was cancelled may ring all the same, until its lease would have ended.
+    """
     transaction.put(row_of(replace(new, version=old.version + 1)), _unchanged(old), tag=old.contact_id)
     if old.state is CallState.CALLING and new.state is not CallState.CALLING and old.phone and old.attempt_id:
-        contacts.vacate(transaction, old.organization_id, old.phone, old.attempt_id, tag=old.contact_id)
+        contacts.vacate(
+            transaction,
+            old.organization_id,
+            old.phone,
+            old.attempt_id,
+            ringing_until=old.rings_until(new),
+            tag=old.contact_id,
+        )
 
 
 def claim_for_dialing(
@@ -290,7 +305,7 @@ def claim(
         (CallRow.state == CallState.QUEUED) & (CallRow.attempt_id == attempt.attempt_id) & (CallRow.lease == lease),
         tag="call",
     )
-    contacts.occupy(transaction, contact, attempt.attempt_id, tag="phone")
+    contacts.occupy(transaction, contact, attempt.attempt_id, now=now, tag="phone")
     try:
         transaction.commit()
     except Cancelled as cancelled:

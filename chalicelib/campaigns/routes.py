@@ -388,7 +388,7 @@ def show_call(request: Request) -> Response:
     view, now = _with_contact(call, person), clock.now()
     if call.state is CallState.WAITING:
         zone = hours.zone(campaign.calling_hours, person, now) if person else call.zone
-        on_it = person and contacts.attempt_on(campaign.organization_id, person.phone)
+        on_it = person and contacts.attempt_on(campaign.organization_id, person.phone, now=now)
         busy = on_it not in (None, call.attempt_id)
         view.why_not_called, view.next_attempt_at = waiting.why(campaign, own, call, zone, busy=busy, now=now)
     return http.ok(view)

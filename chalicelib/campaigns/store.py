@@ -32,6 +32,8 @@ from chalicelib.aws.dynamodb import (
     table,
     update_if,
 )
+from chalicelib.calls import store as calls
+from chalicelib.calls.model import Call
 from chalicelib.campaigns.model import IN_FLIGHT, AuditReport, AuditStatus, Campaign, CampaignStatus
 from chalicelib.campaigns.settings import CampaignSettings
 from chalicelib.errors import CampaignRunning, Conflict, NotFound
@@ -93,6 +95,20 @@ def find_with_settings(organization_id: str, campaign_id: str) -> tuple[Campaign
     if row is None:
         raise NotFound
     return row.value(Campaign), organizations.of_row(own)
+
+
+def find_with_call(
+    organization_id: str, campaign_id: str, contact_id: str
+) -> tuple[Campaign, Organization, Call | None]:
+    """As `find_with_settings`, with a contact's call if there is one. Raises NotFound."""
+    row, own, call = get_together(
+        (CampaignRow, organization_id, campaign_id),
+        organizations.key(organization_id),
+        calls.key(campaign_id, contact_id),
+    )
+    if row is None:
+        raise NotFound
+    return row.value(Campaign), organizations.of_row(own), call and call.value(Call)
 
 
 def _row(campaign: Campaign) -> CampaignRow:

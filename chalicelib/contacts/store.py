@@ -1,13 +1,16 @@
 """Contacts and the phones they own: two tables that change together.
 
-The `phone_numbers` row is the gate of every call: it says whose phone it is, whether it may be called, and which
-attempt is on it right now. Whatever changes a contact's phone or status writes it in the same transaction.
+The `phone_numbers` row is the gate of every call: it says whose phone it is, whether it may be called, which attempt
+is on it right now, and until when it may ring for one that was cancelled. Whatever changes a contact's phone or status
+writes it in the same transaction.
 """
 
 from __future__ import annotations
 
+import contextlib
 from collections import Counter
 from collections.abc import Callable, Iterable, Sequence
+from datetime import datetime
 from typing import Any
 
 from msgspec import Struct
@@ -15,6 +18,7 @@ from pynamodb.attributes import NumberAttribute, UnicodeAttribute
 from pynamodb.expressions.condition import Condition
 from pynamodb.expressions.update import Action
 
+from chalicelib import clock
 from chalicelib.aws import dynamodb, ssm
 from chalicelib.aws.bulk import Bulk
 from chalicelib.aws.dynamodb import (
@@ -80,6 +84,12 @@ class PhoneRow(Row):
     contact_id = UnicodeAttribute(null=True, attr_name="contactId")
     status = Choice(ContactStatus)
     attempt_id = UnicodeAttribute(null=True, attr_name="attemptId")
+    ringing = UnicodeAttribute(null=True)
+    """The attempt that was cancelled and may ring all the same, which keeps nobody from changing or deleting."""
+    ringing_until = UnicodeAttribute(null=True, attr_name="ringingUntil")
+
+
+_NO_RINGING = (PhoneRow.ringing.remove(), PhoneRow.ringing_until.remove())
 
 
 def find(organization_id: str, contact_id: str) -> Contact:
@@ -161,8 +171,7 @@ def put_new(
     key = _status_key(contact.organization_id, contact.status)
     row = ContactRow.of(contact, status_key=key, import_id=import_id, answer_key=answer_key)
     transaction.put(row, ContactRow.contact_id.does_not_exist(), tag="contact")
-    owned = PhoneRow(contact.organization_id, contact.phone, contact_id=contact.contact_id, status=contact.status)
-    transaction.put(owned, _unowned(contact), tag="phone")
+    _own(transaction, contact)
 
 
 def put_all_new(transaction: Bulk, new: Sequence[Contact], *, organization_id: str, import_id: str) -> None:
@@ -186,6 +195,12 @@ def put_barred(transaction: Bulk, organization_id: str, phones: Iterable[str]) -
     """Add to a transaction that phones, which nobody may have or have had, are barred, as a contact leaves one."""
     rows = [Barred(organization_id, phone) for phone in phones]
     transaction.put_new(PhoneRow, rows, absent="phone", tag="phone")
+
+
+def _own(transaction: Transaction, contact: Contact) -> None:
+    """Give a contact its phone; a call that is on it, of somebody who is being erased, stays there."""
+    owned = [PhoneRow.contact_id.set(contact.contact_id), PhoneRow.status.set(contact.status)]
+    transaction.update(PhoneRow(contact.organization_id, contact.phone), owned, _unowned(contact), tag="phone")
 
 
 def _unowned(contact: Contact) -> Condition:
@@ -287,8 +302,7 @@ def _put_moved(transaction: Transaction, old: Contact, changes: dict[str, Any], 
     actions = [*_assignments(changes), ContactRow.status_key.set(_status_key(new.organization_id, new.status))]
     transaction.update(ContactRow(old.organization_id, old.contact_id), actions, stands, tag="contact")
     _let_go(transaction, old)
-    owned = PhoneRow(new.organization_id, new.phone, contact_id=new.contact_id, status=new.status)
-    transaction.put(owned, _unowned(new), tag="phone")
+    _own(transaction, new)
     return new
 
 
@@ -505,28 +519,47 @@ def bar(organization_id: str, contact_id: str, *, at: str) -> None:
         return
 
 
-def occupy(transaction: Transaction, contact: Contact, attempt_id: str, *, tag: object) -> None:
+def occupy(transaction: Transaction, contact: Contact, attempt_id: str, *, now: datetime, tag: object) -> None:
     """Put an attempt on the contact's phone, if that is its own, may be called, and is free or this attempt's."""
-    free = PhoneRow.attempt_id.does_not_exist() | (PhoneRow.attempt_id == attempt_id)
+    quiet = PhoneRow.ringing_until.does_not_exist() | (PhoneRow.ringing_until <= clock.stamp(now))
+    free = (PhoneRow.attempt_id.does_not_exist() & quiet) | (PhoneRow.attempt_id == attempt_id)
     callable_ = (PhoneRow.contact_id == contact.contact_id) & (PhoneRow.status == ContactStatus.ACTIVE)
     transaction.update(
         PhoneRow(contact.organization_id, contact.phone),
-        [PhoneRow.attempt_id.set(attempt_id)],
+        [PhoneRow.attempt_id.set(attempt_id), *_NO_RINGING],
         callable_ & free,
         tag=tag,
     )
 
 
-def attempt_on(organization_id: str, phone: str) -> str | None:
-    """The attempt that is on a phone right now."""
+def attempt_on(organization_id: str, phone: str, *, now: datetime) -> str | None:
+    """The attempt that is on a phone right now, or was cancelled and may ring."""
     gate = get(PhoneRow, organization_id, phone)
-    return gate.attempt_id if gate else None
+    if gate is None or gate.attempt_id:
+        return gate and gate.attempt_id
+    return gate.ringing if (gate.ringing_until or "") > clock.stamp(now) else None
 
 
-def vacate(transaction: Transaction, organization_id: str, phone: str, attempt_id: str, *, tag: object) -> None:
-    """Take an attempt off a phone."""
-    gate = PhoneRow(organization_id, phone)
-    transaction.update(gate, [PhoneRow.attempt_id.remove()], PhoneRow.attempt_id == attempt_id, tag=tag)
+def vacate(
+    transaction: Transaction,
+    organization_id: str,
+    phone: str,
+    attempt_id: str,
+    *,
+    ringing_until: str | None = None,
+    tag: object,
+) -> None:
+    """Take an attempt off a phone; nobody else is put on it as long as it may ring all the same."""
+    actions = [PhoneRow.attempt_id.remove()]
+    if ringing_until is not None:
+        actions += [PhoneRow.ringing.set(attempt_id), PhoneRow.ringing_until.set(ringing_until)]
+    transaction.update(PhoneRow(organization_id, phone), actions, PhoneRow.attempt_id == attempt_id, tag=tag)
+
+
+def silence(organization_id: str, phone: str, attempt_id: str) -> None:
+    """A phone does not ring any more for an attempt that was cancelled, if it was thought to."""
+    with contextlib.suppress(Conflict):
+        update_if(PhoneRow(organization_id, phone), _NO_RINGING, PhoneRow.ringing == attempt_id)
 
 
 def _status_key(organization_id: str, status: ContactStatus) -> str:

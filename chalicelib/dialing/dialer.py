@@ -26,6 +26,7 @@ from chalicelib.contacts import store as contacts
 from chalicelib.contacts.model import Contact
 from chalicelib.contacts.phone import uncallable
 from chalicelib.dialing.messages import Dial, Ended, Heard, Released, Skipped, Undialed
+from chalicelib.dialing.policy import WITHDRAWN
 from chalicelib.dialing.telling import tell
 from chalicelib.errors import Failure, NotFound
 from chalicelib.log import logger
@@ -94,7 +95,7 @@ def dial(order: Dial, *, agent: Callable[[str, Own], Agent], now: Callable[[], d
         campaign = _last_look(order, contact, now)
         _place(key, campaign, contact, voice, now)
     except AlreadyClaimed:
-        logger().info("dial order came again", attemptId=order.attempt_id)
+        logger().info("dial order came again, or its call is over", attemptId=order.attempt_id)
     except NotCallable as refusal:
         tell(Skipped(**_about(order), reason=str(refusal)), now=now())
     except Release as release:
@@ -173,13 +174,18 @@ def _campaign(order: Dial) -> tuple[Campaign, Organization]:
         campaign, own = campaigns.find_with_settings(order.organization_id, order.campaign_id)
     except NotFound:
         raise Release("the campaign was deleted") from None
+    _check_running(campaign, own)
+    return campaign, own
+
+
+def _check_running(campaign: Campaign, own: Organization) -> None:
+    """Raises Release when the campaign may not call right now."""
     if own.calling_paused:
         raise Release("all calling is paused")
     if campaign.status is not CampaignStatus.RUNNING:
         raise Release(f"the campaign is {campaign.status}")
     if campaign.in_flight > campaign.max_concurrent_calls:
         raise Release("the campaign may make fewer calls at a time now")
-    return campaign, own
 
 
 def _check_hours(campaign: Campaign, own: Organization, contact: Contact, at: datetime) -> None:
@@ -193,17 +199,24 @@ def _check_hours(campaign: Campaign, own: Organization, contact: Contact, at: da
 def _last_look(order: Dial, contact: Contact, now: Callable[[], datetime]) -> Campaign:
     """The campaign, read after the claim: no call claimed after a stop, in a pause or outside the hours goes on.
 
-    Raises Release.
-
-    Nobody was asked yet: whatever fails here gives the call back.
+    Nor does one that was cancelled meanwhile, or whose contact was taken out. Raises Release, and AlreadyClaimed when
+    the call is over. Nobody was asked yet: whatever fails here gives the call back.
     """
     try:
-        campaign, own = _campaign(order)
+        campaign, own, call = campaigns.find_with_call(order.organization_id, order.campaign_id, order.contact_id)
+        if call is None or not call.is_claimed(order.attempt_id, order.lease):
+            contacts.silence(order.organization_id, contact.phone, order.attempt_id)
+            raise AlreadyClaimed
+        if call.leaving:
+            raise Release(WITHDRAWN)
+        _check_running(campaign, own)
         if said := uncallable(contact.phone, own.allowed_countries):
             raise Release(said)
         _check_hours(campaign, own, contact, now())
-    except Release:
+    except (Release, AlreadyClaimed):
         raise
+    except NotFound:
+        raise AlreadyClaimed from None
     except Exception as failure:
         logger().exception("campaign not read", attemptId=order.attempt_id)
         raise Release("the campaign could not be read", UNREAD_SECONDS) from failure

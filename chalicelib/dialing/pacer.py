@@ -354,12 +354,17 @@ def _placed(campaign: Campaign, own: OrganizationSettings, event: CallEvent, now
 def _tell_contact(booking: Booking) -> None:
     """The contact shows the attempt that ended last, and is barred when it asks; before the booking, so repeatable.
 
+    Its phone, which may have rung on for an attempt that was cancelled, is free when that is reported after all.
+
     Each attempt bars once: a report that comes again later does not undo what a person has decided since.
     """
     barred = {attempt.attempt_id for attempt in booking.old.attempts if attempt.do_not_call}
+    presumed = {attempt.attempt_id for attempt in booking.old.attempts if attempt.presumed}
     for attempt in booking.new.attempts:
         if attempt.do_not_call and attempt.attempt_id not in barred:
             contacts.bar(booking.new.organization_id, booking.new.contact_id, at=booking.new.updated_at)
+        if not attempt.presumed and attempt.attempt_id in presumed and booking.new.phone:
+            contacts.silence(booking.new.organization_id, booking.new.phone, attempt.attempt_id)
         if attempt not in booking.old.attempts and not _only_shortened(attempt, booking.old):
             contacts.note_call(
                 booking.new.organization_id,

@@ -67,9 +67,9 @@ def before_the_next(operation: str, do: Callable[[], object]) -> Iterator[None]:
             do()
 
     event = f"before-call.dynamodb.{operation}"
-    events.register(event, interfere, unique_id="interfere")
+    events.register(event, interfere, unique_id=event)
     try:
         yield
     finally:
-        events.unregister(event, unique_id="interfere")
+        events.unregister(event, unique_id=event)
     assert done, f"no {operation} was asked for"

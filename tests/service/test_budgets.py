@@ -112,7 +112,7 @@ def test_call_costs_the_same_in_a_long_list_as_in_a_short_one(warm: Cloud) -> No
     warm.patch("/settings", {"callingPaused": False})
     [order] = warm.take(settings().dial_queue)
     looks = {"GetItem": 1, "BatchGetItem": 2}
-    with budget(read=1 + 4, written=1 + 2, **looks, UpdateItem=1, TransactWriteItems=1, SendMessageBatch=1):
+    with budget(read=1 + 5, written=1 + 2, **looks, UpdateItem=1, TransactWriteItems=1, SendMessageBatch=1):
         ScriptedAgent(Result(call_status=CallStatus.SUCCESS)).dial([order])
     [result] = warm.take(settings().campaign_events_queue)
     with budget(
@@ -152,7 +152,7 @@ def test_webhook_costs_one_look_and_one_message(warm: Cloud) -> None:
     agent = ScriptedAgent(Accepted())
     agent.dial([first])
     warm.pace_all()
-    with budget(read=3, written=1 + 2, GetItem=1, BatchGetItem=2, UpdateItem=1, TransactWriteItems=1):
+    with budget(read=4, written=1 + 2, GetItem=1, BatchGetItem=2, UpdateItem=1, TransactWriteItems=1):
         agent.dial([order])
     body, at = msgspec.json.encode({"callId": agent.orders[0].call_id, "success": True}), str(int(time.time()))
     signed = {"X-AutoCall-Signature": f"t={at},v1={sign(at, body, WEBHOOK_SECRET)}"}

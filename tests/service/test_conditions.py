@@ -63,7 +63,7 @@ def test_order_that_comes_again_is_told_so_and_not_that_the_phone_is_busy(cloud:
 
 def a_busy_phone(contact: Contact) -> None:
     transaction = Transaction()
-    contacts.occupy(transaction, contact, "another", tag="phone")
+    contacts.occupy(transaction, contact, "another", now=clock.now(), tag="phone")
     transaction.commit()
 
 

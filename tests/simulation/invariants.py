@@ -36,6 +36,9 @@ PAUSED = "all calling was paused"
 CAP_SECONDS = 30
 """How long a call may be on its way to the agent after the campaign was read last: no cap lowered since stops it."""
 
+ASKING_SECONDS = 6
+"""How long a call may be on its way to the agent after its row was read last."""
+
 
 class Permission(Struct):
     """Whether an attempt could be dialed when its CALLING was written: what forbade it, or nothing."""
@@ -60,8 +63,8 @@ class Invariants:
         self.reported: dict[str, Result] = {}
         """What the agent told of attempts and was heard: a webhook was answered, a dialer lived to pass it on."""
 
-        self.given_up: set[str] = set()
-        """Attempts nobody waits for although their conversations go on."""
+        self.given_up: dict[str, float] = {}
+        """Attempts nobody waits for although their conversations go on, and since when."""
 
         self.paused = False
         """Whether the organization lets nobody be called."""
@@ -101,7 +104,7 @@ class Invariants:
         if new and not new.leaving and (old is None or old.leaving):
             self.withdrawn.discard((new.campaign_id, new.contact_id))
         if old and new and old.state is CallState.CALLING and new.attempts and new.attempts[-1].outcome == GIVEN_UP:
-            self.given_up.add(new.attempts[-1].attempt_id)
+            self.given_up[new.attempts[-1].attempt_id] = self.world.seconds
         if new and new.state is CallState.CALLING and (old is None or old.state is not CallState.CALLING):
             assert new.attempt_id is not None
             self.permissions[new.attempt_id] = self._permission(new)
@@ -175,9 +178,12 @@ class Invariants:
         permission = self.permissions.get(order.call_id)
         if permission is None or permission.forbidden:
             raise Broken(f"dialed although {permission.forbidden if permission else 'never claimed'}")
-        live = [each for each in self.world.line.live() if each.call_id not in self.given_up]
+        if self.world.seconds > self.given_up.get(order.call_id, self.world.seconds) + ASKING_SECONDS:
+            raise Broken("dialed although it was cancelled")
+        live = self.world.line.live()
         if any(each.phone == order.phone_number for each in live):
             raise Broken("a phone has two calls")
+        live = [each for each in live if each.call_id not in self.given_up]
         cap = self._cap(order.campaign_id)
         if order.call_id not in self.given_up and sum(each.campaign_id == order.campaign_id for each in live) >= cap:
             raise Broken("more calls than the cap")

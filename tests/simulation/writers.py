@@ -279,6 +279,16 @@ class Scene:
         for body in self._sent(settings().campaign_events_queue):
             self._pace(sqs.decode(body, Event))
 
+    def cancel_redial_and_dial(self) -> None:
+        """The new call's dialer goes on beside the first, if that is one."""
+        self.cancel_and_book()
+        self.redial()
+        self._start()
+        self._pace(self._wake())
+        order = self._sent(settings().dial_queue)[-1]
+        dial = partial(dialer.handle, [order], agent=lambda *_: self.line, now=self.world.now)
+        self.world.at(0, partial(self.world.start, "another dialer", dial))
+
     def redial_and_dial(self) -> None:
         self.redial()
         self._start()
@@ -420,6 +430,8 @@ SEVERAL = (
     ("presumed", "redial", "redial_and_dial"),
     ("stopped", "delete_campaign", "start_claim_and_stop"),
     ("ending", "pacer", "book_and_delete_contact"),
+    ("queued", "dialer", "cancel_and_book"),
+    ("queued", "dialer", "cancel_redial_and_dial"),
     ("calling", "pacer", "cancel_and_book"),
     ("ending", "pacer", "cancel_and_book"),
 )
