@@ -231,6 +231,8 @@ class Call(Struct, kw_only=True):
     """Why its last claim came to no call, as long as it waits for the next one."""
     answer: str | None = None
     """What the agent answered of the call under way without saying how it ended."""
+    claimed_by: str | None = None
+    """Which dialer is at the call under way: each has a name for each claim, so that it knows its own again."""
     heard: bool = False
     """Whether the campaign knows what the agent did when it was asked for the call under way."""
     called_back: bool = False
@@ -299,6 +301,7 @@ class Call(Struct, kw_only=True):
             started_at=None,
             provider=None,
             answer=None,
+            claimed_by=None,
             heard=False,
             release_reason=because,
             updated_at=clock.stamp(now),
@@ -327,6 +330,7 @@ class Call(Struct, kw_only=True):
             skip_reason=None if last else never_dialed,
             release_reason=None,
             answer=None,
+            claimed_by=None,
             heard=False,
             attempt_id=None,
             due_at=None,

@@ -282,9 +282,16 @@ def _work(key: str, by: Condition | None, limit: int) -> list[Candidate]:
 
 
 def claim(
-    attempt: AttemptKey, lease: int, contact: Contact, lease_until: datetime, *, provider: str, now: datetime
+    attempt: AttemptKey,
+    lease: int,
+    contact: Contact,
+    lease_until: datetime,
+    *,
+    provider: str,
+    dialer: str,
+    now: datetime,
 ) -> None:
-    """QUEUED → CALLING by a provider, and the attempt goes onto the contact's phone: the last gate before the agent.
+    """QUEUED → CALLING by a provider and a dialer, and the attempt goes onto the phone: the last gate before the agent.
 
     Raises AlreadyClaimed, PhoneChanged, NotCallable with the reason, or PhoneBusy.
     """
@@ -299,6 +306,7 @@ def claim(
             CallRow.phone.set(contact.phone),
             CallRow.started_at.set(clock.stamp(now)),
             CallRow.provider.set(provider),
+            CallRow.claimed_by.set(dialer),
             CallRow.version.add(1),
             CallRow.updated_at.set(clock.stamp(now)),
         ],

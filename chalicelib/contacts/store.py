@@ -535,9 +535,11 @@ def occupy(transaction: Transaction, contact: Contact, attempt_id: str, *, now: 
 def attempt_on(organization_id: str, phone: str, *, now: datetime) -> str | None:
     """The attempt that is on a phone right now, or was cancelled and may ring."""
     gate = get(PhoneRow, organization_id, phone)
-    if gate is None or gate.attempt_id:
-        return gate and gate.attempt_id
-    return gate.ringing if (gate.ringing_until or "") > clock.stamp(now) else None
+    if gate is None:
+        return None
+    rings = (gate.ringing_until or "") > clock.stamp(now)
+    on_it: str | None = gate.attempt_id or (gate.ringing if rings else None)
+    return on_it
 
 
 def vacate(
@@ -550,7 +552,7 @@ def vacate(
     tag: object,
 ) -> None:
     """Take an attempt off a phone; nobody else is put on it as long as it may ring all the same."""
-    actions = [PhoneRow.attempt_id.remove()]
+    actions: list[Action] = [PhoneRow.attempt_id.remove()]
     if ringing_until is not None:
         actions += [PhoneRow.ringing.set(attempt_id), PhoneRow.ringing_until.set(ringing_until)]
     transaction.update(PhoneRow(organization_id, phone), actions, PhoneRow.attempt_id == attempt_id, tag=tag)

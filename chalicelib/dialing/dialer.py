@@ -9,7 +9,7 @@ from typing import Any
 import msgspec
 from msgspec import Struct
 
-from chalicelib import agents, clock
+from chalicelib import agents, clock, ids
 from chalicelib.agents.contract import Accepted, Agent, CallOrder, Declined, Ending, NotPlaced, OutcomeUnknown
 from chalicelib.agents.health import Said, Verdict
 from chalicelib.agents.settings import Own
@@ -49,6 +49,9 @@ UNREAD_SECONDS = 30
 SLACK_SECONDS = 60
 """What a dialer may take beside waiting for the agent."""
 
+NAME_LENGTH = 12
+"""Characters that tell a claim's dialer from the others of the same call."""
+
 RACES = 5
 
 
@@ -56,12 +59,19 @@ class Release(Failure):
     """The claim goes back without a call; see `Released`."""
 
     def __init__(
-        self, reason: str, delay_seconds: int = 0, *, said: Said | None = None, zone: str | None = None
+        self,
+        reason: str,
+        delay_seconds: int = 0,
+        *,
+        said: Said | None = None,
+        zone: str | None = None,
+        claimed_by: str | None = None,
     ) -> None:
         super().__init__(reason)
         self.delay_seconds = delay_seconds
         self.said = said
         self.zone = zone
+        self.claimed_by = claimed_by
 
 
 class Voice(Struct, frozen=True):
@@ -116,6 +126,7 @@ def _released(order: Dial, state: CallState, release: Release) -> Released:
         delay_seconds=release.delay_seconds,
         said=release.said,
         zone=release.zone,
+        claimed_by=release.claimed_by,
     )
 
 
@@ -147,7 +158,11 @@ def _claim(
     voice: Voice,
     now: Callable[[], datetime],
 ) -> Contact:
-    """Pass the gate; the contact as it is then. Raises AlreadyClaimed, NotCallable, Release."""
+    """Pass the gate; the contact as it is then. Raises AlreadyClaimed, NotCallable, Release.
+
+    A claim whose answer is lost may be written or not. Nobody was asked yet: it is given back in both cases.
+    """
+    me = ids.new_id()[-NAME_LENGTH:]
     for _ in range(RACES):
         try:
             contact = contacts.find(order.organization_id, order.contact_id)
@@ -159,11 +174,16 @@ def _claim(
         store.remember(key, now=now())
         try:
             lease_until = clock.later(_longest(order, voice.agent), than=now())
-            store.claim(key, order.lease, contact, lease_until, provider=voice.choice.provider, now=now())
+            store.claim(key, order.lease, contact, lease_until, provider=voice.choice.provider, dialer=me, now=now())
         except PhoneChanged:
             continue
         except PhoneBusy:
             raise Release(PHONE_BUSY, PHONE_BUSY_SECONDS) from None
+        except (AlreadyClaimed, NotCallable):
+            raise
+        except Exception as failure:
+            logger().exception("claim not answered", attemptId=order.attempt_id)
+            raise Release("the claim was not answered", UNREAD_SECONDS, claimed_by=me) from failure
         return contact
     raise Release("the contact's phone is not known as its own", UNKNOWN_PHONE_SECONDS)
 

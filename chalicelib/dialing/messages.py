@@ -27,6 +27,7 @@ class Released(CampaignEvent, frozen=True, tag="released"):
     """A claim ended without a call: it goes back to waiting, dialed again `delay_seconds` from now at the earliest.
 
     `state` is where the dialer leaves the call: QUEUED when it was turned away at the gate, CALLING when it had passed.
+    Its `claimed_by` is there where the dialer does not know whether it had passed: the answer to its claim was lost.
     `said` is what that says of the agent, where it was asked; `zone` where the call waits from now on, if elsewhere.
     """
 
@@ -38,6 +39,7 @@ class Released(CampaignEvent, frozen=True, tag="released"):
     delay_seconds: int = 0
     said: Said | None = None
     zone: str | None = None
+    claimed_by: str | None = None
 
 
 class Undialed(CampaignEvent, frozen=True, tag="undialed"):

@@ -179,7 +179,8 @@ def _completed(known: Attempt, result: Result) -> Attempt:
 
 
 def _released(call: Call, event: Released, now: datetime) -> Call | None:
-    if not _holds(call, event, event.state):
+    passed = event.claimed_by is not None and call.claimed_by == event.claimed_by
+    if not _holds(call, event, CallState.CALLING if passed else event.state):
         return None
     if call.leaving:
         return call.finished(now=now, never_dialed=WITHDRAWN)

@@ -576,7 +576,9 @@ def claim(cloud: Cloud, campaign: str) -> None:
     (order,) = [sqs.decode(body, Dial) for body in cloud.take(settings().dial_queue)]
     person = contacts.find("1", order.contact_id)
     attempt = calls.AttemptKey("1", campaign, order.contact_id, order.attempt_id)
-    calls.claim(attempt, order.lease, person, clock.now() + timedelta(minutes=15), provider="http", now=clock.now())
+    calls.claim(
+        attempt, order.lease, person, clock.now() + timedelta(minutes=15), provider="http", dialer="me", now=clock.now()
+    )
 
 
 def test_undo_goes_on_in_slices_and_counts_nothing_twice(cloud: Cloud, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -18,7 +18,7 @@ from chalicelib.campaigns.audit import COUNTERS
 from chalicelib.campaigns.model import Campaign, CampaignStatus, counter_of
 from chalicelib.contacts import store as contacts
 from chalicelib.contacts.model import Contact
-from chalicelib.dialing.policy import GIVEN_UP
+from chalicelib.dialing.policy import GIVEN_UP, NO_RESULT
 from chalicelib.settings import settings
 
 if TYPE_CHECKING:
@@ -66,6 +66,9 @@ class Invariants:
         self.given_up: dict[str, float] = {}
         """Attempts nobody waits for although their conversations go on, and since when."""
 
+        self.lost: set[str] = set()
+        """Attempts one of whose dialers died."""
+
         self.paused = False
         """Whether the organization lets nobody be called."""
 
@@ -110,6 +113,16 @@ class Invariants:
             self.permissions[new.attempt_id] = self._permission(new)
         if old and old.state is CallState.DONE and new and new.state is CallState.CALLING:
             raise Broken("a call that ended is under way without waiting again")
+        if old and new and old.state is CallState.CALLING and new.state is CallState.DONE:
+            self._check_asked(new)
+
+    def _check_asked(self, call: Call) -> None:
+        """No attempt is spent of which nobody was asked, unless its dialer died."""
+        last = call.attempts[-1] if call.attempts else None
+        if last is None or last.attempt_id in self.lost or self.dialed_attempts[last.attempt_id]:
+            return
+        if (last.outcome or "").startswith(NO_RESULT):
+            raise Broken(f"an attempt has failed of which nobody was asked: {call}")
 
     def _permission(self, call: Call) -> Permission:
         campaign = self.counters.get(call.campaign_id)

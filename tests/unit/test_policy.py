@@ -278,6 +278,16 @@ def test_result_of_a_released_attempt_still_counts() -> None:
     assert (call.state, call.call_status) == (CallState.DONE, SUCCESS)
 
 
+def test_claim_that_may_have_been_written_is_given_back_unless_it_is_another_dialers() -> None:
+    unsure = released(state=CallState.QUEUED, claimed_by="me")
+    for call in (a_call(claimed_by="me"), a_call(state=CallState.QUEUED)):
+        waiting = then(call, unsure)
+        assert (waiting.state, waiting.attempt_id, waiting.claimed_by) == (CallState.WAITING, "first", None)
+    assert after(a_call(claimed_by="another"), unsure, NEVER, now=NOW) is None
+    assert after(a_call(claimed_by="me", lease=2), unsure, NEVER, now=NOW) is None
+    assert after(a_call(), released(state=CallState.QUEUED), NEVER, now=NOW) is None
+
+
 def test_released_call_keeps_its_attempt_and_waits() -> None:
     call = then(a_call(), released(delay_seconds=60, zone="Asia/Tashkent"))
     assert (call.state, call.attempt_id, call.attempts) == (CallState.WAITING, "first", [])
