@@ -110,10 +110,11 @@ class Undone(Struct, frozen=True):
 
 
 class Undo(Struct, frozen=True):
-    """How far the undoing of an import has come."""
+    """How far the undoing of an import has come, and as of when."""
 
     status: ImportStatus
     undone: Undone = Undone()
+    at: str = ""
 
     def view(self) -> UndoView:
         """The undoing as the API shows it."""

@@ -199,7 +199,7 @@ def show(request: Request) -> Response:
 )
 def undo(request: Request) -> Response:
     """Remove the contacts an import created, unless somebody called or changed them since."""
-    of = undoing.begin(store.find(request.identity.organization_id, request.id()))
+    of = undoing.begin(store.find(request.identity.organization_id, request.id()), now=clock.now())
     return http.ok(_view(of), 202)
 
 

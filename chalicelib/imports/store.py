@@ -24,6 +24,7 @@ from chalicelib.aws.dynamodb import (
     Transaction,
     get,
     page_of,
+    still,
     table,
     update_if,
 )
@@ -160,14 +161,23 @@ def done_chunks(organization_id: str, import_id: str) -> dict[int, Counts]:
     return {int(marker.chunk): marker.counts for marker in markers}
 
 
-def note_undo(of: Import, undo: Undo) -> Import:
+def begin_undo(of: Import, undo: Undo) -> Import:
+    """Keep that the undoing of an import begins, unless it has come further since; the import as it is then."""
+    as_read = still(ImportRow.undo, of.undo)
+    try:
+        update_if(ImportRow(of.organization_id, of.import_id), [ImportRow.undo.set(undo)], as_read)
+    except Conflict:
+        return find(of.organization_id, of.import_id)
+    return replace(of, undo=undo)
+
+
+def note_undo(of: Import, undo: Undo) -> None:
     """Keep how far the undoing of an import has come. Raises ImportRunning when the import has not ended."""
     ended = ImportRow.status.is_in(ImportStatus.COMPLETED, ImportStatus.FAILED)
     try:
         update_if(ImportRow(of.organization_id, of.import_id), [ImportRow.undo.set(undo)], ended)
     except Conflict:
         raise ImportRunning from None
-    return replace(of, undo=undo)
 
 
 def markers(of: Import, *, after: str | None) -> list[Marker]:

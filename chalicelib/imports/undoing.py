@@ -5,11 +5,12 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
-from datetime import datetime
+from datetime import datetime, timedelta
 from functools import partial
 
 from msgspec.structs import replace
 
+from chalicelib import clock
 from chalicelib.contacts import store as contacts
 from chalicelib.contacts.store import Written
 from chalicelib.errors import Conflict, ImportRunning
@@ -21,16 +22,21 @@ from chalicelib.imports.writing import RACES, WRITERS
 
 CALLED, CHANGED = "called", "changed"
 
+PATIENCE = timedelta(minutes=40)
+"""Without progress for so long an undoing has died: its next try is at most 15 minutes away, and 5 are made."""
 
-def begin(of: Import) -> Import:
-    """Have an import undone; one that is or was being undone stays as it is. Raises ImportRunning."""
+
+def begin(of: Import, *, now: datetime) -> Import:
+    """Have an import undone, unless that is done or goes on; the import as it stands. Raises ImportRunning, SendFailed.
+
+    It is noted after it was ordered: what no queue took is shown by nobody as going on.
+    """
     if of.under_way:
         raise ImportRunning
-    if of.undo and of.undo.status is ImportStatus.COMPLETED:
+    if of.undo and (of.undo.status is ImportStatus.COMPLETED or of.undo.at > clock.stamp(now - PATIENCE)):
         return of
-    of = of if of.undo else store.note_undo(of, Undo(ImportStatus.RUNNING))
     messages.go_on(UndoImport(organization_id=of.organization_id, import_id=of.import_id))
-    return of
+    return store.begin_undo(of, Undo(ImportStatus.RUNNING, at=clock.stamp(now)))
 
 
 def undo(of: Import, order: UndoImport, *, now: Callable[[], datetime], until: datetime) -> None:
@@ -41,11 +47,11 @@ def undo(of: Import, order: UndoImport, *, now: Callable[[], datetime], until: d
             for undone in pool.map(partial(_undo_chunk, of), found):
                 done = done.plus(undone)
             order = replace(order, cursor=found[-1].chunk, undone=done)
-            store.note_undo(of, Undo(ImportStatus.RUNNING, done))
+            store.note_undo(of, Undo(ImportStatus.RUNNING, done, at=clock.stamp(now())))
             if now() >= until:
                 messages.go_on(order)
                 return
-    store.note_undo(of, Undo(ImportStatus.COMPLETED, done))
+    store.note_undo(of, Undo(ImportStatus.COMPLETED, done, at=clock.stamp(now())))
 
 
 def _undo_chunk(of: Import, marker: Marker) -> Undone:

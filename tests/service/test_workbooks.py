@@ -19,12 +19,14 @@ from chalicelib.aws import sqs
 from chalicelib.calls import store as calls
 from chalicelib.contacts import store as contacts
 from chalicelib.dialing.messages import Dial
-from chalicelib.imports import importer, planning, store, writing
+from chalicelib.imports import importer, planning, store, undoing, writing
 from chalicelib.imports.messages import ContinueImport, WatchImport
 from chalicelib.settings import settings
 from tests.service.aws import client
+from tests.service.calling import before_the_next
 from tests.service.cloud import Cloud, in_an, sqs_event
 from tests.service.files import form, notification, workbook
+from tests.service.test_nothing_lost import queues_that_refuse
 
 Sheet = list[tuple[Any, ...]]
 
@@ -601,6 +603,44 @@ def test_undoing_again_changes_nothing(cloud: Cloud) -> None:
     imported(cloud, workbook(*people(5)))
     assert undone(cloud, made) == first
     assert total(cloud) == 5
+
+
+def test_undo_is_done_although_the_request_died_after_it_was_ordered(cloud: Cloud) -> None:
+    made = imported(cloud, workbook(*people(5)))
+    with before_the_next("UpdateItem", die):
+        assert cloud.delete(f"/imports/{made['id']}").status == 500
+    assert "undo" not in shown(cloud, made)
+    cloud.settle()
+    assert (shown(cloud, made)["undo"]["status"], total(cloud)) == ("COMPLETED", 0)
+
+
+def die() -> None:
+    raise RuntimeError("killed")
+
+
+def test_undo_that_no_queue_takes_is_not_shown_as_going_on(cloud: Cloud) -> None:
+    made = imported(cloud, workbook(*people(5)))
+    with queues_that_refuse("imports_queue"):
+        assert cloud.delete(f"/imports/{made['id']}").status == 503
+    assert "undo" not in shown(cloud, made)
+    assert undone(cloud, made)["removed"] == 5
+
+
+def test_undo_that_ends_before_it_is_noted_stays_ended(cloud: Cloud) -> None:
+    made = imported(cloud, workbook(*people(5)))
+    with before_the_next("UpdateItem", cloud.settle):
+        assert cloud.delete(f"/imports/{made['id']}").body["undo"]["status"] == "COMPLETED"
+    assert shown(cloud, made)["undo"]["status"] == "COMPLETED"
+
+
+def test_second_undo_joins_the_first_while_that_comes_further(cloud: Cloud) -> None:
+    made = imported(cloud, workbook(*people(5)))
+    for _ in range(2):
+        reply = cloud.delete(f"/imports/{made['id']}")
+        assert (reply.status, reply.body["undo"]["status"]) == (202, "RUNNING")
+    assert len(list(messages(cloud))) == 1
+    undoing.begin(store.find("1", made["id"]), now=in_an(minutes=41))
+    assert undone(cloud, made) == {"status": "COMPLETED", "removed": 5, "stayed": {"called": 0, "changed": 0}}
 
 
 def test_running_import_is_not_undone(cloud: Cloud) -> None:
