@@ -9,12 +9,22 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import quote
 
+from msgspec import Struct
+
 from chalicelib.aws import clients
-from chalicelib.errors import NotFound
+from chalicelib.errors import Conflict, NotFound
 from chalicelib.settings import settings
 
 LINK_SECONDS = 3600
 """How long a presigned address works."""
+
+
+class Stored(Struct, frozen=True):
+    """When a file was stored, its metadata, and a tag that differs for other content."""
+
+    at: datetime
+    metadata: dict[str, str]
+    tag: str
 
 
 @functools.cache
@@ -54,15 +64,29 @@ def fetch(key: str, to: Path) -> None:
             file.write(block)
 
 
-def stored(key: str) -> tuple[datetime, dict[str, str]] | None:
-    """When a file was stored, and its metadata; None when there is none."""
+def replace(key: str, content: bytes, old: Stored | None, **metadata: str) -> None:
+    """Store a file in place of one of other content, or of none. Raises Conflict when that is no longer what is there.
+
+    See https://docs.aws.amazon.com/AmazonS3/latest/userguide/conditional-writes.html
+    """
+    condition = {"IfMatch": old.tag} if old else {"IfNoneMatch": "*"}
+    try:
+        _s3().put_object(Bucket=settings().bucket, Key=key, Body=content, Metadata=metadata, **condition)
+    except _s3().exceptions.ClientError as error:
+        if error.response["ResponseMetadata"]["HTTPStatusCode"] not in (404, 409, 412):
+            raise
+        raise Conflict from None
+
+
+def stored(key: str) -> Stored | None:
+    """What is known of a stored file; None when there is none."""
     try:
         head = _s3().head_object(Bucket=settings().bucket, Key=key)
     except _s3().exceptions.ClientError as error:
         if error.response["ResponseMetadata"]["HTTPStatusCode"] != 404:
             raise
         return None
-    return head["LastModified"], head["Metadata"]
+    return Stored(head["LastModified"], head["Metadata"], head["ETag"])
 
 
 def files(prefix: str) -> Iterator[tuple[str, datetime]]:

@@ -185,7 +185,7 @@ class CallView(Struct, kw_only=True, rename="camel"):
     """A contact in a campaign. What is said of the conversation is its last attempt's; `callDuration` in seconds.
 
     `conversationOutcome` of a SKIPPED one says why nobody was dialed. `whyNotCalled` is told of one that waits, when
-    it is asked for by itself.
+    it is asked for by itself; `otherCampaignId` is the campaign in whose call its phone is right then.
     """
 
     campaign_id: Id
@@ -200,6 +200,7 @@ class CallView(Struct, kw_only=True, rename="camel"):
     called_at: Moment | None
     contact: Callee
     why_not_called: WhyNotCalled | UnsetType = UNSET
+    other_campaign_id: Id | UnsetType = UNSET
 
 
 class Call(Struct, kw_only=True):

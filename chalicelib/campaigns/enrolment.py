@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Callable, Sequence
 from datetime import datetime, timedelta
-from typing import Any
+from typing import Any, TypeVar
 
 from msgspec import Struct
 from msgspec.structs import replace
@@ -23,6 +23,8 @@ from chalicelib.contacts.model import Contact, ContactStatus
 from chalicelib.errors import Conflict, NotFound
 from chalicelib.imports import store as imports
 
+T = TypeVar("T")
+
 CHUNK = TRANSACTION_LIMIT - 2
 """Calls in one transaction: beside them it holds the campaign and the organization's totals."""
 
@@ -36,6 +38,9 @@ ORDER_RACES = 20
 
 PATIENCE = timedelta(minutes=40)
 """Without progress for so long an order is lost: its next try is at most 15 minutes away, and 5 are made."""
+
+UNTAKEN = timedelta(minutes=1)
+"""After so long an order that no worker has looked at may be lost: an equal request is one of its own."""
 
 FIRST_WAIT_SECONDS = 3
 SLICE = 500
@@ -191,7 +196,9 @@ def redial(order: Redial, *, now: Callable[[], datetime], until: datetime) -> in
 
     It goes by the rows themselves, all of the campaign's: the index of statuses lags.
     """
-    _keep_open(order, now())
+    if not _is_turn(order, now()):
+        _wait(order, now())
+        return 0
     cursor, waiting = order.cursor, 0
     while found := calls.some(order.campaign_id, PAGE, after=cursor):
         ended = [call for call in found if _is_redialed(call, order)]
@@ -256,30 +263,72 @@ def _awakened(campaign: Campaign, now: datetime) -> dict[str, Any]:
 
 
 def begin(order: Enrol | Redial, *, now: datetime) -> None:
-    """Have an order followed in the background; the campaign does not end before. Raises NotFound, SendFailed."""
+    """Have an order followed in the background; the campaign does not end before. Raises NotFound, SendFailed.
+
+    One that asks for what another asks for is that other, unless who is meant may have changed since it was begun.
+    """
     order = replace(order, order_id=order.order_id or ids.new_id())
-    _keep_open(order, now)
+    if not _mark(order, lambda campaign: _kept_open(campaign, order, now)):
+        return
     try:
         messages.work(order)
     except sqs.SendFailed:
         _end(order, now)
         raise
+    _ask(order, UNTAKEN, now)
 
 
-def _keep_open(order: Enrol | Redial, now: datetime) -> None:
-    """Raises NotFound."""
+def _kept_open(campaign: Campaign, order: Enrol | Redial, now: datetime) -> bool:
+    """Whether a campaign has an order now; not where one that it has asks for the same."""
+    if campaign.is_asked(_asks(order), now):
+        return False
+    store.begin_order(campaign, order.order_id, until=now + PATIENCE, at=now)
+    return True
+
+
+def _ask(order: Enrol | Redial, for_: timedelta, now: datetime) -> None:
+    """Equal requests are one with an order until then; it must be on its way, for it is theirs as well."""
+    if asks := _asks(order):
+        _mark(order, lambda campaign: store.ask(campaign, order.order_id, asks, until=now + for_, at=now))
+
+
+def _is_turn(order: Enrol | Redial, now: datetime) -> bool:
+    """Whether an order may be followed now: one of a campaign at a time. Raises NotFound."""
+    return not order.order_id or _mark(order, lambda campaign: _followed(campaign, order, now))
+
+
+def _followed(campaign: Campaign, order: Enrol | Redial, now: datetime) -> bool:
+    if campaign.follows_another(order.order_id, now):
+        return False
+    asks = _asks(order)
+    joined = bool(asks) and isinstance(order, Enrol) and order.status is None
+    store.follow(campaign, order.order_id, asks, joined=joined, until=now + PATIENCE, at=now)
+    return True
+
+
+def _asks(order: Enrol | Redial) -> str:
+    return order.asks if isinstance(order, Enrol) else ""
+
+
+def _wait(order: Enrol | Redial, now: datetime) -> None:
+    """Look at an order again later: the older it is, the later. Raises NotFound."""
     if order.order_id:
         _mark(order, lambda campaign: store.begin_order(campaign, order.order_id, until=now + PATIENCE, at=now))
+    asked = order.at if isinstance(order, Enrol) else order.before
+    age = now - clock.moment(asked) if asked else timedelta()
+    seconds = min(FIRST_WAIT_SECONDS + int(age.total_seconds()) // 10, sqs.LONGEST_DELAY_SECONDS)
+    messages.work(order, delay_seconds=seconds)
+    _ask(order, timedelta(seconds=seconds) + UNTAKEN, now)
 
 
 def _end(order: Enrol | Redial, now: datetime) -> None:
     """The order is followed no more; a campaign that only waited for it looks whether it is at its end."""
     if order.order_id:
-        _mark(order, lambda campaign: store.end_order(campaign, order.order_id, at=now))
+        _mark(order, lambda campaign: store.end_order(campaign, order.order_id, _asks(order), at=now))
         messages.wake(order.organization_id, order.campaign_id)
 
 
-def _mark(order: Enrol | Redial, write: Callable[[Campaign], None]) -> None:
+def _mark(order: Enrol | Redial, write: Callable[[Campaign], T]) -> T:
     for _ in range(ORDER_RACES):
         try:
             return write(store.find(order.organization_id, order.campaign_id))
@@ -293,8 +342,9 @@ def in_background(order: Enrol, *, now: Callable[[], datetime], until: datetime)
 
     Raises NotFound for the campaign, and for an import that is gone: nothing waits for that any more.
     """
-    _keep_open(order, now())
     try:
+        if _waits_for_import(order) or not _is_turn(order, now()):
+            return _wait(order, now())
         _go_on(order, now, until)
     except NotFound:
         _end(order, now())
@@ -302,8 +352,6 @@ def in_background(order: Enrol, *, now: Callable[[], datetime], until: datetime)
 
 
 def _go_on(order: Enrol, now: Callable[[], datetime], until: datetime) -> None:
-    if pause := _seconds_to_wait(order, now()):
-        return messages.work(order, delay_seconds=pause)
     while True:
         found, cursor = _some(order)
         enrol(order.organization_id, order.campaign_id, found, at=order.at, now=now())
@@ -314,14 +362,12 @@ def _go_on(order: Enrol, now: Callable[[], datetime], until: datetime) -> None:
             return messages.work(order)
 
 
-def _seconds_to_wait(order: Enrol, now: datetime) -> int:
-    """After which to look again for the contacts of an import that is under way: the older it is, the later."""
+def _waits_for_import(order: Enrol) -> bool:
+    """Whether an order is about an import that is under way, as it is only for a campaign that is there."""
     if order.import_id is None:
-        return 0
+        return False
     store.find(order.organization_id, order.campaign_id)
-    of = imports.find(order.organization_id, order.import_id)
-    age = now - clock.moment(of.created_at)
-    return min(FIRST_WAIT_SECONDS + int(age.total_seconds()) // 10, sqs.LONGEST_DELAY_SECONDS) if of.under_way else 0
+    return imports.find(order.organization_id, order.import_id).under_way
 
 
 def _some(order: Enrol) -> tuple[Sequence[str], str | None]:
@@ -331,4 +377,7 @@ def _some(order: Enrol) -> tuple[Sequence[str], str | None]:
     if order.status is not None:
         paging = Paging(SLICE, None if order.cursor else 1, order.cursor)
         return contacts.ids(order.organization_id, ContactStatus(order.status), paging)
-    return order.contact_ids, None
+    start = int(order.cursor or 0)
+    end = start + SLICE
+    listed = [*order.contact_ids, *ids.unpacked(order.packed_ids)]
+    return listed[start:end], str(end) if end < len(listed) else None

@@ -36,18 +36,21 @@ class GivenUp(CampaignEvent, frozen=True, tag="givenUp"):
 class Enrol(Struct, frozen=True, kw_only=True, rename="camel", tag_field="type", tag="enrol"):
     """Enrol contacts in the background: those listed, those of an import or those of a status, from `cursor` on.
 
-    `at` is when that was asked for: who was taken out since is not brought back. The campaign does not end before the
-    order of its `order_id` has been followed.
+    `packed_ids` are those listed, 10,000 of which fit into a message so (an earlier version listed `contact_ids`). `at`
+    is when that was asked for: who was taken out since is not brought back. The campaign does not end before the order
+    of its `order_id` has been followed. Equal requests have the same `asks`.
     """
 
     organization_id: str
     campaign_id: str
     contact_ids: list[str] = []
+    packed_ids: bytes = b""
     import_id: str | None = None
     status: str | None = None
     cursor: str | None = None
     order_id: str = ""
     at: str = ""
+    asks: str = ""
 
 
 class Remove(Struct, frozen=True, kw_only=True, rename="camel", tag_field="type", tag="remove"):

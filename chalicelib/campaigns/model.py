@@ -54,6 +54,12 @@ class Campaign(CampaignSettings, kw_only=True):
     orders: dict[str, str] = msgspec.field(default_factory=dict)
     """The orders to enrol or to redial that the worker follows, with when each is given up unless it comes further."""
 
+    followed: str | None = None
+    """Which of the orders the worker is at: one of a campaign at a time, the others wait."""
+
+    asked: dict[str, str] = msgspec.field(default_factory=dict)
+    """What orders ask for, and until when an equal request is one with them."""
+
     withdrawals: int = 0
     """How often a contact was taken out."""
 
@@ -96,7 +102,19 @@ class Campaign(CampaignSettings, kw_only=True):
 
     def is_filling(self, now: datetime) -> bool:
         """Whether contacts are still being added, or put back to be called again, in the background."""
-        return any(until > clock.stamp(now) for until in self.orders.values())
+        return any(self.has_order(order_id, now) for order_id in self.orders)
+
+    def has_order(self, order_id: str, now: datetime) -> bool:
+        """Whether an order is still to be followed, and not given up."""
+        return self.orders.get(order_id, "") > clock.stamp(now)
+
+    def follows_another(self, order_id: str, now: datetime) -> bool:
+        """Whether the worker is at another order than this."""
+        return self.followed not in (None, order_id) and self.has_order(self.followed or "", now)
+
+    def is_asked(self, asks: str, now: datetime) -> bool:
+        """Whether an order asks for the same that a request asks for now."""
+        return self.asked.get(asks, "") > clock.stamp(now)
 
     @property
     def is_idle(self) -> bool:

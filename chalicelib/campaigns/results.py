@@ -21,6 +21,7 @@ from msgspec.structs import replace
 
 from chalicelib import clock, ids, money, records
 from chalicelib.aws import s3, sqs
+from chalicelib.aws.s3 import Stored
 from chalicelib.calls import store as calls
 from chalicelib.calls.model import Attempt, Call, Callee, CallStatus
 from chalicelib.campaigns import messages, store
@@ -28,6 +29,7 @@ from chalicelib.campaigns.messages import WriteResults
 from chalicelib.campaigns.model import Campaign, CampaignStatus
 from chalicelib.contacts import store as contacts
 from chalicelib.contacts.model import Contact
+from chalicelib.errors import Conflict
 from chalicelib.log import logger
 from chalicelib.money import Money
 from chalicelib.workbooks import writer
@@ -96,24 +98,25 @@ def download(campaign: Campaign, *, now: datetime) -> Download | None:
     """A campaign's results; None while they are being written, which this may begin."""
     key = _key(campaign.organization_id, campaign.campaign_id, "results.xlsx")
     found = s3.stored(key)
-    if found and _is_fresh(campaign, found[1].get("version"), now - found[0]):
-        return Download(s3.link(key, f"{campaign.name}.xlsx"), found[1].get("as-of"))
-    if not _is_begun(campaign, now):
-        _order(campaign)
+    if found and _is_fresh(campaign, found.metadata.get("version"), now - found.at):
+        return Download(s3.link(key, f"{campaign.name}.xlsx"), found.metadata.get("as-of"))
+    begun = s3.stored(_begun(campaign))
+    if begun is None or not _goes_on(begun, now):
+        _order(campaign, begun)
     return None
 
 
-def _is_begun(campaign: Campaign, now: datetime) -> bool:
-    """Whether somebody writes a campaign's results, or was told to a moment ago."""
-    begun = s3.stored(_begun(campaign))
-    return begun is not None and now - begun[0] <= (LONGEST if begun[1].get("by") == WORKER else UNTAKEN)
+def _goes_on(begun: Stored, now: datetime) -> bool:
+    """Whether somebody writes results, or was told to a moment ago."""
+    return now - begun.at <= (LONGEST if begun.metadata.get("by") == WORKER else UNTAKEN)
 
 
-def _order(campaign: Campaign) -> None:
+def _order(campaign: Campaign, begun: Stored | None) -> None:
     """Have a campaign's results written. Raises SendFailed, and then they can be asked for again at once."""
     whose: dict[str, Any] = {"organization_id": campaign.organization_id, "campaign_id": campaign.campaign_id}
     order = WriteResults(**whose, order_id=ids.new_id())
-    _begin(campaign, order, by=REQUEST)
+    if not _begin(campaign, order, begun, by=REQUEST):
+        return
     try:
         messages.work(order)
     except sqs.SendFailed:
@@ -127,16 +130,32 @@ def _is_fresh(campaign: Campaign, written: str | None, age: timedelta) -> bool:
     return written == version(campaign) or (goes_on and age < FRESH)
 
 
-def _begin(campaign: Campaign, order: WriteResults, *, by: str) -> None:
-    s3.put(_begun(campaign), b"", by=by, order=order.order_id)
+def _begin(campaign: Campaign, order: WriteResults, begun: Stored | None, *, by: str) -> bool:
+    """Say who writes a campaign's results, if that is still as it was read; whether this order's are written.
+
+    One of two who come at once is first. What is put in the file is never the same twice.
+    """
+    key, own = _begun(campaign), ids.new_id()
+    try:
+        s3.replace(key, own.encode(), begun, by=by, order=order.order_id, own=own)
+    except Conflict:  # of another, or of this very write, whose answer was lost
+        there = s3.stored(key)
+        return there is not None and there.metadata.get("own") == own
+    return True
 
 
-def _is_anothers(campaign: Campaign, order: WriteResults, now: datetime) -> bool:
-    """Whether another worker writes a campaign's results, or the file is another order's."""
+def _take(campaign: Campaign, order: WriteResults, now: datetime) -> bool:
+    """Whether a worker may write an order's results: no other does. A slice that comes late begins nothing."""
     begun = s3.stored(_begun(campaign))
-    if begun is None or begun[1].get("by") != WORKER or now - begun[0] > LONGEST:
+    if begun is None and order.parts:
+        return True
+    if begun and begun.metadata.get("order", "") != order.order_id and _is_worked_at(begun, now):
         return False
-    return begun[1].get("order", "") != order.order_id
+    return _begin(campaign, order, begun, by=WORKER)
+
+
+def _is_worked_at(begun: Stored, now: datetime) -> bool:
+    return begun.metadata.get("by") == WORKER and _goes_on(begun, now)
 
 
 def version(campaign: Campaign) -> str:
@@ -152,12 +171,11 @@ def write(order: WriteResults, *, now: Now, until: datetime) -> None:
     Raises NotFound, also for a slice that another has written a workbook of.
     """
     campaign = store.find(order.organization_id, order.campaign_id)
-    if _is_anothers(campaign, order, now()):
+    if not _take(campaign, order, now()):
         logger().info("another writes the results", campaignId=campaign.campaign_id)
         return
     if not order.version:
         order = replace(order, version=version(campaign), as_of=clock.stamp(now()))
-        _begin(campaign, order, by=WORKER)
     name = ids.new_id()
     with tempfile.TemporaryDirectory(prefix="results-") as place:
         keys, cursor = _gather(order, Path(place) / name, now, until)
@@ -166,8 +184,6 @@ def write(order: WriteResults, *, now: Now, until: datetime) -> None:
             _finish(campaign, order, Path(place))
             return
         s3.put(_part(order, name), Path(place) / name)
-    if s3.stored(_begun(campaign)):
-        _begin(campaign, order, by=WORKER)
     messages.work(order)
 
 

@@ -2,18 +2,19 @@
 
 from __future__ import annotations
 
+import hashlib
 from datetime import datetime, timedelta
 from typing import Annotated, Any, ClassVar, Literal
 
 import msgspec
 from chalice.app import Response
-from msgspec import Meta, Struct, structs
+from msgspec import UNSET, Meta, Struct, UnsetType, structs
 
 from chalicelib import clock, http
 from chalicelib.auth import Role
 from chalicelib.aws.dynamodb import Page
 from chalicelib.calls import store as calls
-from chalicelib.calls.model import Call, Callee, CallState, CallStatus, CallView
+from chalicelib.calls.model import Call, Callee, CallState, CallStatus, CallView, WhyNotCalled
 from chalicelib.campaigns import audit, control, enrolment, hours, messages, results, schedule, settings, store, waiting
 from chalicelib.campaigns.messages import Enrol, Redial
 from chalicelib.campaigns.model import AuditReport, Campaign, CampaignStatus, CampaignView
@@ -38,7 +39,7 @@ from chalicelib.errors import (
     NotFound,
 )
 from chalicelib.http import BASE, Request
-from chalicelib.ids import Id, is_id
+from chalicelib.ids import Id, is_id, packed
 from chalicelib.imports import store as imports
 from chalicelib.organizations import store as organizations
 from chalicelib.organizations.model import OrganizationSettings
@@ -330,7 +331,10 @@ def stop(request: Request) -> Response:
     max_body=MAX_IDS_BODY,
 )
 def enrol(request: Request) -> Response:
-    """Add contacts to a campaign: up to 1,000 ids at once; more, an import's or a filter's in the background."""
+    """Add contacts to a campaign: up to 1,000 ids at once; more, an import's or a filter's in the background.
+
+    One such order of a campaign is followed at a time: an equal request joins it, any other comes after it.
+    """
     wanted = request.json(Enrolment).as_kept()
     organization_id, campaign_id = request.identity.organization_id, request.id()
     if [wanted.contact_ids, wanted.import_id, wanted.filter].count(None) != 2:
@@ -339,8 +343,7 @@ def enrol(request: Request) -> Response:
     if ids_ is not None and len(ids_) <= AT_ONCE:
         return http.ok(_enrol_now(organization_id, campaign_id, ids_, request.at))
     campaign = store.find(organization_id, campaign_id)
-    for order in _orders(organization_id, campaign_id, wanted, request.at):
-        enrolment.begin(order, now=request.at)
+    enrolment.begin(_order(campaign, wanted, request.at), now=request.at)
     return http.ok(Enrolling(campaign_id, campaign.total), 202)
 
 
@@ -352,18 +355,27 @@ def _enrol_now(organization_id: str, campaign_id: str, contact_ids: list[str], a
     return msgspec.structs.replace(done, not_found=[*done.not_found, *odd])
 
 
-def _orders(organization_id: str, campaign_id: str, wanted: Enrolment, at: datetime) -> list[Enrol]:
-    """The worker's orders for an enrolment. Raises NotFound for an import there is none of."""
-    whose: dict[str, Any] = {"organization_id": organization_id, "campaign_id": campaign_id, "at": clock.stamp(at)}
+def _order(campaign: Campaign, wanted: Enrolment, at: datetime) -> Enrol:
+    """The worker's order for an enrolment. Raises NotFound for an import there is none of.
+
+    Who was taken out after a request was meant by it, and is by the next: the two do not ask for the same.
+    """
     if wanted.import_id is not None:
         if not is_id(wanted.import_id):
             raise NotFound("There is no such import in this organization.")
-        imports.find(organization_id, wanted.import_id)
-        return [Enrol(**whose, import_id=wanted.import_id)]
-    if wanted.filter is not None:
-        return [Enrol(**whose, status=wanted.filter.status)]
+        imports.find(campaign.organization_id, wanted.import_id)
     known = list(filter(is_id, wanted.contact_ids or []))
-    return [Enrol(**whose, contact_ids=known[start : start + AT_ONCE]) for start in range(0, len(known), AT_ONCE)]
+    status = wanted.filter.status if wanted.filter else None
+    asked = [wanted.import_id, status, sorted(set(known)), campaign.withdrawals]
+    return Enrol(
+        organization_id=campaign.organization_id,
+        campaign_id=campaign.campaign_id,
+        import_id=wanted.import_id,
+        status=status,
+        packed_ids=packed(known),
+        asks=hashlib.sha256(msgspec.json.encode(asked)).hexdigest()[:32],
+        at=clock.stamp(at),
+    )
 
 
 @routes.get(
@@ -389,9 +401,18 @@ def show_call(request: Request) -> Response:
     if call.state is CallState.WAITING:
         zone = hours.zone(campaign.calling_hours, person, now) if person else call.zone
         on_it = person and contacts.attempt_on(campaign.organization_id, person.phone, now=now)
-        busy = on_it not in (None, call.attempt_id)
-        view.why_not_called, view.next_attempt_at = waiting.why(campaign, own, call, zone, busy=busy, now=now)
+        other = None if on_it == call.attempt_id else on_it
+        view.why_not_called, view.next_attempt_at = waiting.why(campaign, own, call, zone, busy=bool(other), now=now)
+        if other and view.why_not_called is WhyNotCalled.PHONE_IN_ANOTHER_CALL:
+            view.other_campaign_id = _campaign_of(other)
     return http.ok(view)
+
+
+def _campaign_of(attempt_id: str) -> str | UnsetType:
+    try:
+        return calls.attempt(attempt_id).campaign_id
+    except NotFound:
+        return UNSET
 
 
 @routes.delete(

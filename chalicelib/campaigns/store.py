@@ -245,21 +245,48 @@ def complete(campaign: Campaign, *, at: datetime) -> bool:
 
 def begin_order(campaign: Campaign, order_id: str, *, until: datetime, at: datetime) -> None:
     """The campaign does not end before an order has been followed, or makes no progress until then. Raises Conflict."""
-    open_ = {each: end for each, end in campaign.orders.items() if end > clock.stamp(at)}
-    _set_orders(campaign, {"orders": open_ | {order_id: clock.stamp(until)}})
+    _set_orders(campaign, {"orders": _with(campaign.orders, order_id, until, at)})
 
 
-def end_order(campaign: Campaign, order_id: str, *, at: datetime) -> None:
+def ask(campaign: Campaign, order_id: str, asks: str, *, until: datetime, at: datetime) -> None:
+    """Until then equal requests are one with an order that nobody has begun to follow. Raises Conflict."""
+    if campaign.has_order(order_id, at) and campaign.followed != order_id:
+        _set_orders(campaign, {"asked": _with(campaign.asked, asks, until, at)})
+
+
+def follow(campaign: Campaign, order_id: str, asks: str, *, joined: bool, until: datetime, at: datetime) -> None:
+    """The worker is at an order now. Equal requests are one with it if they are `joined`, and else come after it.
+
+    Raises Conflict.
+    """
+    orders, asked = (_with(of, name, until, at) for of, name in ((campaign.orders, order_id), (campaign.asked, asks)))
+    asked = asked if joined else _without(asked, asks)
+    _set_orders(campaign, {"orders": orders, "followed": order_id, "asked": asked})
+
+
+def end_order(campaign: Campaign, order_id: str, asks: str, *, at: datetime) -> None:
     """An order is followed no more: the campaign looks whether it is at its end. Raises Conflict."""
-    changes: dict[str, Any] = {"orders": {each: end for each, end in campaign.orders.items() if each != order_id}}
+    changes: dict[str, Any] = {"orders": _without(campaign.orders, order_id), "asked": _without(campaign.asked, asks)}
+    if campaign.followed == order_id:
+        changes["followed"] = None
     if campaign.status in (CampaignStatus.RUNNING, CampaignStatus.PAUSED):
         changes["wake_at"] = clock.minute(at)
     _set_orders(campaign, changes)
 
 
+def _with(ends: dict[str, str], name: str, until: datetime, at: datetime) -> dict[str, str]:
+    """Moments by name with one more, and without those that have passed."""
+    return {each: end for each, end in ends.items() if end > clock.stamp(at)} | {name: clock.stamp(until)}
+
+
+def _without(ends: dict[str, str], name: str) -> dict[str, str]:
+    return {each: end for each, end in ends.items() if each != name}
+
+
 def _set_orders(campaign: Campaign, changes: dict[str, Any]) -> None:
     row = CampaignRow(campaign.organization_id, campaign.campaign_id)
     as_read = (CampaignRow.status == campaign.status) & still(CampaignRow.orders, campaign.orders)
+    as_read &= still(CampaignRow.followed, campaign.followed) & still(CampaignRow.asked, campaign.asked)
     update_if(row, _assignments(replace(campaign, **changes), changes), as_read)
 
 

@@ -153,7 +153,7 @@ def watch(of: Import, *, now: Now) -> None:
     if not of.under_way:
         return
     found = s3.stored(of.key)
-    arrived = found[0] if found else None
+    arrived = found.at if found else None
     reason = overdue(of, arrived=arrived, now=now())
     if reason:
         _fail(of, reason, now)

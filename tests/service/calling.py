@@ -56,9 +56,13 @@ def report(cloud: Cloud, call_id: str, **members: Any) -> None:
 
 
 @contextmanager
-def before_the_next(operation: str, do: Callable[[], object]) -> Iterator[None]:
-    """Do something once, just before a request of an operation reaches DynamoDB, as another process would."""
-    events = dynamodb.connection().client.meta.events
+def before_the_next(operation: str, do: Callable[[], object], *, of: Any = None) -> Iterator[None]:
+    """Do something once, just before a request of an operation reaches DynamoDB, as another process would.
+
+    `of` is another service's client that the request is made with.
+    """
+    meta = (of or dynamodb.connection().client).meta
+    service, events = meta.service_model.service_name, meta.events
     done: list[str] = []
 
     def interfere(**_: Any) -> None:
@@ -66,7 +70,7 @@ def before_the_next(operation: str, do: Callable[[], object]) -> Iterator[None]:
             done.append(operation)
             do()
 
-    event = f"before-call.dynamodb.{operation}"
+    event = f"before-call.{service}.{operation}"
     events.register(event, interfere, unique_id=event)
     try:
         yield

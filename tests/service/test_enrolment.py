@@ -10,19 +10,22 @@ import pytest
 from msgspec.structs import replace
 
 import app
-from chalicelib import clock
+from chalicelib import clock, worker
 from chalicelib.agents.contract import Accepted
+from chalicelib.aws.sqs import BATCH_BYTES
 from chalicelib.calls.model import CallStatus, Result
 from chalicelib.campaigns import enrolment, messages, routes
 from chalicelib.campaigns import store as campaigns
 from chalicelib.campaigns.messages import Enrol
 from chalicelib.campaigns.schedule import FILLING
 from chalicelib.errors import NotFound
+from chalicelib.ids import new_id
 from chalicelib.settings import settings
 from tests.service.agents import ScriptedAgent
 from tests.service.calling import accepted_call, before_the_next, orders, report
 from tests.service.cloud import Cloud, in_an, sqs_event
 from tests.service.test_nothing_lost import queues_that_refuse
+from tests.service.test_workbooks import ticking
 
 NOWHERE = "0192e4a0-0000-7000-8000-000000000000"
 
@@ -67,10 +70,11 @@ def test_more_than_a_thousand_contacts_are_enrolled_in_the_background(cloud: Clo
     ids = cloud.contacts(3)
     campaign_id = cloud.a_campaign()["id"]
     nobody = [f"0192e4a0-0000-7000-8000-{n:012x}" for n in range(998)]
-    jobs = enrol_later(cloud, campaign_id, {"contactIds": [*ids[:2], *nobody, *ids[2:]]})
-    assert len(jobs) == 2
-    do_twice(jobs)
+    [job] = enrol_later(cloud, campaign_id, {"contactIds": [*ids[:2], *nobody, *ids[2:]]})
+    do_twice([job])
     assert cloud.campaign(campaign_id)["totalContacts"] == 3
+    [job] = enrol_later(cloud, cloud.a_campaign()["id"], {"contactIds": [new_id() for _ in range(10_000)]})
+    assert len(job) <= BATCH_BYTES
     too_many = cloud.post(f"/campaigns/{campaign_id}/contacts", {"contactIds": [NOWHERE] * 10_001})
     assert too_many.field_at_fault == "contactIds"
 
@@ -100,6 +104,110 @@ def test_enrolment_waits_for_its_import(cloud: Cloud) -> None:
     time.sleep(enrolment.FIRST_WAIT_SECONDS + 0.1)
     do_twice(cloud.take(settings().jobs_queue))
     assert cloud.campaign(campaign_id)["totalContacts"] == 1
+
+
+def ask(cloud: Cloud, campaign_id: str, body: dict[str, Any]) -> list[str]:
+    """The jobs that an enrolment in the background gives."""
+    assert cloud.post(f"/campaigns/{campaign_id}/contacts", body).status == 202
+    return cloud.take(settings().jobs_queue)
+
+
+ACTIVE = {"filter": {"status": "ACTIVE"}}
+
+
+def test_second_request_for_the_same_joins_the_first(cloud: Cloud) -> None:
+    import_id = cloud.upload(b"firstName,phone\nAli,+998901234561\n")["id"]
+    listed = {"contactIds": [new_id() for _ in range(1_001)]}
+    for body in (ACTIVE, {"importId": import_id}, listed):
+        campaign_id = cloud.a_campaign()["id"]
+        assert [len(ask(cloud, campaign_id, body)) for _ in range(2)] == [1, 0], body
+        assert len(ask(cloud, campaign_id, {"filter": {"status": "INACTIVE"}})) == 1
+
+
+def test_request_that_means_somebody_else_is_one_of_its_own(cloud: Cloud) -> None:
+    first, second = cloud.contacts(2)
+    campaign_id = cloud.a_campaign([first, second])["id"]
+    [job] = ask(cloud, campaign_id, ACTIVE)
+    cloud.delete(f"/campaigns/{campaign_id}/contacts/{first}")
+    [again] = ask(cloud, campaign_id, ACTIVE)
+    do_twice([job])
+    assert cloud.campaign(campaign_id)["totalContacts"] == 1
+    do_twice([again])
+    assert cloud.campaign(campaign_id)["totalContacts"] == 2
+
+
+def test_one_enrolment_of_a_campaign_is_followed_at_a_time(cloud: Cloud, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(enrolment, "SLICE", 2)
+    monkeypatch.setattr(enrolment, "FIRST_WAIT_SECONDS", 0)
+    ids = cloud.contacts(5)
+    cloud.patch(f"/contacts/{ids[0]}", {"status": "INACTIVE"})
+    campaign_id = cloud.a_campaign()["id"]
+    worker.handle(ask(cloud, campaign_id, ACTIVE), now=ticking(seconds=300))
+    [rest] = cloud.take(settings().jobs_queue)
+    [other] = ask(cloud, campaign_id, {"filter": {"status": "INACTIVE"}})
+    do_twice([other])
+    waiting = cloud.take(settings().jobs_queue)
+    assert (cloud.campaign(campaign_id)["totalContacts"], set(waiting)) == (2, {other})
+    assert ask(cloud, campaign_id, {"filter": {"status": "INACTIVE"}}) == []
+    do_twice([rest])
+    assert cloud.campaign(campaign_id)["totalContacts"] == 4
+    do_twice([other])
+    assert cloud.campaign(campaign_id)["totalContacts"] == 5
+
+
+def test_request_finds_who_came_after_the_worker_had_begun_an_equal_one(
+    cloud: Cloud, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(enrolment, "SLICE", 1)
+    cloud.contacts(2)
+    campaign_id = cloud.a_campaign()["id"]
+    worker.handle(ask(cloud, campaign_id, ACTIVE), now=ticking(seconds=300))
+    rest = cloud.take(settings().jobs_queue)
+    cloud.a_contact("+998901112233")
+    [again] = ask(cloud, campaign_id, ACTIVE)
+    do_twice([*rest, again])
+    assert cloud.campaign(campaign_id)["totalContacts"] == 3
+
+
+def test_request_for_a_list_that_the_worker_is_at_is_one_with_it(cloud: Cloud) -> None:
+    ids = cloud.contacts(3)
+    campaign_id = cloud.a_campaign()["id"]
+    listed = {"contactIds": [*ids, *(new_id() for _ in range(1_000))]}
+    worker.handle(ask(cloud, campaign_id, listed), now=ticking(seconds=300))
+    rest = cloud.take(settings().jobs_queue)
+    assert ask(cloud, campaign_id, listed) == []
+    do_twice(rest)
+    assert len(ask(cloud, campaign_id, listed)) == 1
+
+
+def test_order_that_is_lost_is_given_again(cloud: Cloud, monkeypatch: pytest.MonkeyPatch) -> None:
+    campaign_id = cloud.a_campaign()["id"]
+
+    def die(*_: object) -> None:
+        raise RuntimeError("killed")
+
+    with monkeypatch.context() as death:
+        death.setattr(messages, "work", die)
+        assert cloud.post(f"/campaigns/{campaign_id}/contacts", ACTIVE).status == 500
+    assert [len(ask(cloud, campaign_id, ACTIVE)) for _ in range(2)] == [1, 0]
+    campaign = campaigns.find("1", campaign_id)
+    [asks] = campaign.asked
+    order = Enrol(organization_id="1", campaign_id=campaign_id, status="ACTIVE", asks=asks)
+    enrolment.begin(order, now=in_an(seconds=59))
+    assert cloud.take(settings().jobs_queue) == []
+    enrolment.begin(order, now=in_an(seconds=61))
+    assert len(cloud.take(settings().jobs_queue)) == 1
+
+
+def test_order_whose_worker_died_holds_no_other_up_for_ever(cloud: Cloud, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(enrolment, "SLICE", 1)
+    cloud.contacts(2)
+    campaign_id = cloud.a_campaign()["id"]
+    worker.handle(ask(cloud, campaign_id, ACTIVE), now=ticking(seconds=300))
+    cloud.take(settings().jobs_queue)
+    [again] = ask(cloud, campaign_id, ACTIVE)
+    worker.handle([again], now=lambda: in_an(minutes=46))
+    assert cloud.campaign(campaign_id)["totalContacts"] == 2
 
 
 def test_enrolment_of_an_import_ends_with_its_campaign(cloud: Cloud, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -384,20 +492,24 @@ def test_redial_takes_only_statuses_a_call_ends_with(cloud: Cloud) -> None:
 
 
 def test_call_whose_phone_is_in_another_campaigns_call_says_so(cloud: Cloud) -> None:
-    _, contact_id, call_id = accepted_call(cloud)
+    other_id, contact_id, call_id = accepted_call(cloud)
     campaign_id = cloud.a_running_campaign([cloud.a_contact("+998901112233")["id"]], maxConcurrentCalls=1)
     cloud.post(f"/campaigns/{campaign_id}/contacts", {"contactIds": [contact_id]})
     cloud.pace_all()
     call = cloud.call(campaign_id, contact_id)
     assert (call["whyNotCalled"], call["nextAttemptAt"]) == ("phone-in-another-call", None)
+    assert call["otherCampaignId"] == other_id
     report(cloud, call_id, success=True)
-    assert cloud.call(campaign_id, contact_id)["whyNotCalled"] == "waiting-for-slot"
+    call = cloud.call(campaign_id, contact_id)
+    assert (call["whyNotCalled"], "otherCampaignId" in call) == ("waiting-for-slot", False)
 
 
 def test_call_that_was_not_dialed_because_its_phone_was_in_another_call_says_when_it_will_be(cloud: Cloud) -> None:
-    _, contact_id, _ = accepted_call(cloud)
+    other_id, contact_id, call_id = accepted_call(cloud)
     campaign_id = cloud.a_running_campaign([contact_id])
     cloud.settle()
     call = cloud.call(campaign_id, contact_id)
     assert (call["callStatus"], call["whyNotCalled"]) == ("PENDING", "phone-in-another-call")
-    assert call["nextAttemptAt"] > clock.stamp(clock.now())
+    assert (call["nextAttemptAt"] > clock.stamp(clock.now()), call["otherCampaignId"]) == (True, other_id)
+    report(cloud, call_id, success=True)
+    assert "otherCampaignId" not in cloud.call(campaign_id, contact_id)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import json
 from datetime import timedelta
 from typing import Any
 
@@ -10,12 +11,13 @@ import openpyxl
 import pytest
 
 from chalicelib import clock, worker
+from chalicelib.aws import s3
 from chalicelib.calls.model import CallStatus, Result
 from chalicelib.campaigns import results, store
 from chalicelib.settings import settings
 from tests.service.agents import ScriptedAgent
 from tests.service.aws import client
-from tests.service.calling import orders
+from tests.service.calling import before_the_next, orders
 from tests.service.cloud import Cloud
 from tests.service.test_nothing_lost import queues_that_refuse
 from tests.service.test_workbooks import download, phone, ticking
@@ -160,6 +162,48 @@ def test_order_that_was_given_twice_is_followed_once(cloud: Cloud, monkeypatch: 
     assert "results.xlsx" not in str(client("s3").list_objects_v2(Bucket=settings().bucket))
     worker.handle([rest])
     assert [row["callStatus"] for row in rows_of(book_of(cloud, campaign))] == list(OUTCOMES.values())
+
+
+def test_one_of_two_workers_that_begin_at_once_writes_the_results(
+    cloud: Cloud, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(results, "PAGE", 1)
+    campaign = a_finished_campaign(cloud)
+    for minutes in (0, 2):
+        with monkeypatch.context() as patch:
+            later(patch, minutes=minutes)
+            cloud.get(f"/campaigns/{campaign}/results")
+    first, second = jobs(cloud)
+    with before_the_next("PutObject", lambda: worker.handle([second], now=ticking(seconds=300)), of=s3._s3()):
+        worker.handle([first], now=ticking(seconds=300))
+    [rest] = jobs(cloud)
+    assert json.loads(rest)["orderId"] == json.loads(second)["orderId"]
+
+
+def test_beginning_whose_answer_was_lost_is_no_others(cloud: Cloud) -> None:
+    campaign = store.find("1", a_finished_campaign(cloud))
+    cloud.get(f"/campaigns/{campaign.campaign_id}/results")
+    [job] = jobs(cloud)
+
+    def sent_before(params: dict[str, Any], **_: Any) -> None:
+        send(**params)
+
+    send = client("s3").put_object
+    events = s3._s3().meta.events
+    events.register_first("provide-client-params.s3.PutObject", sent_before, unique_id="lost")
+    try:
+        worker.handle([job])
+    finally:
+        events.unregister("provide-client-params.s3.PutObject", unique_id="lost")
+    assert cloud.get(f"/campaigns/{campaign.campaign_id}/results").status == 200
+
+
+def test_one_of_two_requests_at_once_orders_results(cloud: Cloud) -> None:
+    campaign = a_finished_campaign(cloud)
+    path = f"/campaigns/{campaign}/results"
+    with before_the_next("PutObject", lambda: cloud.get(path), of=s3._s3()):
+        assert cloud.get(path).status == 202
+    assert len(jobs(cloud)) == 1
 
 
 def test_order_that_a_worker_has_begun_is_not_given_again(cloud: Cloud, monkeypatch: pytest.MonkeyPatch) -> None:
