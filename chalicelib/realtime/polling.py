@@ -130,7 +130,7 @@ def _open(query: dict[str, str], now: datetime) -> str:
     except ValueError:
         raise _Refused(BAD_REQUEST) from None
     session = Session(
-        id=secrets.token_urlsafe(15),
+        id=sessions.new_id(),
         began_at=clock.stamp(now),
         campaign_id=campaign_id,
         asked=asked,
@@ -173,9 +173,12 @@ class _Poll:
         """The answer; nothing if it is not time for one."""
         if self.session.closing or has_ended(self.session, at):
             return [self._goodbye()]
-        waits = self._waits(at)
+        waits, reached = self._waits(at), self.reached
         if packets := [*self.session.outbox, *self._news()]:
-            return packets if self._tell(at) else []
+            if self._tell(at):
+                return packets
+            self.reached = reached
+            return []
         if waits:
             return []
         if at - clock.moment(self.session.pinged_at or self.session.began_at) >= PING:
@@ -310,5 +313,5 @@ def _join(session: Session, packet: Connect, now: datetime) -> None:
         logger().warning("socket put off", reason=str(why))
         sessions.end(session, socketio.CLOSE)
     else:
-        answer = socketio.connected(session.id, admitted.recovery_id)
+        answer = socketio.connected(sessions.public_name(session.id), admitted.recovery_id)
         sessions.join(session, admitted.organization_id, admitted.since, admitted.ends, answer)

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import hashlib
+import re
+import secrets
 import zlib
 from collections.abc import Sequence
 from datetime import datetime, timedelta
@@ -25,6 +28,9 @@ RACES = 20
 
 MOST_WAITING = 16_384
 """Characters of packets that wait for a poll: a write costs by the row's size."""
+
+SID = re.compile(r"[A-Za-z0-9_-]{20}")
+"""A session's id: whoever has it is its client."""
 
 ANY = "~"
 """Later than any poll's ticket."""
@@ -65,8 +71,20 @@ def add(session: Session) -> None:
     patiently(SessionRow.of(session, owner=_owner("session", session.id), expires_at=expires_at).save)
 
 
+def new_id() -> str:
+    """An id that nobody guesses."""
+    return secrets.token_urlsafe(15)
+
+
+def public_name(sid: str) -> str:
+    """What a session is called where others may see it: programs show their Socket.IO id, which is not a secret."""
+    return hashlib.sha256(sid.encode()).hexdigest()[:20]
+
+
 def find(sid: str) -> Session | None:
-    """A session by its id."""
+    """A session by its id, as it is right now; None also for what is no session's id."""
+    if SID.fullmatch(sid) is None:
+        return None
     row = get(SessionRow, _owner("session", sid), sid)
     return row.value(Session) if row else None
 

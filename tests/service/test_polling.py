@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import random
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from datetime import datetime, timedelta
@@ -15,8 +16,9 @@ from chalicelib import clock
 from chalicelib.aws import dynamodb, sqs
 from chalicelib.realtime import broadcaster, polling, sessions, socketio, sockets, store
 from chalicelib.settings import settings
+from tests.service.calling import before_the_next
 from tests.service.cloud import Cloud, token
-from tests.service.feed import LATE, Live, impatient, socket_event
+from tests.service.feed import LATE, Live, contact_record, impatient, socket_event
 from tests.service.meter import billed
 
 A, B, C, D = (f"+99890111220{n}" for n in range(1, 5))
@@ -144,6 +146,14 @@ def test_poll_is_told_what_happens_while_it_is_held(live: Polling) -> None:
     live.tell(C)
     assert phones(live.poll(sid)) == [C]
     assert live.poll(sid) == [socketio.NOOP]
+
+
+def test_poll_whose_session_changed_before_it_could_answer_tells_its_events_all_the_same(live: Polling) -> None:
+    sid = live.joined()
+    live.tell(A)
+    with before_the_next("UpdateItem", lambda: live.push(sid, "2more")):
+        packets = live.poll(sid)
+    assert (phones(packets), packets[0]) == ([A], "3more")
 
 
 def test_client_that_stays_polls_less_often_and_is_pinged(live: Polling) -> None:
@@ -552,6 +562,212 @@ def test_quiet_client_that_polls_for_good_costs_two_units_a_poll(live: Polling) 
             before = bill.units
             assert live.poll(sid) == [socketio.NOOP]
             assert bill.units - before == 2
+
+
+# ---- strangers ----
+
+GUESSES = ["", "#", "feed", "~", "x" * 20, "x" * 1_025, "é" * 20, "\0" * 20, "2", "../1", "a" * 19 + "\n"]
+
+
+@pytest.mark.parametrize("guess", GUESSES)
+def test_id_that_is_no_sessions_opens_nothing(live: Polling, guess: str) -> None:
+    event = {"headers": {}, "requestContext": {"requestTimeEpoch": 1}, "isBase64Encoded": False}
+    for method, body in (("GET", None), ("POST", "1")):
+        query = {"EIO": "4", "transport": "polling", "sid": guess}
+        answer = polling.handle(event | {"httpMethod": method, "queryStringParameters": query, "body": body})
+        assert (answer["statusCode"], json.loads(answer["body"])["code"]) == (400, 1)
+    opening = socket_event("ws", query={"EIO": "4", "transport": "websocket", "sid": guess})
+    assert sockets.connect(opening) == {"statusCode": 400}
+
+
+def test_what_others_may_see_of_a_client_is_no_key_to_its_session(live: Polling) -> None:
+    sid = live.begin()
+    answer = live.join(sid)
+    seen = [answer["sid"], answer["pid"], answer["pid"].partition(".")[0]]
+    live.probe(sid, "ws")
+    for name in [*seen, "ws", sid[:-1], sid + "A", sid.swapcase()]:
+        assert live.ask("GET", sid=name)[0] == live.ask("POST", "1", sid=name)[0] == 400
+        query = {"EIO": "4", "transport": "websocket", "sid": name}
+        assert sockets.connect(socket_event("other", query=query)) == {"statusCode": 400}
+    live.say("ws", "5")
+    live.tell(A)
+    assert phones(live.wire.posted["ws"]) == [A]
+
+
+@pytest.mark.parametrize("joined", [True, False])
+def test_token_of_another_organization_moves_no_session_to_it(live: Polling, *, joined: bool) -> None:
+    sid = live.begin(organizationId="1")
+    if joined:
+        live.join(sid)
+    foreign = CONNECT + json.dumps({"token": token("2", exp=LATE)})
+    live.push(sid, foreign)
+    if not joined:
+        assert live.poll(sid)[0].startswith("44")
+        live.join(sid)
+    live.probe(sid, "ws")
+    live.say("ws", foreign)
+    live.say("ws", "5")
+    live.say("ws", foreign)
+    live.open("other", "2")
+    live.tell(A, organization="2")
+    live.tell(B)
+    assert phones(live.wire.posted["ws"]) == [B]
+
+
+def test_socket_that_asked_for_one_session_takes_no_other_over(live: Polling) -> None:
+    mine, others = live.joined(), live.joined("2")
+    live.probe(mine, "ws")
+    query = {"EIO": "4", "transport": "polling", "sid": others}
+    live.say("ws", f"5{others}")
+    live.tell(B, organization="2")
+    assert phones(live.wire.posted["ws"]) == []
+    assert live.ask("GET", **query)[0] == 200
+
+
+def test_sessions_and_feeds_are_read_as_they_are_right_now(live: Polling) -> None:
+    stale: list[str] = []
+
+    def look(params: dict[str, Any], model: Any, **_: Any) -> None:
+        asked = json.loads(params["body"])
+        if model.name in ("GetItem", "Query") and not asked.get("ConsistentRead"):
+            stale.append(f"{model.name} {asked['TableName']} {asked.get('IndexName')}")
+
+    events = dynamodb.connection().client.meta.events
+    events.register("before-call", look, unique_id="stale")
+    try:
+        sid = live.joined()
+        live.tell(A)
+        live.poll(sid)
+        live.probe(sid, "ws")
+        live.say("ws", "5")
+        live.tell(B)
+    finally:
+        events.unregister("before-call", unique_id="stale")
+    assert stale == []
+
+
+# ---- many at once ----
+
+
+class Client:
+    """A client as `socket.io-client` is one: it polls, or asks for a WebSocket once it is open, and moves there."""
+
+    def __init__(self, live: Polling, name: str, chance: random.Random) -> None:
+        self.live = live
+        self.name = name
+        self.sid = live.begin()
+        self.upgrades = chance.random() < 0.7
+        self.joins_late = chance.random() < 0.3
+        self.stage = "open"
+        self.polled: list[str] = []
+        self.expected: int | None = None
+        self.busy = False
+
+    def go_on(self) -> None:
+        """The next thing it does."""
+        self.busy = True
+        try:
+            getattr(self, f"_{self.stage}")()
+        finally:
+            self.busy = False
+
+    def _open(self) -> None:
+        if not self.joins_late:
+            self._join()
+        self.stage = "probe" if self.upgrades else "poll"
+
+    def _join(self) -> None:
+        self.expected = store.feed("1").seq + 1
+        packet = CONNECT + json.dumps({"token": token(exp=LATE)})
+        if self.stage == "told":
+            self.live.say(self.name, packet)
+        else:
+            assert self.live.push(self.sid, packet) == (200, "ok")
+
+    def _poll(self) -> None:
+        if self.expected is None:
+            self._join()
+        self.polled += (packets := self.live.poll(self.sid))
+        if socketio.PING in packets:
+            self.live.push(self.sid, socketio.PONG)
+
+    def _probe(self) -> None:
+        self.live.probe(self.sid, self.name)
+        self.stage = "move"
+
+    def _move(self) -> None:
+        """It says that it moves when the poll that was under way has been answered."""
+        self.polled += self.live.poll(self.sid)
+        self.live.say(self.name, "5")
+        self.stage = "told"
+
+    def _told(self) -> None:
+        if self.expected is None:
+            self._join()
+
+    @property
+    def numbers(self) -> list[int]:
+        return [each[0] for each in offsets(self.polled + self.live.wire.posted[self.name])]
+
+
+def test_twenty_clients_that_come_while_things_happen_are_told_everything_once(
+    live: Polling, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(polling, "LONGEST", timedelta(seconds=2))  # what twenty do at once is done here by turns
+    monkeypatch.setattr(polling, "SHORTEST", timedelta(seconds=2))
+    monkeypatch.setattr(polling, "JOIN", timedelta(minutes=10))
+    chance = random.Random(SEED)
+    clients: list[Client] = []
+    left = [f"+9989011{n:05}" for n in range(62)]
+    live.open("first")
+    nested = 0
+
+    def happen() -> None:
+        nonlocal nested
+        if nested > 2:
+            return
+        nested += 1
+        idle = [each for each in clients if not each.busy]
+        match chance.choice(["write", "deliver", "come", "go on", "go on", "go on"]):
+            case "write" if left:
+                new, left[:] = left[: (n := chance.randint(1, 4))], left[n:]
+                live.changed(*(contact_record(phone, at=live.now()) for phone in new))
+            case "deliver":
+                live.deliver()
+            case "come" if len(clients) < 20:
+                clients.append(Client(live, f"ws-{len(clients)}", chance))
+            case "go on" if idle:
+                chance.choice(idle).go_on()
+        nested -= 1
+
+    live.meanwhile = Endless(happen)
+    while left or len(clients) < 20 or any(each.stage in ("open", "probe", "move") for each in clients):
+        happen()
+    live.meanwhile = []
+    live.deliver()
+    for each in clients:
+        each.go_on()
+        live.deliver()
+    last = store.feed("1").seq
+    assert last == 62
+    wrong = {each.name: each.numbers for each in clients if each.numbers != list(range(each.expected or 0, last + 1))}
+    assert wrong == {}
+    assert sum(each.stage == "told" for each in clients) > 5
+    assert sum(each.stage == "poll" and len(each.numbers) > 0 for each in clients) > 2
+
+
+SEED = 1
+"""Of who does what when; any will do."""
+
+
+class Endless(list[Callable[[], object]]):
+    """The same happens at every pause."""
+
+    def __init__(self, what: Callable[[], object]) -> None:
+        super().__init__([what])
+
+    def pop(self, _: Any = -1) -> Callable[[], object]:
+        return self[0]
 
 
 # ---- recovery ----
