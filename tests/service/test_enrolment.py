@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import time
+from datetime import timedelta
 from typing import Any
 
 import pytest
@@ -190,12 +191,11 @@ def test_order_that_is_lost_is_given_again(cloud: Cloud, monkeypatch: pytest.Mon
         death.setattr(messages, "work", die)
         assert cloud.post(f"/campaigns/{campaign_id}/contacts", ACTIVE).status == 500
     assert [len(ask(cloud, campaign_id, ACTIVE)) for _ in range(2)] == [1, 0]
-    campaign = campaigns.find("1", campaign_id)
-    [asks] = campaign.asked
+    [(asks, until)] = campaigns.find("1", campaign_id).asked.items()
     order = Enrol(organization_id="1", campaign_id=campaign_id, status="ACTIVE", asks=asks)
-    enrolment.begin(order, now=in_an(seconds=59))
+    enrolment.begin(order, now=clock.moment(until) - timedelta(seconds=1))
     assert cloud.take(settings().jobs_queue) == []
-    enrolment.begin(order, now=in_an(seconds=61))
+    enrolment.begin(order, now=clock.moment(until) + timedelta(seconds=1))
     assert len(cloud.take(settings().jobs_queue)) == 1
 
 
