@@ -404,15 +404,17 @@ def show_call(request: Request) -> Response:
         other = None if on_it == call.attempt_id else on_it
         view.why_not_called, view.next_attempt_at = waiting.why(campaign, own, call, zone, busy=bool(other), now=now)
         if other and view.why_not_called is WhyNotCalled.PHONE_IN_ANOTHER_CALL:
-            view.other_campaign_id = _campaign_of(other)
+            view.other_campaign_id = _other_campaign(campaign, other)
     return http.ok(view)
 
 
-def _campaign_of(attempt_id: str) -> str | UnsetType:
+def _other_campaign(campaign: Campaign, attempt_id: str) -> str | UnsetType:
+    """The campaign of an attempt, if that is another."""
     try:
-        return calls.attempt(attempt_id).campaign_id
+        found = calls.attempt(attempt_id).campaign_id
     except NotFound:
         return UNSET
+    return UNSET if found == campaign.campaign_id else found
 
 
 @routes.delete(
