@@ -7,7 +7,7 @@ from urllib.parse import quote
 
 from chalicelib.agents import settings
 from chalicelib.agents.accounts import AccountHolder
-from chalicelib.agents.contract import Agent, Reporter
+from chalicelib.agents.contract import Agent, Answering, Reporter
 from chalicelib.agents.settings import NOBODYS, Own, ProviderSettings
 from chalicelib.errors import FieldError, NotFound
 
@@ -59,6 +59,11 @@ def webhook(provider: str, own: Own) -> str:
 def waits_seconds(provider: str) -> float | None:
     """See `Agent.waits_seconds`."""
     return agent(provider).waits_seconds
+
+
+def can_be_asked(provider: str) -> bool:
+    """Whether a provider may say what became of a call when it is asked."""
+    return isinstance(agent(provider), Answering)
 
 
 def reporter(provider: str, own: Callable[[], Own] = lambda: NOBODYS) -> Reporter:

@@ -16,7 +16,7 @@ from typing import Annotated, Any, ClassVar, Generic, TypeVar
 import msgspec
 from msgspec import Meta
 
-from chalicelib.agents.contract import CallOrder, NotPlaced
+from chalicelib.agents.contract import CallOrder, NotPlaced, OutcomeUnknown
 from chalicelib.agents.settings import NOBODYS, Own, ProviderSettings, Secret
 from chalicelib.agents.signatures import UNLIKE
 from chalicelib.aws import ssm
@@ -65,6 +65,13 @@ class AccountHolder(Generic[AccountT]):
             return self.account()
         except (SecretUnreadable, Unusable) as error:
             raise NotPlaced(str(error)) from error
+
+    def to_ask(self) -> AccountT:
+        """The account to ask after a call with. Raises OutcomeUnknown."""
+        try:
+            return self.account()
+        except (SecretUnreadable, Unusable) as error:
+            raise OutcomeUnknown(str(error)) from error
 
     def to_hear(self) -> AccountT:
         """The account whose webhooks are believed. Raises Unavailable: the vendor is to send them again.

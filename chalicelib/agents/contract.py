@@ -8,6 +8,7 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Mapping, Sequence
 from datetime import datetime
+from enum import StrEnum
 from typing import Any, Protocol, runtime_checkable
 
 import msgspec
@@ -55,9 +56,14 @@ class CallOrder(Struct, frozen=True, kw_only=True, rename="camel"):
 
     @property
     def longest_talk_seconds(self) -> int:
-        """How long the conversation may be, so that ringing, analysis and report fit into the time-out as well."""
-        most = max(self.call_timeout_seconds - 120, self.call_timeout_seconds // 2)
-        return min(most, self.max_duration_seconds or most)
+        """See `longest_talk_seconds`."""
+        return longest_talk_seconds(self.call_timeout_seconds, self.max_duration_seconds)
+
+
+def longest_talk_seconds(call_timeout_seconds: int, max_duration_seconds: int | None) -> int:
+    """How long a conversation may be, so that ringing, analysis and report fit into the time-out as well."""
+    most = max(call_timeout_seconds - 120, call_timeout_seconds // 2)
+    return min(most, max_duration_seconds or most)
 
 
 def _rank(contact: str, number: str) -> bytes:
@@ -65,9 +71,13 @@ def _rank(contact: str, number: str) -> bytes:
 
 
 class Accepted(Struct, frozen=True):
-    """The agent places the call and reports its result later. `conversation_id` is its own id of the call."""
+    """The agent places the call and reports its result later.
+
+    `conversation_id` is its own id of the call; `asked_by_it` where it finds a call well by no other.
+    """
 
     conversation_id: str | None = None
+    asked_by_it: bool = False
 
 
 class Declined(Struct, frozen=True):
@@ -116,6 +126,26 @@ class Webhook(Struct, frozen=True, kw_only=True):
     ending: Ending
 
 
+class Inquiry(Struct, frozen=True, kw_only=True):
+    """A call that is asked after: the attempt's id, the agent's own where that is known, and when it was ordered."""
+
+    call_id: str
+    conversation_id: str | None = None
+    organization_id: str
+    ordered_at: datetime
+
+
+class Whereabouts(StrEnum):
+    """What an agent says of a call of which it does not say how it ended."""
+
+    UNDER_WAY = "under way"
+    NO_TRACE = "no trace"
+    """It knows of no such call."""
+
+    UNSAID = "unsaid"
+    """It cannot be asked."""
+
+
 class Agent(Protocol):
     """A voice-agent provider."""
 
@@ -125,6 +155,14 @@ class Agent(Protocol):
     @property
     def waits_seconds(self) -> float | None:
         """How long an answer takes at most when it always is the result; None when results may come later."""
+
+
+@runtime_checkable
+class Answering(Protocol):
+    """A provider that can be asked what became of a call."""
+
+    def ask(self, inquiry: Inquiry) -> Ending | Whereabouts:
+        """How a call ended, as its webhook would tell it, or where it is. Raises OutcomeUnknown."""
 
 
 @runtime_checkable

@@ -6,10 +6,20 @@ import re
 from collections.abc import Mapping
 from datetime import datetime
 from typing import Annotated, Any, ClassVar, Literal
+from urllib.parse import quote, urlencode
 
 from chalicelib.agents import accounts, endings, signatures, variables, wire
 from chalicelib.agents.accounts import AccountHolder
-from chalicelib.agents.contract import Accepted, CallOrder, Declined, Ending, OutcomeUnknown, Webhook
+from chalicelib.agents.contract import (
+    Accepted,
+    CallOrder,
+    Declined,
+    Ending,
+    Inquiry,
+    OutcomeUnknown,
+    Webhook,
+    Whereabouts,
+)
 from chalicelib.agents.endings import End, within, word
 from chalicelib.agents.reports import identifier, members
 from chalicelib.agents.settings import Address
@@ -78,6 +88,16 @@ class ElevenLabsAgent(AccountHolder[Account]):
             return wire.declined(wire.explained(answer) or "no reason given")
         raise OutcomeUnknown("the agent's answer names no call")
 
+    def ask(self, inquiry: Inquiry) -> Ending | Whereabouts:
+        """By its id, else by the attempt, which is the `user_id`: `GET /v1/convai/conversations[/{id}]`."""
+        account = self.to_ask()
+        headers, url = {"xi-api-key": account.api_key}, f"{account.api_url}/v1/convai/conversations"
+        conversation_id = inquiry.conversation_id or _conversation_id(url, headers, inquiry)
+        if conversation_id is None:
+            return Whereabouts.NO_TRACE
+        data = within(wire.found(wire.look(f"{url}/{quote(conversation_id, safe='')}", headers)))
+        return _talked(data) if data.get("status") in ("done", "failed") else Whereabouts.UNDER_WAY
+
     def verify(self, headers: Mapping[str, str], body: bytes, *, now: datetime) -> None:
         """Check an `ElevenLabs-Signature: t=<unix seconds>,v0=<hex>` of `<t>.<body>`."""
         match = re.fullmatch("t=([0-9]{1,12}),v0=([0-9a-f]{64})", headers.get("elevenlabs-signature", ""))
@@ -113,6 +133,15 @@ def _request(order: CallOrder, account: Account) -> dict[str, Any]:
         "conversation_initiation_client_data": told,
         "telephony_call_config": {"ringing_timeout_secs": RING_SECONDS},
     }
+
+
+def _conversation_id(url: str, headers: Mapping[str, str], inquiry: Inquiry) -> str | None:
+    """The vendor's id of the conversation that was ordered for an attempt, if there is one."""
+    answer = within(wire.found(wire.look(f"{url}?{urlencode({'user_id': inquiry.call_id})}", headers)))
+    listed = answer.get("conversations")
+    if not isinstance(listed, list):
+        raise OutcomeUnknown("the agent's answer lists no conversations")
+    return next((identifier(each.get("conversation_id")) for each in map(within, listed)), None)
 
 
 def _talked(data: dict[str, Any]) -> Ending:

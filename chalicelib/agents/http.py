@@ -6,13 +6,23 @@ import re
 from collections.abc import Callable, Mapping
 from datetime import datetime
 from typing import Any, ClassVar
+from urllib.parse import urlsplit, urlunsplit
 
 import msgspec
 from msgspec.structs import replace
 
 from chalicelib.agents import reports, signatures, wire
 from chalicelib.agents.accounts import AccountHolder, Unusable
-from chalicelib.agents.contract import Accepted, CallOrder, Declined, Ending, OutcomeUnknown, Webhook
+from chalicelib.agents.contract import (
+    Accepted,
+    CallOrder,
+    Declined,
+    Ending,
+    Inquiry,
+    OutcomeUnknown,
+    Webhook,
+    Whereabouts,
+)
 from chalicelib.agents.reports import Report
 from chalicelib.agents.settings import Address, ProviderSettings, Secret
 from chalicelib.agents.signatures import UNLIKE
@@ -69,6 +79,24 @@ class HttpAgent(AccountHolder[Account]):
         except InvalidBody:
             raise OutcomeUnknown("the agent's answer cannot be read") from None
 
+    def ask(self, inquiry: Inquiry) -> Ending | Whereabouts:
+        """By `GET <url>/<callId>`, which an agent may leave out: 404 and 405 say that it has no such thing."""
+        account = self.to_ask()
+        address = _address(account.url or "", inquiry.call_id)
+        response = wire.look(address, _authorization(account), public=self.is_public)
+        if response.status_code in (404, 405):
+            return Whereabouts.UNSAID
+        if response.status_code not in (200, 202, 204):
+            raise OutcomeUnknown(f"the agent answered {response.status_code}")
+        try:
+            report = reports.read(response.content)
+        except InvalidBody:
+            return Whereabouts.UNDER_WAY
+        if report.call_id not in (None, inquiry.call_id):
+            raise OutcomeUnknown("the agent tells of another call")
+        _log_lost(report, inquiry.call_id)
+        return Ending(report.result) if report.result else Whereabouts.UNDER_WAY
+
     def verify(self, headers: Mapping[str, str], body: bytes, *, now: datetime) -> None:
         """Check an `X-AutoCall-Signature: t=<unix seconds>,v1=<hex>`."""
         verify(headers.get("x-autocall-signature", ""), body, lambda: self.to_hear().webhook_secret, now=now)
@@ -95,6 +123,12 @@ def _request(order: CallOrder, account: Account) -> dict[str, Any]:
         "callerNumber": order.caller(account.caller_numbers or ()),
         "maxDurationSeconds": order.max_duration_seconds or account.max_duration_seconds,
     }
+
+
+def _address(agent_url: str, call_id: str) -> str:
+    """Where an agent tells of a call; what the agent's URL asks for is kept."""
+    parts = urlsplit(agent_url)
+    return urlunsplit(parts._replace(path=f"{parts.path.rstrip('/')}/{call_id}"))
 
 
 def _ending(body: bytes, call_id: str) -> Result:

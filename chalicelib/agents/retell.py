@@ -6,12 +6,22 @@ import re
 from collections.abc import Mapping
 from datetime import datetime
 from typing import Annotated, Any, ClassVar
+from urllib.parse import quote
 
 from chalicelib.agents import accounts, endings, signatures, variables, wire
 from chalicelib.agents.accounts import AccountHolder
-from chalicelib.agents.contract import Accepted, CallOrder, Declined, Ending, Webhook
+from chalicelib.agents.contract import (
+    Accepted,
+    CallOrder,
+    Declined,
+    Ending,
+    Inquiry,
+    OutcomeUnknown,
+    Webhook,
+    Whereabouts,
+)
 from chalicelib.agents.endings import End, within, word
-from chalicelib.agents.reports import members
+from chalicelib.agents.reports import identifier, members
 from chalicelib.agents.settings import Address
 from chalicelib.bodies import CLEARABLE
 from chalicelib.errors import Unauthorized
@@ -61,6 +71,16 @@ class RetellAgent(AccountHolder[Account]):
         url = f"{account.api_url}/v2/create-phone-call"
         return wire.place(url, _request(order, account), headers, named="call_id")
 
+    def ask(self, inquiry: Inquiry) -> Ending | Whereabouts:
+        """By its id, else by the attempt in the metadata: `GET /v2/get-call/{id}`, `POST /v3/list-calls`."""
+        account = self.to_ask()
+        headers = {"Authorization": f"Bearer {account.api_key}"}
+        call_id = inquiry.conversation_id or _call_id(account, headers, inquiry)
+        if call_id is None:
+            return Whereabouts.NO_TRACE
+        call = within(wire.found(wire.look(f"{account.api_url}/v2/get-call/{quote(call_id, safe='')}", headers)))
+        return _ending(call) if _is_over(call) else Whereabouts.UNDER_WAY
+
     def verify(self, headers: Mapping[str, str], body: bytes, *, now: datetime) -> None:
         """Check an `X-Retell-Signature: v=<unix milliseconds>,d=<hex>` of the body and the moment."""
         match = re.fullmatch(r"v=([0-9]{1,15}),d=([0-9a-f]{64})", headers.get("x-retell-signature", ""))
@@ -97,6 +117,22 @@ def _request(order: CallOrder, account: Account) -> dict[str, Any]:
             }
         },
     }
+
+
+def _call_id(account: Account, headers: Mapping[str, str], inquiry: Inquiry) -> str | None:
+    """Retell's id of the call that was ordered for an attempt, if there is one."""
+    of_attempt = {"type": "string", "op": "eq", "key": "attempt", "value": inquiry.call_id}
+    wanted = {"filter_criteria": {"metadata": [of_attempt]}, "limit": 1}
+    answer = within(wire.found(wire.look(f"{account.api_url}/v3/list-calls", headers, wanted)))
+    items = answer.get("items")
+    if not isinstance(items, list):
+        raise OutcomeUnknown("the agent's answer lists no calls")
+    return next((identifier(each.get("call_id")) for each in map(within, items)), None)
+
+
+def _is_over(call: dict[str, Any]) -> bool:
+    analyzed = call.get("call_status") == "ended" and bool(call.get("call_analysis"))
+    return analyzed or call.get("call_status") in NEVER_CONNECTED
 
 
 def _ending(call: dict[str, Any]) -> Ending:

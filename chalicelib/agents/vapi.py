@@ -7,18 +7,37 @@ from collections.abc import Mapping
 from datetime import datetime
 from fnmatch import fnmatchcase
 from typing import Annotated, Any, ClassVar
+from urllib.parse import quote, urlencode
+
+from msgspec.structs import replace
 
 from chalicelib import clock
 from chalicelib.agents import accounts, endings, signatures, variables, wire
 from chalicelib.agents.accounts import AccountHolder, Given
-from chalicelib.agents.contract import Accepted, CallOrder, Declined, Ending, Webhook
+from chalicelib.agents.contract import (
+    Accepted,
+    CallOrder,
+    Declined,
+    Ending,
+    Inquiry,
+    OutcomeUnknown,
+    Webhook,
+    Whereabouts,
+)
 from chalicelib.agents.endings import End, within, word
 from chalicelib.agents.reports import FIRST_MILLISECONDS, members
 from chalicelib.agents.settings import Address
 from chalicelib.bodies import CLEARABLE
 from chalicelib.errors import Unauthorized
+from chalicelib.settings import settings
 
 SIGNATURE_AGE_SECONDS = 300
+
+SLACK_SECONDS = 60
+"""By how much a moment of the vendor's may be off."""
+
+LISTED = 1000
+"""Calls of one answer, the most that the vendor lists."""
 
 AGAIN = {"type": "exponential", "maxRetries": 5, "baseDelaySeconds": 5}
 """How a webhook that was not taken is sent again: within the age of its signature, should that stay the same."""
@@ -63,7 +82,17 @@ class VapiAgent(AccountHolder[Account]):
     def place(self, order: CallOrder) -> Accepted | Declined:
         account = self.to_place()
         headers = {"Authorization": f"Bearer {account.api_key}"}
-        return wire.place(f"{account.api_url}/call", _request(order, account), headers, named="id")
+        answer = wire.place(f"{account.api_url}/call", _request(order, account), headers, named="id")
+        return replace(answer, asked_by_it=True) if isinstance(answer, Accepted) else answer
+
+    def ask(self, inquiry: Inquiry) -> Ending | Whereabouts:
+        """By its id, else by the attempt among the calls of its number and minutes: `GET /call/{id}`, `GET /call`."""
+        account = self.to_ask()
+        headers = {"Authorization": f"Bearer {account.api_key}"}
+        call = _call_of(account, headers, inquiry)
+        if call is None:
+            return Whereabouts.NO_TRACE
+        return _ending(call) if call.get("status") == "ended" else Whereabouts.UNDER_WAY
 
     def verify(self, headers: Mapping[str, str], body: bytes, *, now: datetime) -> None:
         """Check an `X-Signature` of `<X-Timestamp>.<body>`, as an HMAC credential makes it by default.
@@ -98,6 +127,24 @@ def _request(order: CallOrder, account: Account) -> dict[str, Any]:
             "server": {"url": order.callback_url, "credentialId": account.credential_id, "backoffPlan": AGAIN},
         },
     }
+
+
+def _call_of(account: Account, headers: Mapping[str, str], inquiry: Inquiry) -> dict[str, Any] | None:
+    """The call that was ordered for an attempt, if there is one."""
+    if inquiry.conversation_id:
+        address = f"{account.api_url}/call/{quote(inquiry.conversation_id, safe='')}"
+        return within(wire.found(wire.look(address, headers)))
+    ordered_within = -SLACK_SECONDS, settings().agent_timeout_seconds + SLACK_SECONDS
+    since, until = (clock.stamp(clock.later(seconds, than=inquiry.ordered_at)) for seconds in ordered_within)
+    wanted = {"createdAtGe": since, "createdAtLe": until, "limit": LISTED}
+    calls = wire.found(wire.look(f"{account.api_url}/call?{urlencode(wanted)}", headers))
+    if not isinstance(calls, list):
+        raise OutcomeUnknown("the agent's answer lists no calls")
+    found = (call for call in map(within, calls) if within(call, "customer").get("externalId") == inquiry.call_id)
+    call = next(found, None)
+    if call is None and len(calls) >= LISTED:
+        raise OutcomeUnknown("the agent has more calls of those minutes than it lists")
+    return call
 
 
 def end_of(reason: Any) -> End | None:

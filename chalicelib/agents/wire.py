@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import json
 import re
 import socket
 from collections.abc import Iterable, Iterator, Mapping
@@ -23,6 +24,9 @@ from chalicelib.errors import InvalidBody
 from chalicelib.settings import settings
 
 CONNECT_TIMEOUT_SECONDS = 5
+
+LOOK_SECONDS = 20
+"""How long an agent may take to say what became of a call."""
 
 NOT_PLACED = {
     401: Verdict.REFUSED,
@@ -68,32 +72,48 @@ def post(url: str, message: object, headers: Mapping[str, str], *, public: bool 
     agent that sends a byte now and then would hold its dialer for ever. `public`: it is connected to at a public
     address only.
     """
+    body = io.BytesIO(msgspec.json.encode(message))
+    try:
+        return _exchange("POST", url, body, headers, settings().agent_timeout_seconds, public=public)
+    except OutcomeUnknown as error:
+        if _led_astray(error):
+            raise NotPlaced(PRIVATE) from error
+        if body.tell() == 0:
+            raise NotPlaced("the agent cannot be reached") from error
+        raise
+
+
+def look(url: str, headers: Mapping[str, str], message: object = None, *, public: bool = False) -> Answer:
+    """The answer to a question that changes nothing. Raises OutcomeUnknown where there is none."""
+    body = None if message is None else io.BytesIO(msgspec.json.encode(message))
+    return _exchange("GET" if body is None else "POST", url, body, headers, LOOK_SECONDS, public=public)
+
+
+def _exchange(
+    method: str, url: str, body: io.BytesIO | None, headers: Mapping[str, str], seconds: float, *, public: bool
+) -> Answer:
+    """An answer, whole. Raises OutcomeUnknown."""
     import requests
 
-    body = io.BytesIO(msgspec.json.encode(message))
-    seconds = settings().agent_timeout_seconds
     try:
         with requests.Session() as session, _hung_up_after(seconds, session, public=public) as late:
             session.trust_env = not public
-            sent = session.post(
+            sent = session.request(
+                method,
                 url,
                 data=body,
-                headers={"Content-Type": "application/json", **headers},
+                headers={**({} if body is None else {"Content-Type": "application/json"}), **headers},
                 timeout=(CONNECT_TIMEOUT_SECONDS, seconds),
                 allow_redirects=False,
                 stream=True,
             )
             with sent as response:
                 content = _whole(response.iter_content(CHUNK))
-        if late.is_set():
-            raise OutcomeUnknown("the agent did not answer in time")
-        return Answer(response.status_code, response.headers, content)
     except (requests.RequestException, ValueError) as error:
-        if _led_astray(error):
-            raise NotPlaced(PRIVATE) from error
-        if body.tell() == 0:
-            raise NotPlaced("the agent cannot be reached") from error
         raise OutcomeUnknown("the agent did not answer") from error
+    if late.is_set():
+        raise OutcomeUnknown("the agent did not answer in time")
+    return Answer(response.status_code, response.headers, content)
 
 
 def _whole(chunks: Iterable[bytes]) -> bytes:
@@ -237,6 +257,18 @@ def place(url: str, message: object, headers: Mapping[str, str], *, named: str) 
     if not answer.get(named):
         raise OutcomeUnknown("the agent's answer names no call")
     return Accepted(identifier(answer[named]))
+
+
+def found(response: Answer) -> Any:
+    """The JSON that answers a question; None where there is no such thing. Raises OutcomeUnknown."""
+    if response.status_code == 404:
+        return None
+    if response.status_code != 200:
+        raise OutcomeUnknown(f"the agent answered {response.status_code}")
+    try:
+        return json.loads(response.content)
+    except (ValueError, RecursionError):
+        raise OutcomeUnknown("the agent's answer cannot be read") from None
 
 
 def _words(body: bytes) -> str:

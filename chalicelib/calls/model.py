@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from datetime import datetime
 from enum import StrEnum
-from typing import Annotated
+from typing import Annotated, Any
 
 import msgspec
 from msgspec import UNSET, Meta, Struct, UnsetType
@@ -203,13 +203,20 @@ class CallView(Struct, kw_only=True, rename="camel"):
     other_campaign_id: Id | UnsetType = UNSET
 
 
+OVER: dict[str, Any] = {
+    **dict.fromkeys(("started_at", "answer", "provider", "claimed_by", "awaited_until")),
+    **dict.fromkeys(("heard", "unsure"), False),
+}
+"""Of a call that is not under way any more, nothing that it is only while it is."""
+
+
 class Call(Struct, kw_only=True):
     """A contact in a campaign.
 
     `version` rises with every write of the row, which is conditional on the one read. `attempt_id` is the attempt under
     way or, after a release, the one to be made next; `lease` counts claims and redials, so that messages and index rows
-    of an earlier one change nothing; `due_at` is when a waiting call may be dialed, or when the lease of one in flight
-    runs out.
+    of an earlier one change nothing; `due_at` is when a waiting call may be dialed, or when one in flight is looked at:
+    its lease runs out, or its agent is to be asked after it.
     """
 
     organization_id: str
@@ -222,10 +229,13 @@ class Call(Struct, kw_only=True):
     lease: int = 0
     due_at: str | None = None
     phone: str | None = None
-    started_at: str | None = None
     provider: str | None = None
     """Who places the call under way."""
-
+    started_at: str | None = None
+    awaited_until: str | None = None
+    """When its lease runs out, if the agent is to be asked before that: at `due_at` it is."""
+    unsure: bool = False
+    """Whether the agent may never have begun the call under way: there was no answer to the order."""
     attempts: list[Attempt] = msgspec.field(default_factory=list)
     skip_reason: str | None = None
     release_reason: str | None = None
@@ -286,7 +296,8 @@ class Call(Struct, kw_only=True):
         last = after.attempts[-1] if after.attempts else None
         if last is None or last.attempt_id != self.attempt_id or not last.presumed:
             return None
-        return self.due_at if self.due_at and self.due_at > last.ended_at else None
+        until = self.awaited_until or self.due_at
+        return until if until and until > last.ended_at else None
 
     def is_claimed(self, attempt_id: str, lease: int) -> bool:
         """Whether it is under way by this claim."""
@@ -299,11 +310,7 @@ class Call(Struct, kw_only=True):
             state=CallState.WAITING,
             call_status=CallStatus.PENDING,
             due_at=clock.stamp(due),
-            started_at=None,
-            provider=None,
-            answer=None,
-            claimed_by=None,
-            heard=False,
+            **OVER,
             release_reason=because,
             updated_at=clock.stamp(now),
         )
@@ -330,13 +337,9 @@ class Call(Struct, kw_only=True):
             call_status=last.call_status if last else CallStatus.SKIPPED,
             skip_reason=None if last else never_dialed,
             release_reason=None,
-            answer=None,
-            claimed_by=None,
-            heard=False,
             attempt_id=None,
             due_at=None,
-            started_at=None,
-            provider=None,
+            **OVER,
             updated_at=clock.stamp(now),
         )
 

@@ -80,6 +80,8 @@ class AttemptRow(Row, keeps=AttemptKey):
         table_name = table("attempts_table")
 
     attempt_id = UnicodeAttribute(hash_key=True, attr_name="attemptId")
+    conversation = UnicodeAttribute(null=True)
+    """The provider's own id of the call."""
     expires_at = TTLAttribute(attr_name="expiresAt")
 
 
@@ -118,7 +120,7 @@ class Candidate(Struct, frozen=True):
 def row_of(call: Call) -> CallRow:
     """The row of a call, with its index keys."""
     row = CallRow.of(call, status_key=f"{call.campaign_id}#{call.call_status}", work_key=_work_key(call))
-    for name in ("heard", "called_back", "spent", "leaving", "erased"):
+    for name in ("heard", "called_back", "spent", "leaving", "erased", "unsure"):
         setattr(row, name, getattr(row, name) or None)
     return row
 
@@ -289,9 +291,12 @@ def claim(
     *,
     provider: str,
     dialer: str,
+    look_at: datetime,
     now: datetime,
 ) -> None:
     """QUEUED → CALLING by a provider and a dialer, and the attempt goes onto the phone: the last gate before the agent.
+
+    `look_at` is when the agent is asked after the call, at the latest the end of its lease.
 
     Raises AlreadyClaimed, PhoneChanged, NotCallable with the reason, or PhoneBusy.
     """
@@ -302,7 +307,8 @@ def claim(
             CallRow.state.set(CallState.CALLING),
             CallRow.call_status.set(CallStatus.CALLING),
             CallRow.status_key.set(f"{attempt.campaign_id}#{CallStatus.CALLING}"),
-            CallRow.due_at.set(clock.stamp(lease_until)),
+            CallRow.due_at.set(clock.stamp(look_at)),
+            *([CallRow.awaited_until.set(clock.stamp(lease_until))] if look_at < lease_until else []),
             CallRow.phone.set(contact.phone),
             CallRow.started_at.set(clock.stamp(now)),
             CallRow.provider.set(provider),
@@ -349,6 +355,18 @@ def attempt(attempt_id: str) -> AttemptKey:
     if row is None:
         raise NotFound
     return row.value(AttemptKey)
+
+
+def keep_conversation(attempt_id: str, conversation_id: str) -> None:
+    """Keep under which id the provider of an attempt knows it, to ask after it."""
+    AttemptRow(attempt_id).update(actions=[AttemptRow.conversation.set(conversation_id)])
+
+
+def conversation(attempt_id: str) -> str | None:
+    """The provider's own id of an attempt, if it is kept with it."""
+    row = get(AttemptRow, attempt_id)
+    known: str | None = row.conversation if row else None
+    return known
 
 
 def link(line: str, conversation_id: str, attempt_id: str, *, now: datetime) -> str | None:

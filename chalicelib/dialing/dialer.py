@@ -14,9 +14,8 @@ from chalicelib.agents.contract import Accepted, Agent, CallOrder, Declined, End
 from chalicelib.agents.health import Said, Verdict
 from chalicelib.agents.settings import Own
 from chalicelib.agents.settings import own as settings_of
-from chalicelib.aws import sqs
 from chalicelib.calls import store
-from chalicelib.calls.model import PHONE_BUSY, CallState, Result
+from chalicelib.calls.model import PHONE_BUSY, CallState
 from chalicelib.calls.store import AlreadyClaimed, AttemptKey, NotCallable, PhoneBusy, PhoneChanged
 from chalicelib.campaigns import hours
 from chalicelib.campaigns import store as campaigns
@@ -25,9 +24,10 @@ from chalicelib.campaigns.settings import AgentChoice
 from chalicelib.contacts import store as contacts
 from chalicelib.contacts.model import Contact
 from chalicelib.contacts.phone import uncallable
-from chalicelib.dialing.messages import Dial, Ended, Heard, Released, Skipped, Undialed
+from chalicelib.dialing import asking, messages, silence
+from chalicelib.dialing.messages import Ask, Dial, Heard, Released, Skipped
 from chalicelib.dialing.policy import WITHDRAWN
-from chalicelib.dialing.telling import tell
+from chalicelib.dialing.telling import ended, heard, said_now, tell, told
 from chalicelib.errors import Failure, NotFound
 from chalicelib.log import logger
 from chalicelib.organizations.model import Organization
@@ -42,13 +42,7 @@ AGAIN_SECONDS = {Verdict.FULL: 5, Verdict.AWAY: 60, Verdict.REFUSED: 0}
 UNKNOWN_PHONE_SECONDS = 900
 """When a contact is tried again whose phone belongs to nobody: its row is gone, which a person must mend."""
 
-UNDIALED_SECONDS = 60
-"""When a call is tried again that the agent had accepted and did not dial."""
-
 UNREAD_SECONDS = 30
-SLACK_SECONDS = 60
-"""What a dialer may take beside waiting for the agent."""
-
 NAME_LENGTH = 12
 """Characters that tell a claim's dialer from the others of the same call."""
 
@@ -88,9 +82,13 @@ def handle(
     agent: Callable[[str, Own], Agent] = agents.agent,
     now: Callable[[], datetime] = clock.now,
 ) -> None:
-    """Dial what each message orders."""
+    """Dial, or ask after, what each message orders."""
     for body in bodies:
-        dial(sqs.decode(body, Dial), agent=agent, now=now)
+        match messages.order(body):
+            case Ask() as question:
+                asking.ask(question, agent=agent, now=now)
+            case Dial() as order:
+                dial(order, agent=agent, now=now)
 
 
 def dial(order: Dial, *, agent: Callable[[str, Own], Agent], now: Callable[[], datetime]) -> None:
@@ -146,8 +144,15 @@ def _longest(order: Dial, agent: Agent) -> float:
     Of an agent that always waits for the result it need not be longer either: nobody reports a call whose dialer died.
     """
     if agent.waits_seconds is not None:
-        return agent.waits_seconds + SLACK_SECONDS
-    return max(order.call_timeout_seconds, settings().agent_timeout_seconds + SLACK_SECONDS)
+        return agent.waits_seconds + silence.SLACK_SECONDS
+    return max(order.call_timeout_seconds, settings().agent_timeout_seconds + silence.SLACK_SECONDS)
+
+
+def _look_seconds(order: Dial, choice: AgentChoice, lease_seconds: float) -> float:
+    """Seconds from a call's claim until its agent is asked after it, or its lease ends."""
+    if not agents.can_be_asked(choice.provider):
+        return lease_seconds
+    return silence.first_look(order.call_timeout_seconds, choice.max_duration_seconds, lease_seconds)
 
 
 def _claim(
@@ -163,6 +168,7 @@ def _claim(
     A claim whose answer is lost may be written or not. Nobody was asked yet: it is given back in both cases.
     """
     me = ids.new_id()[-NAME_LENGTH:]
+    lease_seconds = _longest(order, voice.agent)
     for _ in range(RACES):
         try:
             contact = contacts.find(order.organization_id, order.contact_id)
@@ -173,8 +179,17 @@ def _claim(
         _check_hours(campaign, own, contact, now())
         store.remember(key, now=now())
         try:
-            lease_until = clock.later(_longest(order, voice.agent), than=now())
-            store.claim(key, order.lease, contact, lease_until, provider=voice.choice.provider, dialer=me, now=now())
+            at = now()
+            store.claim(
+                key,
+                order.lease,
+                contact,
+                clock.later(lease_seconds, than=at),
+                provider=voice.choice.provider,
+                dialer=me,
+                look_at=clock.later(_look_seconds(order, voice.choice, lease_seconds), than=at),
+                now=at,
+            )
         except PhoneChanged:
             continue
         except PhoneBusy:
@@ -249,7 +264,7 @@ def _place(key: AttemptKey, campaign: Campaign, contact: Contact, voice: Voice, 
         answer = voice.agent.place(_order(key, campaign, voice, contact))
     except NotPlaced as refusal:
         logger().warning("call not placed", attemptId=key.attempt_id, reason=str(refusal))
-        said = _said(refusal.verdict, now(), str(refusal))
+        said = said_now(refusal.verdict, now(), str(refusal))
         again = max(AGAIN_SECONDS[refusal.verdict], refusal.again_seconds)
         raise Release(str(refusal), again, said=said) from None
     except Exception as unknown:  # noqa: BLE001 (whatever it is, a call may have begun)
@@ -257,44 +272,31 @@ def _place(key: AttemptKey, campaign: Campaign, contact: Contact, voice: Voice, 
         tell(_unknown(key, unknown, now()), now=now())
         return
     match answer:
-        case Accepted(conversation_id):
+        case Accepted():
             if campaign.health.troubled:
-                tell(heard(key, _said(Verdict.TAKEN, now())), now=now())
-            if conversation_id:
-                _link(key, agents.line(voice.choice.provider, voice.own), conversation_id, now())
+                tell(heard(key, said_now(Verdict.TAKEN, now())), now=now())
+            if answer.conversation_id:
+                _link(key, agents.line(voice.choice.provider, voice.own), answer, now())
         case Declined():
-            tell(ended(key, answer.result, _said(Verdict.DECLINED, now(), answer.words), now=now()), now=now())
+            tell(ended(key, answer.result, said_now(Verdict.DECLINED, now(), answer.words), now=now()), now=now())
         case _:
             tell(ended(key, answer, waited=True, now=now()), now=now())
 
 
-def _link(key: AttemptKey, line: str, conversation_id: str, now: datetime) -> None:
+def _link(key: AttemptKey, line: str, accepted: Accepted, now: datetime) -> None:
     """Keep the provider's id of a call, and pass on what it told of it before anybody knew whose it was."""
+    conversation_id = accepted.conversation_id or ""
+    if accepted.asked_by_it:
+        store.keep_conversation(key.attempt_id, conversation_id)
     if early := store.link(line, conversation_id, key.attempt_id, now=now):
         tell(told(key, msgspec.json.decode(early, type=Ending), now=now), now=now)
         store.forget_early(line, conversation_id)
 
 
-def told(key: AttemptKey, ending: Ending, *, now: datetime) -> Ended | Undialed:
-    """The news of what the agent told of an attempt."""
-    verdict, words = ending.never_dialed, ending.result.outcome or ""
-    if verdict is None:
-        return ended(key, ending.result, now=now)
-    return Undialed(
-        organization_id=key.organization_id,
-        campaign_id=key.campaign_id,
-        contact_id=key.contact_id,
-        attempt_id=key.attempt_id,
-        reason=f"the agent dialed nobody ({words})",
-        said=_said(verdict, now, words),
-        delay_seconds=UNDIALED_SECONDS,
-    )
-
-
 def _unknown(key: AttemptKey, why: Exception, now: datetime) -> Heard:
     if isinstance(why, OutcomeUnknown):
-        return heard(key, _said(Verdict.UNKNOWN, now, str(why)), why.said)
-    return heard(key, _said(Verdict.UNKNOWN, now, "the agent's answer cannot be understood"))
+        return heard(key, said_now(Verdict.UNKNOWN, now, str(why)), why.said)
+    return heard(key, said_now(Verdict.UNKNOWN, now, "the agent's answer cannot be understood"))
 
 
 def _order(key: AttemptKey, campaign: Campaign, voice: Voice, contact: Contact) -> CallOrder:
@@ -319,33 +321,4 @@ def _order(key: AttemptKey, campaign: Campaign, voice: Voice, contact: Contact) 
         max_duration_seconds=choice.max_duration_seconds,
         call_timeout_seconds=campaign.call_timeout_seconds,
         callback_url=settings().public_url + agents.webhook(choice.provider, voice.own),
-    )
-
-
-def _said(verdict: Verdict, now: datetime, words: str = "") -> Said:
-    return Said(verdict, words, clock.stamp(now))
-
-
-def heard(key: AttemptKey, said: Said, answer: str | None = None) -> Heard:
-    """The news of what an agent does."""
-    return Heard(
-        organization_id=key.organization_id,
-        campaign_id=key.campaign_id,
-        contact_id=key.contact_id,
-        attempt_id=key.attempt_id,
-        said=said,
-        answer=answer,
-    )
-
-
-def ended(key: AttemptKey, result: Result, said: Said | None = None, *, now: datetime, waited: bool = False) -> Ended:
-    """The news that an attempt ended; without anything else said, that the agent reports results."""
-    return Ended(
-        organization_id=key.organization_id,
-        campaign_id=key.campaign_id,
-        contact_id=key.contact_id,
-        attempt_id=key.attempt_id,
-        result=result,
-        said=said or _said(Verdict.ENDED, now),
-        waited=waited,
     )

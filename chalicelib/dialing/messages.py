@@ -43,7 +43,7 @@ class Released(CampaignEvent, frozen=True, tag="released"):
 
 
 class Undialed(CampaignEvent, frozen=True, tag="undialed"):
-    """The agent had accepted a call and dialed nobody: it waits again, for another attempt that takes this one's place.
+    """The agent dialed nobody although it had, or may have, accepted the call: it waits for another attempt.
 
     Another one, as providers answer a second order of the same attempt by what became of the first.
     """
@@ -51,7 +51,7 @@ class Undialed(CampaignEvent, frozen=True, tag="undialed"):
     contact_id: str
     attempt_id: str
     reason: str
-    said: Said
+    said: Said | None = None
     delay_seconds: int = 0
 
 
@@ -90,6 +90,32 @@ class Dial(Struct, frozen=True, kw_only=True, rename="camel"):
     call_timeout_seconds: int
 
 
-def dial(organization_id: str, orders: Iterable[Dial]) -> None:
-    """Post an organization's dial orders."""
+class Ask(Struct, frozen=True, kw_only=True, rename="camel", tag_field="type", tag="ask"):
+    """Ask the agent after a call that was ordered then and of which it has not told.
+
+    `unsure`: it may never have begun it.
+    """
+
+    organization_id: str
+    campaign_id: str
+    contact_id: str
+    attempt_id: str
+    provider: str
+    ordered_at: str
+    unsure: bool = False
+
+
+class _Kind(Struct, frozen=True):
+    type: str = "dial"
+
+
+def order(body: str) -> Dial | Ask:
+    """What a dialer is ordered to do. Raises msgspec.ValidationError."""
+    kind = Ask if sqs.decode(body, _Kind).type == "ask" else Dial
+    made: Dial | Ask = sqs.decode(body, kind)
+    return made
+
+
+def dial(organization_id: str, orders: Iterable[Dial | Ask]) -> None:
+    """Post an organization's orders to its dialers."""
     sqs.send(settings().dial_queue, orders, tenant=organization_id)

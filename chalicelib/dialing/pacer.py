@@ -29,8 +29,8 @@ from chalicelib.campaigns import store as campaigns
 from chalicelib.campaigns.messages import Audit, Remove, Wake, work
 from chalicelib.campaigns.model import IN_FLIGHT, WAITING, Campaign, CampaignStatus, counter_of
 from chalicelib.contacts import store as contacts
-from chalicelib.dialing import policy
-from chalicelib.dialing.messages import CallEvent, Dial, Ended, Event, Heard, dial
+from chalicelib.dialing import policy, silence
+from chalicelib.dialing.messages import Ask, CallEvent, Dial, Ended, Event, Heard, dial
 from chalicelib.errors import Conflict, NotFound
 from chalicelib.log import logger
 from chalicelib.organizations.model import OrganizationSettings
@@ -95,6 +95,9 @@ class Round(Struct):
 
     stale: set[str] = msgspec.field(default_factory=set)
     """Candidates that turned out not to be waiting."""
+
+    asked: set[str | None] = msgspec.field(default_factory=set)
+    """Attempts that agents were asked after."""
 
     refused: bool = False
     """Whether the dial queue took no orders: nobody else is claimed for it."""
@@ -182,7 +185,7 @@ def _step(campaign: Campaign, own: OrganizationSettings, events: Sequence[Event]
     _bar(campaign.organization_id, _unknown(campaign, _asking(events)), now)
     bookings = _decide(campaign, own, events, sweep=woken, now=now)
     fitting = next(chunks(bookings, CHUNK, lambda booking: booking.new.weight), [])
-    more, bookings = len(bookings) > len(fitting), fitting
+    more, bookings = len(bookings) > len(fitting), _asked(campaign, fitting, this, now)
     for booking in bookings:
         _tell_contact(booking)
     changes = _agent_changes(campaign, own, events, bookings, now)
@@ -200,6 +203,39 @@ def _step(campaign: Campaign, own: OrganizationSettings, events: Sequence[Event]
             work(Audit(organization_id=campaign.organization_id, campaign_id=campaign.campaign_id))
         return False
     return more or look.more
+
+
+def _asked(campaign: Campaign, bookings: Sequence[Booking], this: Round, now: datetime) -> list[Booking]:
+    """Have agents asked after calls that are silent for too long; what is to be booked then.
+
+    They are asked before it is booked that they were: once more than needed costs nothing, and never being asked a
+    result. Those that no queue takes are looked at again soon.
+    """
+    silent = [each for each in bookings if _is_silent(each, now)]
+    questions = {each.old.attempt_id: _question(each.old) for each in silent if each.old.attempt_id not in this.asked}
+    try:
+        dial(campaign.organization_id, questions.values())
+    except sqs.SendFailed:
+        this.refused = True
+        return [each for each in bookings if each not in silent]
+    this.asked |= questions.keys()
+    return list(bookings)
+
+
+def _is_silent(booking: Booking, now: datetime) -> bool:
+    return (booking.old.due_at or "") <= clock.stamp(now) and policy.is_asked_after(booking.old, booking.new)
+
+
+def _question(call: Call) -> Ask:
+    return Ask(
+        organization_id=call.organization_id,
+        campaign_id=call.campaign_id,
+        contact_id=call.contact_id,
+        attempt_id=call.attempt_id or "",
+        provider=call.provider or "",
+        ordered_at=call.started_at or "",
+        unsure=call.unsure,
+    )
 
 
 def _dial(campaign: Campaign, orders: Sequence[Dial], this: Round, now: Now) -> None:
@@ -488,9 +524,8 @@ def _write(
     changes = changes if probed == campaign.health else changes | {"health": probed}
     after = _moved(replace(campaign, **changes), moves)
     lease = clock.later(policy.queue_lease(_held_seconds(campaign)), than=now)
-    wake_at = schedule.next_wake(
-        after, next_lease=_next_lease(after, look, lease, now), next_due=look.next_due, now=now
-    )
+    next_lease = _next_look(campaign, after, bookings, look, now)
+    wake_at = schedule.next_wake(after, next_lease=next_lease, next_due=look.next_due, now=now)
     changes = changes if wake_at == campaign.wake_at else changes | {"wake_at": wake_at}
     if not bookings and not look.claims and not news:
         no_news = campaigns.no_news_since(campaign)
@@ -523,16 +558,32 @@ def _moved(campaign: Campaign, moves: Counter[str]) -> Campaign:
     return replace(campaign, **{name: getattr(campaign, name) + n for name, n in moves.items()})
 
 
-def _next_lease(after: Campaign, look: Look, lease: datetime, now: datetime) -> datetime | None:
-    """When the first lease in flight runs out. A wake that is still to come stands for it and saves the query."""
+def _next_look(
+    before: Campaign, after: Campaign, bookings: Sequence[Booking], look: Look, now: datetime
+) -> datetime | None:
+    """When the first of the calls in flight is to be looked at, as far as is known.
+
+    A wake that is still to come stands for those that were in flight before, and saves the query.
+    """
+    flying = [each.new for each in bookings if counter_of(each.new) == IN_FLIGHT]
+    moments = [clock.moment(call.due_at) for call in flying if call.due_at]
     if look.claims:
+        moments.append(clock.later(_look_seconds(before), than=now))
+    if after.in_flight > len(look.claims) + len(flying):
+        if before.wake_at and before.wake_at > clock.minute(now):
+            moments.append(clock.moment(before.wake_at + "Z"))
+        elif first := store.in_flight(after.campaign_id, 1):
+            moments.append(clock.moment(first[0].due_at))
+    return min(moments, default=None)
+
+
+def _look_seconds(campaign: Campaign) -> float:
+    """Seconds from now in which nothing is to be done about a call that is claimed now."""
+    lease = policy.queue_lease(_held_seconds(campaign))
+    timeout, choice = campaign.call_timeout_seconds, campaign.agent
+    if not agents.can_be_asked(choice.provider):
         return lease
-    if not after.in_flight:
-        return None
-    if after.wake_at and after.wake_at > clock.minute(now):
-        return clock.moment(after.wake_at + "Z")
-    first = store.in_flight(after.campaign_id, 1)
-    return clock.moment(first[0].due_at) if first else None
+    return min(lease, silence.first_look(timeout, choice.max_duration_seconds, timeout))
 
 
 def _order(campaign: Campaign, claimed: Claim | Call) -> Dial:

@@ -11,9 +11,10 @@ from datetime import datetime, timedelta
 import msgspec
 
 from chalicelib import clock
-from chalicelib.agents.health import Said
+from chalicelib.agents.health import Said, Verdict
 from chalicelib.calls.model import OUTCOME_LIMIT, Attempt, Call, CallState, CallStatus, Result, Retry
 from chalicelib.campaigns.messages import GivenUp
+from chalicelib.dialing import silence
 from chalicelib.dialing.messages import CallEvent, Ended, Heard, Released, Skipped, Undialed
 
 SUMMARIES_KEPT = 5
@@ -59,7 +60,7 @@ def after(call: Call, event: CallEvent, retry: Retry, *, now: datetime, over: bo
         case Skipped():
             return _skipped(call, event, now)
         case Heard():
-            return _answered(call, event)
+            return _answered(call, event, now)
         case GivenUp():
             meant = event.attempt_id in (call.attempt_id, None) and call.state is CallState.CALLING
             return _presumed(call, GIVEN_UP, now) if meant else None
@@ -77,14 +78,30 @@ def said(call: Call, event: CallEvent) -> Said | None:
 
 
 def expired(call: Call, *, now: datetime) -> Call | None:
-    """The call after its lease ran out: a queued one waits again; one under way has FAILED and is not dialed again."""
+    """The call after it was to be looked at: a queued one waits again; one under way is asked after, or has FAILED and
+    is not dialed again.
+    """
     if call.due_at is None or call.due_at > clock.stamp(now):
         return None
     if call.state is CallState.QUEUED:
         return call.waiting(now, now=now)
     if call.state is CallState.CALLING:
-        return _presumed(call, NO_RESULT, now)
+        return _silent(call, now)
     return None
+
+
+def is_asked_after(old: Call, new: Call) -> bool:
+    """Whether a call's agent is to be asked after it, if its look at `due_at` led from the one to the other."""
+    goes_on = old.state is CallState.CALLING and new.state is CallState.CALLING and old.attempt_id == new.attempt_id
+    return goes_on and (new.due_at or "") > (old.due_at or "")
+
+
+def _silent(call: Call, now: datetime) -> Call:
+    """A call under way whose agent should have told of it: it is asked, until the lease ends."""
+    until = clock.moment(call.awaited_until) if call.awaited_until else now
+    if until <= now:
+        return _presumed(call, NO_RESULT, now)
+    return replace(call, due_at=clock.stamp(silence.next_look(until, now)))
 
 
 def next_due(result: Result, call: Call, retry: Retry, *, now: datetime) -> datetime | None:
@@ -211,12 +228,19 @@ def _holds(call: Call, event: Released | Skipped, state: CallState) -> bool:
     return (call.state, call.attempt_id, call.lease) == (state, event.attempt_id, event.lease)
 
 
-def _answered(call: Call, event: Heard) -> Call | None:
-    """A call under way keeps what its agent answered without saying how it ended: a person can read it."""
+def _answered(call: Call, event: Heard, now: datetime) -> Call | None:
+    """A call under way keeps what its agent answered without saying how it ended: a person can read it.
+
+    One that may not have begun is asked after soon.
+    """
     under_way = call.state is CallState.CALLING and call.attempt_id == event.attempt_id
     if not under_way or call.heard:
         return None
-    return replace(call, heard=True, answer=event.answer and event.answer[:OUTCOME_LIMIT])
+    call = replace(call, heard=True, answer=event.answer and event.answer[:OUTCOME_LIMIT])
+    if event.said.verdict is not Verdict.UNKNOWN or not call.awaited_until or not call.due_at:
+        return call
+    soon = silence.unsure_look(clock.moment(call.due_at), now)
+    return replace(call, unsure=True, due_at=clock.stamp(soon))
 
 
 def _presumed(call: Call, outcome: str, now: datetime) -> Call:

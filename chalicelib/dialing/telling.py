@@ -4,13 +4,21 @@ from __future__ import annotations
 
 from datetime import datetime
 
+from chalicelib import clock
+from chalicelib.agents.contract import Ending
+from chalicelib.agents.health import Said, Verdict
 from chalicelib.aws import sqs
 from chalicelib.aws.dynamodb import Transaction
 from chalicelib.calls import store as calls
+from chalicelib.calls.model import Result
+from chalicelib.calls.store import AttemptKey
 from chalicelib.campaigns import store as campaigns
 from chalicelib.campaigns.messages import tell_pacer
 from chalicelib.dialing.messages import Ended, Heard, Released, Skipped, Undialed
 from chalicelib.log import logger
+
+UNDIALED_SECONDS = 60
+"""When a call is tried again that the agent had accepted and did not dial."""
 
 
 def tell(event: Ended | Released | Undialed | Skipped | Heard, *, now: datetime) -> None:
@@ -26,3 +34,49 @@ def tell(event: Ended | Released | Undialed | Skipped | Heard, *, now: datetime)
             transaction.commit()
         except Exception as error:
             raise failure from error
+
+
+def told(key: AttemptKey, ending: Ending, *, now: datetime) -> Ended | Undialed:
+    """The news of what the agent told of an attempt."""
+    verdict, words = ending.never_dialed, ending.result.outcome or ""
+    if verdict is None:
+        return ended(key, ending.result, now=now)
+    return Undialed(
+        organization_id=key.organization_id,
+        campaign_id=key.campaign_id,
+        contact_id=key.contact_id,
+        attempt_id=key.attempt_id,
+        reason=f"the agent dialed nobody ({words})",
+        said=said_now(verdict, now, words),
+        delay_seconds=UNDIALED_SECONDS,
+    )
+
+
+def said_now(verdict: Verdict, now: datetime, words: str = "") -> Said:
+    """What an agent has just shown."""
+    return Said(verdict, words, clock.stamp(now))
+
+
+def heard(key: AttemptKey, said: Said, answer: str | None = None) -> Heard:
+    """The news of what an agent does."""
+    return Heard(
+        organization_id=key.organization_id,
+        campaign_id=key.campaign_id,
+        contact_id=key.contact_id,
+        attempt_id=key.attempt_id,
+        said=said,
+        answer=answer,
+    )
+
+
+def ended(key: AttemptKey, result: Result, said: Said | None = None, *, now: datetime, waited: bool = False) -> Ended:
+    """The news that an attempt ended; without anything else said, that the agent reports results."""
+    return Ended(
+        organization_id=key.organization_id,
+        campaign_id=key.campaign_id,
+        contact_id=key.contact_id,
+        attempt_id=key.attempt_id,
+        result=result,
+        said=said or said_now(Verdict.ENDED, now),
+        waited=waited,
+    )

@@ -17,8 +17,7 @@ from chalicelib.agents.contract import Reporter, Webhook
 from chalicelib.agents.settings import Own, line
 from chalicelib.calls import store
 from chalicelib.calls.store import AttemptKey
-from chalicelib.dialing import dialer
-from chalicelib.dialing.telling import tell
+from chalicelib.dialing.telling import tell, told
 from chalicelib.errors import InvalidBody, NotFound, Unauthorized
 from chalicelib.http import BASE, Request
 from chalicelib.ids import is_id
@@ -99,7 +98,7 @@ def _hear(sender: Sender, webhook: Webhook, now: datetime) -> None:
     if key := _attempt(sender, webhook, now):
         if sender.organization_id not in (None, key.organization_id):
             raise NotFound("There is no such call.")
-        tell(dialer.told(key, webhook.ending, now=now), now=now)
+        tell(told(key, webhook.ending, now=now), now=now)
         if webhook.conversation_id is not None and key.attempt_id != webhook.call_id:
             store.forget_early(sender.line, webhook.conversation_id)
 

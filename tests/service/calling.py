@@ -13,10 +13,11 @@ from chalicelib import clock
 from chalicelib.agents.contract import Accepted
 from chalicelib.agents.http import sign
 from chalicelib.aws import dynamodb
+from chalicelib.dialing import pacer
 from chalicelib.settings import settings
 from tests.service.agents import ScriptedAgent
 from tests.service.aws import WEBHOOK_SECRET
-from tests.service.cloud import Cloud, Reply, in_an
+from tests.service.cloud import Cloud, Reply, in_an, sqs_event
 
 
 def orders(cloud: Cloud) -> list[str]:
@@ -53,6 +54,12 @@ def report(cloud: Cloud, call_id: str, **members: Any) -> None:
     """Report a call's result by webhook, and book it."""
     assert webhook(cloud, msgspec.json.encode({"callId": call_id, **members})).status == 202
     cloud.pace_all()
+
+
+def pace_at(cloud: Cloud, at: datetime) -> None:
+    """Book what lies in the mailbox at a moment."""
+    while bodies := cloud.take(settings().campaign_events_queue):
+        assert pacer.handle(sqs_event(bodies)["Records"], now=lambda: at) == []
 
 
 @contextmanager

@@ -7,7 +7,6 @@ import json
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
-from datetime import datetime
 from typing import Any
 
 import pytest
@@ -18,11 +17,11 @@ from chalicelib.agents.health import Verdict
 from chalicelib.agents.http import HttpAgent
 from chalicelib.calls.model import CallStatus, Result
 from chalicelib.campaigns import store as campaigns
-from chalicelib.dialing import dialer, pacer
+from chalicelib.dialing import dialer
 from chalicelib.settings import settings
 from tests.service.agents import Answer, ScriptedAgent
-from tests.service.calling import accepted_call, orders, report, webhook
-from tests.service.cloud import Cloud, in_an, sqs_event
+from tests.service.calling import accepted_call, orders, pace_at, report, webhook
+from tests.service.cloud import Cloud, in_an
 
 SUCCESS = Result(call_status=CallStatus.SUCCESS, outcome="done")
 
@@ -59,12 +58,6 @@ def answering(monkeypatch: pytest.MonkeyPatch, status: int, body: bytes = b"") -
 def dial_over_http(cloud: Cloud) -> None:
     dialer.handle(orders(cloud), agent=lambda *_: HttpAgent())
     cloud.pace_all()
-
-
-def pace_at(cloud: Cloud, at: datetime) -> None:
-    """Book what lies in the mailbox at a moment."""
-    while bodies := cloud.take(settings().campaign_events_queue):
-        assert pacer.handle(sqs_event(bodies)["Records"], now=lambda: at) == []
 
 
 @pytest.mark.parametrize("status", [400, 422])

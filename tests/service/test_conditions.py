@@ -41,7 +41,8 @@ def put_on_its_phone(campaign_id: str, order: Dial, **differs: Any) -> None:
     said: dict[str, Any] = {"attempt_id": order.attempt_id, "lease": order.lease} | differs
     attempt = calls.AttemptKey("1", campaign_id, order.contact_id, said["attempt_id"])
     contact = contacts.find("1", order.contact_id)
-    calls.claim(attempt, said["lease"], contact, in_an(minutes=15), provider="http", dialer="me", now=clock.now())
+    until = in_an(minutes=15)
+    calls.claim(attempt, said["lease"], contact, until, provider="http", dialer="me", look_at=until, now=clock.now())
 
 
 @pytest.mark.parametrize("differs", [{"attempt_id": "another"}, {"lease": 0}, {"lease": 99}])
@@ -87,7 +88,16 @@ def test_call_that_is_turned_away_at_the_gate_is_told_why(
     meanwhile(contact)
     attempt = calls.AttemptKey("1", campaign_id, order.contact_id, order.attempt_id)
     with pytest.raises(refusal):
-        calls.claim(attempt, order.lease, contact, in_an(minutes=15), provider="http", dialer="me", now=clock.now())
+        calls.claim(
+            attempt,
+            order.lease,
+            contact,
+            in_an(minutes=15),
+            provider="http",
+            dialer="me",
+            look_at=in_an(minutes=14),
+            now=clock.now(),
+        )
     assert calls.find(campaign_id, order.contact_id).state is CallState.QUEUED
 
 

@@ -578,9 +578,8 @@ def claim(cloud: Cloud, campaign: str) -> None:
     (order,) = [sqs.decode(body, Dial) for body in cloud.take(settings().dial_queue)]
     person = contacts.find("1", order.contact_id)
     attempt = calls.AttemptKey("1", campaign, order.contact_id, order.attempt_id)
-    calls.claim(
-        attempt, order.lease, person, clock.now() + timedelta(minutes=15), provider="http", dialer="me", now=clock.now()
-    )
+    until = clock.now() + timedelta(minutes=15)
+    calls.claim(attempt, order.lease, person, until, provider="http", dialer="me", look_at=until, now=clock.now())
 
 
 def test_undo_goes_on_in_slices_and_counts_nothing_twice(cloud: Cloud, monkeypatch: pytest.MonkeyPatch) -> None:

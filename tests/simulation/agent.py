@@ -7,12 +7,20 @@ from typing import TYPE_CHECKING
 from msgspec import Struct
 
 from chalicelib import clock
-from chalicelib.agents.contract import Accepted, CallOrder, Declined, NotPlaced, OutcomeUnknown
+from chalicelib.agents.contract import (
+    Accepted,
+    CallOrder,
+    Declined,
+    Ending,
+    Inquiry,
+    NotPlaced,
+    OutcomeUnknown,
+    Whereabouts,
+)
 from chalicelib.agents.health import Verdict
 from chalicelib.calls import store
 from chalicelib.calls.model import OUTCOMES, CallStatus, Result
-from chalicelib.dialing import dialer
-from chalicelib.dialing.telling import tell
+from chalicelib.dialing.telling import ended, tell
 
 if TYPE_CHECKING:
     from tests.simulation.world import World
@@ -49,6 +57,9 @@ class PhoneLine:
         self.prompt: dict[int, tuple[str, Result]] = {}
         """What it answered at once and of which attempt, by the dialer that asked."""
 
+        self.results: dict[str, tuple[Conversation, Result]] = {}
+        """How each conversation ends, by attempt."""
+
     def live(self) -> list[Conversation]:
         """The conversations under way."""
         self._conversations = [each for each in self._conversations if self.world.seconds < each.ends]
@@ -62,8 +73,12 @@ class PhoneLine:
         kind = "webhook" if self.deaf else self._kind()
         if kind in ("away", "full"):
             return self.world.boundary(lambda: self._refuse(Verdict(kind)))  # type: ignore[no-any-return]
+        if kind == "vanished":
+            self.world.boundary(lambda: None)
+            raise OutcomeUnknown("the connection broke before the order was read")
         conversation = self.world.boundary(lambda: self._ring(order))
         result = self._result()
+        self.results[order.call_id] = conversation, result
         if kind == "prompt":
             self.world.sleep(conversation.ends - self.world.seconds)
             if self.world.current:
@@ -79,7 +94,25 @@ class PhoneLine:
     def _kind(self) -> str:
         if not self.world.chance(self.world.faults.agent):
             return "prompt"
-        return self.world.random.choice(["away", "full", "webhook", "webhook", "webhook", "silent", "broken"])
+        kinds = ["away", "full", "webhook", "webhook", "webhook", "silent", "silent", "broken", "vanished"]
+        return self.world.random.choice(kinds)
+
+    def ask(self, inquiry: Inquiry) -> Ending | Whereabouts:
+        """Tells what it has not told, unless it is in trouble itself."""
+        return self.world.boundary(lambda: self._told(inquiry.call_id))  # type: ignore[no-any-return]
+
+    def _told(self, call_id: str) -> Ending | Whereabouts:
+        if self.down or self.world.chance(self.world.faults.agent / 4):
+            raise OutcomeUnknown("no answer")
+        if call_id not in self.results:
+            return Whereabouts.NO_TRACE
+        conversation, result = self.results[call_id]
+        if self.world.seconds < conversation.ends:
+            return Whereabouts.UNDER_WAY
+        if self.world.current:
+            self.prompt[self.world.current.number] = call_id, result
+        self.world.tally["asked after"] += 1
+        return Ending(result)
 
     def _decline(self) -> Declined:
         return Declined(Result(call_status=CallStatus.FAILED, outcome="the agent refused the call (400)"), "400")
@@ -123,4 +156,4 @@ class PhoneLine:
 
     def _webhook(self, call_id: str, result: Result) -> None:
         now = self.world.now()
-        tell(dialer.ended(store.attempt(call_id), result, now=now), now=now)
+        tell(ended(store.attempt(call_id), result, now=now), now=now)

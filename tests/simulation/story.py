@@ -10,7 +10,6 @@ from typing import Any
 from msgspec.structs import replace
 
 from chalicelib import clock, ids
-from chalicelib.aws import sqs
 from chalicelib.calls import store as calls
 from chalicelib.calls.model import OUTCOMES, CallState, CallStatus, Retry
 from chalicelib.campaigns import control, enrolment
@@ -20,7 +19,7 @@ from chalicelib.campaigns.model import Campaign, CampaignStatus
 from chalicelib.campaigns.settings import AgentChoice
 from chalicelib.contacts import store as contacts
 from chalicelib.contacts.model import ContactStatus
-from chalicelib.dialing.messages import Dial
+from chalicelib.dialing.messages import order as dialers_order
 from chalicelib.errors import Failure
 from chalicelib.organizations import store as organizations
 from chalicelib.organizations.messages import look_again
@@ -107,7 +106,7 @@ class Story:
             ),
             calling_hours=self._hours(),
             call_timeout_seconds=self.random.choice([120, 300, 900]),
-            agent=AgentChoice("simulated"),
+            agent=AgentChoice(self.random.choice(["simulated", "http"])),
             created_at=at,
             updated_at=at,
         )
@@ -131,7 +130,7 @@ class Story:
     def _interfere(self, body: str) -> None:
         """Now and then somebody changes something just while a call is on its way to the agent."""
         if self.world.chance(self.world.faults.interference):
-            order = sqs.decode(body, Dial)
+            order = dialers_order(body)
             self._later(4, self._action(order.contact_id, order.campaign_id))
 
     def _a_campaign_id(self) -> str:

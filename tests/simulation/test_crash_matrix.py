@@ -1,8 +1,8 @@
 """Every handler dies before and after every single call it makes to the outside; then its message comes again.
 
 A calm campaign goes through everything a campaign can: enrolment in the background by several orders, start, a prompt
-result, a result by webhook, a call nobody reports and somebody gives up, a retry, an agent that is away, a redial, an
-audit, deletion. A first run counts every process's calls; the
+result, a result by webhook, a call nobody reports and somebody gives up, one whose webhook is lost and whose agent is
+asked, a retry, an agent that is away, a redial, an audit, deletion. A first run counts every process's calls; the
 same tale is then told once for each of them and each side of it.
 """
 
@@ -32,6 +32,9 @@ from tests.simulation.faults import CALM
 from tests.simulation.invariants import Broken
 from tests.simulation.world import ORGANIZATION, Process, World
 
+ASKED_LATE = 1200
+"""Seconds in which a question comes again whose dialer died at it."""
+
 HANDLERS = ("operator", "pacer", "dialer", "worker", "clock", "webhook")
 Point = tuple[str, int, int, str]
 """A handler, which of its processes, which call of it, before or after."""
@@ -58,12 +61,12 @@ class ScriptedLine(PhoneLine):
 
     def prepare(self) -> ScriptedLine:
         self.seconds = (5.0, 5.0)
-        self.kinds = {WEBHOOK: "webhook", SILENT: "silent"}
+        self.kinds = {WEBHOOK: "webhook", SILENT: "silent", LOST: "silent"}
         self.asked: dict[str, int] = defaultdict(int)
         return self
 
 
-PROMPT, WEBHOOK, BUSY, AWAY_AT_FIRST, SILENT = (f"+99890123450{n}" for n in range(5))
+PROMPT, WEBHOOK, BUSY, AWAY_AT_FIRST, LOST, SILENT = (f"+99890123450{n}" for n in range(6))
 
 
 class Tale:
@@ -87,15 +90,15 @@ class Tale:
         """Raises Broken."""
         world = self.world
         with world.installed():
-            people = [self.world.add_contact(phone) for phone in (PROMPT, WEBHOOK, BUSY, AWAY_AT_FIRST, SILENT)]
-            self.silent = people[-1]
+            people = [self.world.add_contact(phone) for phone in (PROMPT, WEBHOOK, BUSY, AWAY_AT_FIRST, LOST, SILENT)]
+            *_, self.lost, self.silent = people
             self.campaign = self._campaign()
             campaigns.add(self.campaign)
             world.at(1, world.tick_every_minute)
             self._ask(lambda: self._enrol(people))
             world.run(3600, until=lambda: self._now().total == len(people))
             self._ask(lambda: control.start(ORGANIZATION, self.campaign.campaign_id, now=world.now()))
-            world.run(600, until=lambda: self._silent_call().state is CallState.CALLING)
+            world.run(1200, until=lambda: self._call(self.silent).state is CallState.CALLING)
             self._ask(lambda: enrolment.give_up(ORGANIZATION, self.campaign.campaign_id, self.silent))
             self._until_completed(2 * 3600)
             self._ask(self._redial)
@@ -103,6 +106,7 @@ class Tale:
             if self._now().waiting:
                 self._ask(lambda: control.start(ORGANIZATION, self.campaign.campaign_id, now=world.now()))
                 self._until_completed(2 * 3600)
+            world.run(ASKED_LATE, until=self._is_lost_told)
             self._check_calls()
             self._ask(lambda: campaigns.remove(campaigns.find(ORGANIZATION, self.campaign.campaign_id), at=world.now()))
             world.run(3600, until=self._is_gone)
@@ -132,7 +136,7 @@ class Tale:
             name="Matrix",
             max_concurrent_calls=2,
             retry=Retry(max_attempts=2, delay_minutes=[1], on=[CallStatus.BUSY]),
-            agent=AgentChoice("simulated"),
+            agent=AgentChoice("http"),
             created_at=at,
             updated_at=at,
         )
@@ -140,8 +144,8 @@ class Tale:
     def _now(self) -> Campaign:
         return self.world.invariants.counters[self.campaign.campaign_id]
 
-    def _silent_call(self) -> Call:
-        key = self.campaign.campaign_id, self.silent
+    def _call(self, contact_id: str) -> Call:
+        key = self.campaign.campaign_id, contact_id
         return calls.of_image(self.world.database.tables[settings().calls_table].items[key])
 
     def _enrol(self, people: list[str]) -> None:
@@ -168,10 +172,18 @@ class Tale:
         self.world.run(30)
 
     def _check_calls(self) -> None:
-        self.given_up = (self._silent_call().attempts[-1].outcome or "").startswith(policy.GIVEN_UP)
+        self.given_up = (self._call(self.silent).attempts[-1].outcome or "").startswith(policy.GIVEN_UP)
+        if not self._is_lost_told():
+            raise Broken(f"a lost webhook cost a result: {self._call(self.lost).attempts}")
         rows = self.world.database.tables[settings().calls_table].items.values()
         if any(row["state"]["S"] != CallState.DONE for row in rows):
             raise Broken("a call never reached a final state")
+
+    def _is_lost_told(self) -> bool:
+        """Whether a lost webhook cost minutes, and not the result of what was dialed."""
+        said = {call_id: result.call_status for call_id, (_, result) in self.world.line.results.items()}
+        attempts = self._call(self.lost).attempts
+        return all(said.get(each.attempt_id, each.call_status) is each.call_status for each in attempts)
 
     def _is_gone(self) -> bool:
         return not self.world.database.tables[settings().calls_table].items and not self.world.invariants.buried

@@ -13,7 +13,7 @@ from typing import Any
 from msgspec import Struct
 
 from chalicelib import clock, ids
-from chalicelib.agents.contract import Accepted, CallOrder, Declined
+from chalicelib.agents.contract import Accepted, CallOrder, Declined, Whereabouts
 from chalicelib.aws import sqs
 from chalicelib.calls import store as calls
 from chalicelib.calls.model import Call, CallState, CallStatus, Result, Retry
@@ -26,6 +26,7 @@ from chalicelib.contacts import store as contacts
 from chalicelib.contacts.model import ContactStatus
 from chalicelib.dialing import dialer, pacer
 from chalicelib.dialing.messages import Ended, Event, Released
+from chalicelib.dialing.telling import ended
 from chalicelib.errors import Failure
 from chalicelib.privacy import erasing
 from chalicelib.settings import settings
@@ -77,6 +78,9 @@ class Line(PhoneLine):
         self.report()
         return Accepted()
 
+    def _told(self, call_id: str) -> Whereabouts:
+        return Whereabouts.UNDER_WAY
+
     def _result(self) -> Result:
         return Result(call_status=CallStatus.SUCCESS, outcome="said at once")
 
@@ -85,8 +89,9 @@ class Scene:
     """A person's call at a point, while nobody moves and reads that are not consistent show rows of a while ago.
 
     It is `waiting`, also in a campaign that was `stopped` or is `crowded` with more people than slots, `queued`,
-    `calling`, `ending` (calling, and what the agent will report is final), `presumed` to have failed, or so while the
-    campaign goes on and what the agent will report is that a callback is `owed`.
+    `calling`, `silent` (calling, and its agent is to be asked), `ending` (calling, and what the agent will report is
+    final), `presumed` to have failed, or so while the campaign goes on and what the agent will report is that a
+    callback is `owed`.
     """
 
     def __init__(self, point: str) -> None:
@@ -154,6 +159,9 @@ class Scene:
         self.dialer()
         if self.point in ("calling", "ending"):
             return self
+        if self.point == "silent":
+            self.world.seconds += TIMEOUT_SECONDS - 3 * STALE_SECONDS
+            return self
         self.world.seconds += TIMEOUT_SECONDS + 60
         self._pace(self._wake())
         return self
@@ -167,7 +175,7 @@ class Scene:
             max_concurrent_calls=cap,
             retry=Retry(max_attempts=2, delay_minutes=[1], on=[CallStatus.BUSY]),
             call_timeout_seconds=TIMEOUT_SECONDS,
-            agent=AgentChoice("simulated"),
+            agent=AgentChoice("http" if self.point == "silent" else "simulated"),
             created_at=at,
             updated_at=at,
         )
@@ -194,7 +202,7 @@ class Scene:
         return Wake(organization_id=ORGANIZATION, campaign_id=self.campaign_id)
 
     def _ended(self) -> Ended:
-        return dialer.ended(calls.attempt(self.attempt_id), self.result(), now=self.world.now())
+        return ended(calls.attempt(self.attempt_id), self.result(), now=self.world.now())
 
     def _released(self) -> Released:
         call = calls.find(self.campaign_id, self.contact_id)
@@ -420,6 +428,7 @@ CAN_WRITE = {
     "crowded": {"pacer", "withdraw", "enrol", "bar_contact", "delete_contact", "erase", "lower_cap", "stop"},
     "queued": WRITERS.keys() - {"webhook", "redial", "cancel", "start"},
     "calling": WRITERS.keys() - {"redial", "lower_cap", "start"},
+    "silent": WRITERS.keys() - {"redial", "lower_cap", "dialer", "start"},
     "ending": WRITERS.keys() - {"redial", "dialer", "lower_cap", "start"},
     "presumed": WRITERS.keys() - {"dialer", "cancel", "stop", "lower_cap", "start"},
     "owed": WRITERS.keys() - {"dialer", "cancel", "lower_cap", "start", "move_contact"},

@@ -65,6 +65,18 @@ class Line:
         """Answer with a result."""
         self.answers(200, json.dumps(result).encode())
 
+    def answers_in_turn(self, *answers: tuple[int, Any]) -> None:
+        """Answer one request after another, each with a status and a value as JSON."""
+        left = list(answers)
+
+        def answer(connection: socket.socket) -> None:
+            status, value = left.pop(0)
+            self.answers(status, json.dumps(value).encode())
+            behave, self.behave = self.behave, answer
+            behave(connection)
+
+        self.behave = answer
+
     def close(self) -> None:
         self._socket.shutdown(socket.SHUT_RDWR)
         self._socket.close()
@@ -72,13 +84,13 @@ class Line:
 
 
 def request_on(connection: socket.socket) -> bytes:
-    """A whole request with a body."""
+    """A whole request, with its body if it has one."""
     with connection.makefile("rb") as stream:
         head = b""
         while not head.endswith(b"\r\n\r\n"):
             head += stream.readline()
-        length = int(head.lower().partition(b"content-length: ")[2].split()[0])
-        return head + stream.read(length)
+        length = head.lower().partition(b"content-length: ")[2].split()[:1]
+        return head + (stream.read(int(length[0])) if length else b"")
 
 
 def hang_up(connection: socket.socket) -> None:

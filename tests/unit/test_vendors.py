@@ -114,7 +114,7 @@ def test_retell_gets_its_order(line: Line) -> None:
 
 def test_vapi_gets_its_order(line: Line) -> None:
     line.answers(201, json.dumps(acceptance("vapi")).encode())
-    assert place("vapi", call_timeout_seconds=120) == Accepted(CONVERSATION)
+    assert place("vapi", call_timeout_seconds=120) == Accepted(CONVERSATION, asked_by_it=True)
     path, headers, body = sent(line)
     assert (path, headers["authorization"]) == ("/call", "Bearer key-1")
     assert body == {
