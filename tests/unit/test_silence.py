@@ -98,12 +98,16 @@ def test_call_that_may_not_have_begun_is_asked_after_soon_and_once() -> None:
     assert unsure is not None
     assert (unsure.unsure, unsure.due_at) == (True, later(minutes=1))
     assert after(unsure, heard(Verdict.UNKNOWN), NEVER, now=NOW) is None
-    assert after(call, heard(Verdict.TAKEN), NEVER, now=NOW) is None
+    taken = after(call, heard(Verdict.TAKEN), NEVER, now=NOW)
+    assert taken is not None
+    assert (taken.unsure, taken.due_at) == (False, call.due_at)
     assert after(a_silent_call(attempt_id="second"), heard(Verdict.UNKNOWN), NEVER, now=NOW) is None
 
 
 def test_agent_that_cannot_be_asked_is_not_asked() -> None:
-    assert after(a_call(), heard(Verdict.UNKNOWN), NEVER, now=NOW) is None
+    call = after(a_call(), heard(Verdict.UNKNOWN), NEVER, now=NOW)
+    assert call is not None
+    assert (call.unsure, call.due_at) == (False, a_call().due_at)
 
 
 def test_call_of_which_nothing_is_known_may_still_turn_up_for_a_while() -> None:

@@ -15,9 +15,19 @@ import boto3
 import pytest
 import requests
 from moto import mock_aws
+from msgspec import structs
 
 from chalicelib import agents, clock
-from chalicelib.agents.contract import Accepted, NotPlaced, OutcomeUnknown, Webhook
+from chalicelib.agents.contract import (
+    Accepted,
+    Answering,
+    Ending,
+    Inquiry,
+    NotPlaced,
+    OutcomeUnknown,
+    Webhook,
+    Whereabouts,
+)
 from chalicelib.agents.health import Verdict
 from chalicelib.calls.model import Result
 from chalicelib.money import Money
@@ -268,6 +278,26 @@ def test_lost_webhook_can_be_asked_for(laptop: Laptop, provider: str) -> None:
     while "Conversation completed" not in (text := requests.get(url, headers=headers, timeout=10).text):
         assert time.monotonic() < until, text
     assert requests.get(url + "0", headers=headers, timeout=10).status_code == 404
+
+
+@pytest.mark.parametrize("provider", PROVIDERS)
+def test_adapter_asks_after_a_call_by_its_id_and_by_the_attempt(laptop: Laptop, provider: str) -> None:
+    laptop.behave(provider, held=True, lost=1)
+    accepted = laptop.place(provider)
+    answering = agents.agent(provider)
+    assert isinstance(answering, Answering)
+    known = Inquiry(call_id=f"attempt-{provider}-0", organization_id="1", ordered_at=clock.now())
+    by_id = structs.replace(known, conversation_id=accepted.conversation_id)
+    assert [answering.ask(each) for each in (known, by_id)] == [Whereabouts.UNDER_WAY] * 2
+    nobody = answering.ask(structs.replace(known, call_id="another"))
+    assert nobody is (Whereabouts.UNSAID if provider == "http" else Whereabouts.NO_TRACE)
+    report = {"status": "PROMISE_TO_PAY", "summary": "Pays on Friday.", "duration": 42}
+    requests.post(f"{laptop.url}/calls/attempt-{provider}-0/end", json=report, headers=AUTHORIZED, timeout=10)
+    for each in (known, by_id):
+        ending = answering.ask(each)
+        assert isinstance(ending, Ending)
+        result = ending.result
+        assert (result.call_status, result.summary, result.duration) == ("PROMISE_TO_PAY", "Pays on Friday.", 42)
 
 
 def test_calls_of_an_attempt_can_be_asked_for(laptop: Laptop) -> None:
