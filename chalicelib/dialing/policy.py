@@ -97,11 +97,17 @@ def is_asked_after(old: Call, new: Call) -> bool:
 
 
 def _silent(call: Call, now: datetime) -> Call:
-    """A call under way whose agent should have told of it: it is asked, until the lease ends."""
+    """A call under way whose agent should have told of it: it is asked, until the lease ends.
+
+    A look that came so late that the lease is over is made up for before anything is presumed.
+    """
     until = clock.moment(call.awaited_until) if call.awaited_until else now
-    if until <= now:
+    if until > now:
+        return replace(call, due_at=clock.stamp(silence.next_look(until, now)))
+    if call.awaited_until is None or call.due_at == call.awaited_until:
         return _presumed(call, NO_RESULT, now)
-    return replace(call, due_at=clock.stamp(silence.next_look(until, now)))
+    late = clock.stamp(now + silence.LAST)
+    return replace(call, due_at=late, awaited_until=late)
 
 
 def next_due(result: Result, call: Call, retry: Retry, *, now: datetime) -> datetime | None:

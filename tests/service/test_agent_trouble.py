@@ -340,6 +340,7 @@ def test_answer_that_says_no_result_is_shown_when_the_call_ends(cloud: Cloud, mo
     campaign_id = cloud.a_running_campaign([contact_id], agent={"provider": "http"})
     with answering(monkeypatch, 200, b'{"outcome":"hello"}'):
         dial_over_http(cloud)
+    cloud.tick(in_an(seconds=850))
     cloud.tick(in_an(seconds=1_000))
     call = cloud.call(campaign_id, contact_id)
     assert call["callStatus"] == "FAILED"

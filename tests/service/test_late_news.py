@@ -129,6 +129,7 @@ def test_silence_of_calls_from_before_a_restart_does_not_pause_again(cloud: Clou
     placed_later = in_an(minutes=5)
     dialer.handle(later, agent=lambda *_: agent, now=lambda: placed_later)
     cloud.pace_all()
+    cloud.tick(in_an(minutes=14))
     cloud.tick(in_an(minutes=16))
     campaign = cloud.campaign(campaign_id)
     assert campaign["status"] == "PAUSED"
@@ -136,6 +137,7 @@ def test_silence_of_calls_from_before_a_restart_does_not_pause_again(cloud: Clou
     # the operator mends PUBLIC_URL and starts again; the calls of before run out one after another
     control.start("1", campaign_id, now=in_an(minutes=17))
     cloud.take(settings().campaign_events_queue)
+    cloud.tick(in_an(minutes=19))
     cloud.tick(in_an(minutes=22))
     campaign = cloud.campaign(campaign_id)
     assert (campaign["status"], campaign["statusReason"]) == ("RUNNING", None)

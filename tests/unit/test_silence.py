@@ -75,6 +75,17 @@ def test_silent_call_has_failed_when_its_lease_ends() -> None:
     assert not is_asked_after(a_silent_call(), call)
 
 
+def test_look_that_comes_after_the_lease_is_made_up_for_once() -> None:
+    call, end = a_silent_call(due_at=later(minutes=9)), NOW + timedelta(minutes=11)
+    asked = expired(call, now=end)
+    assert asked is not None
+    assert (asked.state, asked.due_at) == (CallState.CALLING, later(minutes=13))
+    assert is_asked_after(call, asked)
+    failed = expired(asked, now=NOW + timedelta(minutes=13))
+    assert failed is not None
+    assert (failed.state, failed.attempts[-1].outcome) == (CallState.DONE, NO_RESULT)
+
+
 def test_another_call_to_the_contact_is_not_asked_after() -> None:
     assert not is_asked_after(a_silent_call(), a_call(attempt_id="second", due_at=later(hours=1)))
 
