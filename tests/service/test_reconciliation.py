@@ -178,7 +178,7 @@ def test_calls_that_are_told_of_are_asked_after_at_no_cost(cloud: Cloud) -> None
     assert spent["simulated"] == spent["http"]
 
 
-def test_question_costs_one_read_and_its_answer_what_a_webhook_does(cloud: Cloud) -> None:
+def test_question_costs_two_reads_and_its_answer_what_a_webhook_does(cloud: Cloud) -> None:
     call = Silent(cloud)
     at = call.began + timedelta(seconds=870)
     with metered() as meter:
@@ -189,7 +189,7 @@ def test_question_costs_one_read_and_its_answer_what_a_webhook_does(cloud: Cloud
     questions = orders(cloud)
     with metered() as meter:
         call.agent.dial(questions, now=lambda: at)
-    assert dict(meter.requests) == {"GetItem": 1, "SendMessageBatch": 1}
+    assert dict(meter.requests) == {"GetItem": 2, "SendMessageBatch": 1}
 
 
 def test_order_of_an_earlier_version_is_dialed(cloud: Cloud) -> None:
