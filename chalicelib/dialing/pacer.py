@@ -212,6 +212,8 @@ def _asked(campaign: Campaign, bookings: Sequence[Booking], this: Round, now: da
     result. Those that no queue takes are looked at again soon.
     """
     silent = [each for each in bookings if _is_silent(each, now)]
+    if not silent:
+        return list(bookings)
     questions = {each.old.attempt_id: _question(each.old) for each in silent if each.old.attempt_id not in this.asked}
     try:
         dial(campaign.organization_id, questions.values())

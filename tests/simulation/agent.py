@@ -66,6 +66,7 @@ class PhoneLine:
         return self._conversations
 
     def place(self, order: CallOrder) -> Result | Accepted | Declined:
+        self.world.invariants.asked.add(order.call_id)
         if self.down:
             return self.world.boundary(lambda: self._refuse(Verdict.AWAY))  # type: ignore[no-any-return]
         if self.refuses:

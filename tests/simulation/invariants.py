@@ -69,6 +69,9 @@ class Invariants:
         self.lost: set[str] = set()
         """Attempts one of whose dialers died."""
 
+        self.asked: set[str] = set()
+        """Attempts of which the agent was asked, whatever it made of that."""
+
         self.paused = False
         """Whether the organization lets nobody be called."""
 
@@ -119,7 +122,7 @@ class Invariants:
     def _check_asked(self, call: Call) -> None:
         """No attempt is spent of which nobody was asked, unless its dialer died."""
         last = call.attempts[-1] if call.attempts else None
-        if last is None or last.attempt_id in self.lost or self.dialed_attempts[last.attempt_id]:
+        if last is None or last.attempt_id in self.lost | self.asked:
             return
         if (last.outcome or "").startswith(NO_RESULT):
             raise Broken(f"an attempt has failed of which nobody was asked: {call}")

@@ -29,7 +29,7 @@ from chalicelib.campaigns import control
 from chalicelib.contacts import store as contacts
 from chalicelib.contacts.model import Contact
 from chalicelib.dialing import dialer, pacer
-from chalicelib.dialing.messages import Dial
+from chalicelib.dialing.messages import order
 from chalicelib.dialing.policy import queue_lease
 from chalicelib.settings import settings
 from tests.simulation import queues
@@ -454,7 +454,7 @@ class World:
 
     def _undialed(self, message: Message, since: float, error: BaseException) -> None:
         self._dialed(message, since)
-        self.invariants.lost.add(sqs.decode(message.body, Dial).attempt_id)
+        self.invariants.lost.add(order(message.body).attempt_id)
         if not self._gives_up(message, self._post_dial, killed=isinstance(error, Killed)):
             self.at(900, lambda: self._post_dial(message))
 
