@@ -17,6 +17,7 @@ from chalicelib.agents.contract import Reporter, Webhook
 from chalicelib.agents.settings import Own, line
 from chalicelib.calls import store
 from chalicelib.calls.store import AttemptKey
+from chalicelib.dialing import unread
 from chalicelib.dialing.telling import tell, told
 from chalicelib.errors import InvalidBody, NotFound, Unauthorized
 from chalicelib.http import BASE, Request
@@ -28,7 +29,8 @@ routes = http.Routes(__name__)
 
 
 MAX_REPORT = 4 * 1024 * 1024
-"""Bytes of a webhook; those of vendors carry whole transcripts."""
+"""Bytes of a webhook; those of vendors carry whole transcripts. In base64, as API Gateway hands them over, that is as
+much as Lambda takes."""
 
 
 class Accepted(Struct, frozen=True):
@@ -42,6 +44,11 @@ class Sender(Struct, frozen=True):
 
     provider: str
     organization_id: str | None = None
+
+    @property
+    def account(self) -> str:
+        """The account as a path."""
+        return self.provider if self.organization_id is None else f"{self.provider}/of/{self.organization_id}"
 
     @property
     def line(self) -> str:
@@ -88,6 +95,8 @@ def _taken(request: Request, reporter: Reporter, sender: Sender) -> Response:
             _hear(sender, webhook, now)
     except (InvalidBody, NotFound) as refusal:
         logger().warning("webhook not understood", provider=sender.provider, reason=str(refusal))
+        if isinstance(refusal, InvalidBody):
+            unread.keep(sender.account, request.body, str(refusal), now=now)
         if not reporter.takes_only_200:
             raise
     return http.ok(Accepted(), 200 if reporter.takes_only_200 else 202)

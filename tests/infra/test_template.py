@@ -10,9 +10,11 @@ from typing import Any
 
 import pytest
 
+import app
 from chalicelib import http
 from chalicelib.aws import dynamodb, sqs
 from chalicelib.aws.clients import PATIENCE
+from chalicelib.dialing import unread
 from chalicelib.idempotency.model import LONGEST_REQUEST
 from chalicelib.realtime import polling, poster
 from infra.runtime import Runtime
@@ -370,6 +372,17 @@ def test_clock_ticks_every_minute(resources: Resources) -> None:
     assert rule["ScheduleExpression"] == "rate(1 minute)"
 
 
+LAMBDAS_REQUEST = 6_291_556
+"""Bytes, https://docs.aws.amazon.com/lambda/latest/dg/gettingstarted-limits.html"""
+
+API_GATEWAYS_HEADERS = 10_240
+"""Bytes, https://docs.aws.amazon.com/apigateway/latest/developerguide/api-gateway-execution-service-limits-table.html;
+each is told twice, as one value and as a list of them, and may be escaped."""
+
+CONTEXT = 10_000
+"""What else is told of a request: path, query, who asks."""
+
+
 def test_bucket_is_private_and_encrypted(resources: Resources) -> None:
     properties = resources["Bucket"]["Properties"]
     assert set(properties["PublicAccessBlockConfiguration"].values()) == {True}
@@ -378,7 +391,7 @@ def test_bucket_is_private_and_encrypted(resources: Resources) -> None:
     assert (denied["Effect"], denied["Action"]) == ("Deny", "s3:*")
     assert denied["Condition"] == {"Bool": {"aws:SecureTransport": "false"}}
     expiring = {rule["Prefix"] for rule in properties["LifecycleConfiguration"]["Rules"] if "ExpirationInDays" in rule}
-    assert {"uploads/", "inbox/"} <= expiring
+    assert {"uploads/", "inbox/", f"{unread.PREFIX}/"} <= expiring
 
 
 def test_files_in_the_bucket_reach_the_importer_and_nobody_else_writes_to_its_queue(resources: Resources) -> None:
@@ -456,9 +469,14 @@ def test_paths_that_nothing_is_at_have_a_preflight_and_nothing_else(resources: R
     assert [(each["name"], each["in"]) for each in about["parameters"]] == [("proxy", "path")]
 
 
-def test_workbooks_arrive_as_bytes(resources: Resources) -> None:
+def test_bodies_arrive_as_bytes_and_the_largest_fits_into_a_request_of_lambda(resources: Resources) -> None:
     body = resources["RestAPI"]["Properties"]["Body"]
-    assert body["x-amazon-apigateway-binary-media-types"] == ["multipart/form-data"]
+    assert body["x-amazon-apigateway-binary-media-types"] == ["*/*"]
+    headers = 2 * 2 * API_GATEWAYS_HEADERS
+    assert app.app
+    largest = max(each.max_body for each in http.Routes.operations)
+    assert largest >= 4 * 1024 * 1024
+    assert -(-largest // 3) * 4 + headers + CONTEXT <= LAMBDAS_REQUEST
 
 
 def test_site_leads_each_path_to_its_origin(resources: Resources) -> None:
