@@ -17,7 +17,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
-from infra import checks
+from infra import checks, site
 from infra.package import Package, Say, package
 from infra.runtime import NoRuntime, cloud
 
@@ -249,7 +249,9 @@ def main(stage: str) -> None:
         to = _in_the_cloud(session, stage)
         for parameter in secret_names(stage):
             random_secret(session, to.parameters[parameter])
-        for key, value in deploy(session, package(runtime), to).items():
+        stands = deploy(session, package(runtime), to)
+        site.publish(session, stands["ConsoleBucketName"])
+        for key, value in stands.items():
             print(f"{key}: {value}")
     except NoCredentialsError:
         sys.exit("Deploying needs AWS credentials: set AWS_PROFILE, or AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY.")

@@ -87,7 +87,7 @@ def package(runtime: Runtime, home: Path = BUILD, say: Say = print) -> Package:
     Safe to be called by several processes at once.
     """
     home.mkdir(parents=True, exist_ok=True)
-    with _alone(home / "lock"):
+    with alone(home / "lock"):
         built = Package(home / "template.json", home / "deployment.zip")
         stamp = home / "stamp"
         wanted = fingerprint(INPUTS, runtime)
@@ -133,7 +133,7 @@ def _install(target: Path, runtime: Runtime) -> None:
     ]
     command = [sys.executable, "-m", "pip", "install", "-qq", "--disable-pip-version-check", "--no-compile"]
     command += ["--no-deps", "--only-binary=:all:", *runtime.wheels(), f"--target={target}"]
-    _run([*command, *wanted], cwd=ROOT)
+    run([*command, *wanted], cwd=ROOT)
 
 
 def _prune(vendor: Path) -> None:
@@ -172,7 +172,7 @@ def _assemble(built: Package, vendor: Path, runtime: Runtime, version: str, say:
     say("packaging: zipping the functions and merging the template ...")
     stage = _stage(built.archive.with_name("stage"), vendor, runtime)
     chalice = [str(Path(sys.executable).with_name("chalice")), "--project-dir", str(stage), "package", "--stage", "api"]
-    _run([*chalice, "--merge-template", str(ROOT / "infra" / "resources.yaml"), str(stage / "out")], cwd=stage)
+    run([*chalice, "--merge-template", str(ROOT / "infra" / "resources.yaml"), str(stage / "out")], cwd=stage)
     check_libraries(stage / "out" / "deployment.zip", runtime)
     (stage / "out" / "deployment.zip").replace(built.archive)
     if built.size_mb > LIMIT_MB:
@@ -206,7 +206,7 @@ def check_libraries(archive: Path, runtime: Runtime) -> None:
         sys.exit(f"The functions run on {wanted}, which cannot load\n" + "\n".join(f"  {each}" for each in faults))
 
 
-def _run(command: list[str], cwd: Path) -> None:
+def run(command: list[str], cwd: Path) -> None:
     """Run quietly; end with what the command said if it fails."""
     done = subprocess.run(
         command,
@@ -221,7 +221,7 @@ def _run(command: list[str], cwd: Path) -> None:
 
 
 @contextmanager
-def _alone(lock: Path) -> Iterator[None]:
+def alone(lock: Path) -> Iterator[None]:
     with lock.open("w") as held:
         fcntl.flock(held, fcntl.LOCK_EX)
         yield

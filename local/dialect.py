@@ -15,6 +15,7 @@ from typing import Any
 UNKNOWN = {
     *("AWS::ApiGatewayV2::Deployment", "AWS::S3::BucketPolicy"),
     *("AWS::CloudFront::Distribution", "AWS::CloudFront::Function", "AWS::CloudFront::OriginAccessControl"),
+    "AWS::CloudFront::ResponseHeadersPolicy",
 }
 
 

@@ -1,9 +1,11 @@
-"""One origin in front of the local stack: REST, sockets, presigned uploads and a page that says what is where.
+"""One origin in front of the local stack: REST, sockets, presigned uploads, the page that shows the API and one that
+says what is where.
 
 In the cloud CloudFront does this.
 """
 
 import asyncio
+import functools
 import html
 import json
 from collections.abc import AsyncIterator, Mapping
@@ -22,6 +24,8 @@ from aiohttp import (
 from multidict import CIMultiDict
 from yarl import URL
 
+from infra import site
+
 STAGE = "api"
 CONNECT_SECONDS = 5
 HOP_BY_HOP = {
@@ -38,7 +42,8 @@ PAGE = """<!doctype html>
 <h1>Auto-calling</h1>
 <p>{origin} serves:</p>
 <ul>
-<li>REST at <code>/auto-calling/…</code>, described by <a href="/auto-calling/openapi.json">openapi.json</a></li>
+<li>REST at <code>/auto-calling/…</code>, shown at <a href="/docs"><code>/docs</code></a> and described by
+<a href="/auto-calling/openapi.json">openapi.json</a></li>
 <li>health at <a href="/health"><code>/health</code></a></li>
 <li>plain sockets at <code>/ws?token=…</code></li>
 <li>Socket.IO at <code>/socket.io/</code>, namespace <code>/auto-calling</code></li>
@@ -67,11 +72,21 @@ class Upstream:
 
 
 class Front:
-    """Answers 503 until it is told where the stack is. What is `beside` the stack has the path of its name."""
+    """Answers 503 until it is told where the stack is. What is `beside` the stack has the path of its name.
 
-    def __init__(self, origin: str, endpoint: str, beside: Mapping[str, web.Application] | None = None) -> None:
+    `pages` are files by their paths.
+    """
+
+    def __init__(
+        self,
+        origin: str,
+        endpoint: str,
+        beside: Mapping[str, web.Application] | None = None,
+        pages: Mapping[str, site.File] | None = None,
+    ) -> None:
         self.origin = origin
         self.beside = beside or {}
+        self.pages = pages or {}
         self.upstream = Upstream(endpoint, "", "")
         self._session: ClientSession | None = None
 
@@ -89,6 +104,8 @@ class Front:
             app.router.add_route("*", path, self.engine)
         for name, other in self.beside.items():
             app.add_subapp(f"/{name}", other)
+        for path, file in self.pages.items():
+            app.router.add_get(f"/{path}", functools.partial(_file, file))
         app.router.add_get("/", self.page)
         app.router.add_route("*", "/health", self.rest)
         app.router.add_route("*", "/auto-calling{path:(/.*)?}", self.rest)
@@ -166,6 +183,11 @@ class Front:
         connector = TCPConnector(limit=0)
         async with ClientSession(connector=connector, timeout=timeout, auto_decompress=False) as self._session:
             yield
+
+
+async def _file(file: site.File, _: web.Request) -> web.StreamResponse:
+    headers = {"Content-Type": file.content_type, "Content-Security-Policy": site.POLICY}
+    return web.FileResponse(file.source, headers=headers | {"X-Content-Type-Options": "nosniff"})
 
 
 async def _join(outer: web.WebSocketResponse, inner: ClientWebSocketResponse) -> None:

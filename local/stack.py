@@ -22,7 +22,7 @@ from typing import Any
 
 from botocore.exceptions import BotoCoreError, ClientError
 
-from infra import checks, deploy, package, runtime
+from infra import checks, deploy, package, runtime, site
 from local import agent, code, dialect, front, ministack
 from local.laptop import Laptop, Refused, laptop
 
@@ -88,7 +88,8 @@ async def _serve(at: Laptop, built: package.Package) -> None:
     """Front first, since the functions reach S3 through it; then the deployment."""
     from aiohttp import web
 
-    entrance = front.Front(at.origin, at.endpoint, {SIMULATOR: simulator(at).app()})
+    pages = site.files(say=say)
+    entrance = front.Front(at.origin, at.endpoint, {SIMULATOR: simulator(at).app()}, pages)
     runner = web.AppRunner(entrance.app(), access_log=None, shutdown_timeout=1, auto_decompress=False)
     await runner.setup()
     try:

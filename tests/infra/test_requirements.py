@@ -8,7 +8,13 @@ import pytest
 
 from infra.package import ROOT
 
-FILES = ("requirements.txt", "requirements-dev.txt", "local/requirements.txt", "tests/sdks/requirements.txt")
+FILES = (
+    "requirements.txt",
+    "requirements-dev.txt",
+    "local/requirements.txt",
+    "tests/sdks/requirements.txt",
+    "infra/site/requirements.txt",
+)
 PINNED = re.compile(r"[A-Za-z0-9_.-]+==[0-9][0-9A-Za-z.]*")
 
 

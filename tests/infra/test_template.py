@@ -17,6 +17,7 @@ from chalicelib.aws.clients import PATIENCE
 from chalicelib.dialing import unread
 from chalicelib.idempotency.model import LONGEST_REQUEST
 from chalicelib.realtime import polling, poster
+from infra import site
 from infra.runtime import Runtime
 
 Resources = dict[str, dict[str, Any]]
@@ -484,6 +485,7 @@ def test_site_leads_each_path_to_its_origin(resources: Resources) -> None:
     origins = {origin["Id"]: origin for origin in site["Origins"]}
     assert site["DefaultCacheBehavior"]["TargetOriginId"] == "console"
     behaviors = {each["PathPattern"]: each for each in site["CacheBehaviors"]}
+    assert behaviors.pop("/docs*")["TargetOriginId"] == "console"
     assert {path: each["TargetOriginId"] for path, each in behaviors.items()} == {
         "/auto-calling/*": "rest",
         "/health": "rest",
@@ -566,6 +568,14 @@ def test_polls_have_a_function_and_a_rate_of_their_own(resources: Resources) -> 
         assert limit["ThrottlingRateLimit"] <= limit["ThrottlingBurstLimit"] <= 200
     longest = polling.LONGEST.total_seconds() + max(polling.LOOKS) + 5
     assert longest <= resources["Poller"]["Properties"]["Timeout"] <= 29
+
+
+def test_page_that_shows_the_api_loads_nothing_from_elsewhere(resources: Resources) -> None:
+    site_ = resources["Site"]["Properties"]["DistributionConfig"]
+    [docs] = [each for each in site_["CacheBehaviors"] if each["PathPattern"] == "/docs*"]
+    assert docs["ResponseHeadersPolicyId"] == {"Ref": "DocsHeaders"}
+    headers = resources["DocsHeaders"]["Properties"]["ResponseHeadersPolicyConfig"]["SecurityHeadersConfig"]
+    assert headers["ContentSecurityPolicy"]["ContentSecurityPolicy"] == site.POLICY
 
 
 def test_console_is_read_by_its_site_only(resources: Resources) -> None:

@@ -93,6 +93,17 @@ def transports(page: Page) -> set[str]:
     return {each.partition("transport=")[2].partition("&")[0] for each in urls if "transport=" in each}
 
 
+def test_page_at_docs_shows_the_api_and_asks_nobody_else(page: Page, stack: LocalStack) -> None:
+    asked: list[str] = []
+    complaints: list[str] = []
+    page.on("request", lambda request: asked.append(request.url))
+    page.on("console", lambda said: complaints.append(said.text) if said.type in ("error", "warning") else None)
+    page.goto(f"{stack.base}/docs")
+    page.get_by_text("Create a campaign, with contacts if you like").wait_for()
+    assert complaints == []
+    assert [each for each in asked if not each.startswith((f"{stack.base}/", "data:"))] == []
+
+
 def test_guides_program_works_in_a_page_of_another_origin(
     page: Page, office: Office, stack: LocalStack, tmp_path: Path
 ) -> None:

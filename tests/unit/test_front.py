@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import asyncio
 import socket
+from pathlib import Path
 
 from aiohttp import ClientResponse
 from aiohttp.test_utils import TestClient, TestServer
 
+from infra import site
 from local.front import Front, Upstream
 
 
@@ -41,6 +43,19 @@ def test_stack_that_is_down_is_a_502() -> None:
         status, kind, body = ask(front, path)
         assert (status, kind) == (502, "application/problem+json")
         assert '"code": "bad-gateway"' in body
+
+
+def test_page_of_the_api_may_load_its_own_files_only(tmp_path: Path) -> None:
+    file = tmp_path / "docs.html"
+    file.write_text("<!doctype html>")
+    front = Front("http://localhost:3000", nobody_listens(), pages={"docs": site.File(file, "text/html")})
+
+    async def once() -> tuple[int, str, str]:
+        async with TestClient(TestServer(front.app())) as client:
+            answer: ClientResponse = await client.get("/docs")
+            return answer.status, answer.headers["Content-Type"], answer.headers["Content-Security-Policy"]
+
+    assert asyncio.run(once()) == (200, "text/html", site.POLICY)
 
 
 def test_page_names_its_origin() -> None:
