@@ -208,7 +208,7 @@ def _noted(health: Health, said: Said) -> Health:
 
 
 def away(health: Health, now: datetime) -> bool:
-    """Whether the agent is given probes only."""
+    """Whether the agent has failed for long."""
     if health.failures < FAILURES_IN_A_ROW or health.failing_since is None:
         return False
     return now >= clock.moment(health.failing_since) + OUTAGE_AFTER
@@ -224,17 +224,27 @@ def _fails(health: Health, in_flight: int) -> bool:
     return health.failures > health.unsure or 0 < health.failures >= in_flight
 
 
+def only_probed(health: Health, now: datetime) -> bool:
+    """Whether the agent is given a call now and then only, to see whether it takes calls again."""
+    return health.refused or away(health, now)
+
+
+def is_out(health: Health, now: datetime) -> bool:
+    """Whether calls are another agent's, where there is one."""
+    return only_probed(health, now) or spoils(health)
+
+
 def slots(health: Health, *, cap: int, in_flight: int, now: datetime) -> int:
     """How many more calls the agent may be given."""
     if next_try(health, now) > now:
         return 0
-    most = 1 if away(health, now) else min(cap, health.window or cap) - in_flight
+    most = 1 if only_probed(health, now) else min(cap, health.window or cap) - in_flight
     return max(min(most, cap - in_flight), 0)
 
 
 def next_try(health: Health, now: datetime) -> datetime:
-    """When an agent that is away or stays full is tried again; `now` where it need not wait."""
-    if away(health, now):
+    """When an agent that is away, refuses us or stays full is tried again; `now` where it need not wait."""
+    if only_probed(health, now):
         return now if health.probed_at is None else max(clock.moment(health.probed_at) + PROBE_EVERY, now)
     if health.fulls > FULL_IN_A_ROW and health.asked_at:
         return max(clock.later(_pause_seconds(health), than=clock.moment(health.asked_at)), now)
@@ -248,7 +258,7 @@ def _pause_seconds(health: Health) -> int:
 
 def probed(health: Health, claims: int, now: datetime) -> Health:
     """The health with a probe noted, if it is one."""
-    return replace(health, probed_at=clock.stamp(now)) if claims and away(health, now) else health
+    return replace(health, probed_at=clock.stamp(now)) if claims and only_probed(health, now) else health
 
 
 def trouble(health: Health, in_flight: int) -> str | None:
@@ -266,7 +276,7 @@ def pause_reason(health: Health, now: datetime) -> str | None:
         return UNPAID.format(said=health.words) if "402" in health.words else REFUSED
     if away(health, now) and _failed_for(health) >= PAUSE_AFTER:
         return AWAY.format(since=health.failing_since)
-    if not _spoils(health):
+    if not spoils(health):
         return None
     if MARKS[Verdict.DECLINED] not in health.ends:
         return SILENCE
@@ -281,7 +291,7 @@ def _failed_for(health: Health) -> timedelta:
     return clock.moment(health.failed_at) - clock.moment(health.failing_since)
 
 
-def _spoils(health: Health) -> bool:
+def spoils(health: Health) -> bool:
     """Whether an agent uses up a list's attempts: by refusals, by silence, or by both."""
     good = MARKS[Verdict.ENDED]
     in_a_row = len(health.ends) - len(health.ends.rstrip("".join({*MARKS.values()} - {good})))

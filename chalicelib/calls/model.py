@@ -206,6 +206,7 @@ class CallView(Struct, kw_only=True, rename="camel"):
 OVER: dict[str, Any] = {
     **dict.fromkeys(("started_at", "answer", "provider", "claimed_by", "awaited_until")),
     **dict.fromkeys(("heard", "unsure"), False),
+    "agent": 0,
 }
 """Of a call that is not under way any more, nothing that it is only while it is."""
 
@@ -229,6 +230,8 @@ class Call(Struct, kw_only=True):
     lease: int = 0
     due_at: str | None = None
     phone: str | None = None
+    agent: int = 0
+    """Which of its campaign's agents it is claimed for, by its place among them."""
     provider: str | None = None
     """Who places the call under way."""
     started_at: str | None = None

@@ -120,7 +120,7 @@ class Candidate(Struct, frozen=True):
 def row_of(call: Call) -> CallRow:
     """The row of a call, with its index keys."""
     row = CallRow.of(call, status_key=f"{call.campaign_id}#{call.call_status}", work_key=_work_key(call))
-    for name in ("heard", "called_back", "spent", "leaving", "erased", "unsure"):
+    for name in ("heard", "called_back", "spent", "leaving", "erased", "unsure", "agent"):
         setattr(row, name, getattr(row, name) or None)
     return row
 
@@ -234,9 +234,10 @@ def claim_for_dialing(
     attempt_id: str,
     lease_until: datetime,
     *,
+    agent: int,
     now: datetime,
 ) -> None:
-    """WAITING → QUEUED, if the call still waits as the candidate says."""
+    """WAITING → QUEUED for one of the campaign's agents, if the call still waits as the candidate says."""
     waits = (CallRow.state == CallState.WAITING) & (CallRow.lease == candidate.lease)
     waits &= still(CallRow.attempt_id, candidate.attempt_id)
     transaction.update(
@@ -247,6 +248,7 @@ def claim_for_dialing(
             CallRow.due_at.set(clock.stamp(lease_until)),
             CallRow.attempt_id.set(attempt_id),
             CallRow.lease.set(candidate.lease + 1),
+            CallRow.agent.set(agent) if agent else CallRow.agent.remove(),
             CallRow.version.add(1),
             CallRow.release_reason.remove(),
             CallRow.updated_at.set(clock.stamp(now)),

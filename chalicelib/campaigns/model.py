@@ -82,6 +82,16 @@ class Campaign(CampaignSettings, kw_only=True):
     zones: set[str] = msgspec.field(default_factory=set)
     """Where calls wait besides ANY_ZONE: time zones and FALLBACK_ZONE, where the hours are in the contact's own."""
     health: Health = WELL
+    """Of its agent."""
+
+    fallback_healths: list[Health] = msgspec.field(default_factory=list)
+    """Of its fallback agents, as far as anything is known of them."""
+
+    @property
+    def healths(self) -> list[Health]:
+        """Of each of its `agents`."""
+        known = [self.health, *self.fallback_healths][: len(self.agents)]
+        return known + [WELL] * (len(self.agents) - len(known))
 
     def counted(self, status: CallStatus) -> int:
         """How many calls have a status; queued ones count as CALLING."""

@@ -7,7 +7,7 @@ from datetime import datetime, timedelta
 from msgspec.structs import replace
 
 from chalicelib import clock
-from chalicelib.agents.health import WELL
+from chalicelib.agents.health import WELL, Health
 from chalicelib.calls.model import ANY_ZONE
 from chalicelib.campaigns import hours
 from chalicelib.campaigns.model import Campaign, CampaignStatus
@@ -32,11 +32,17 @@ def started(campaign: Campaign, now: datetime) -> dict[str, object]:
         "status": CampaignStatus.RUNNING,
         "status_reason": None,
         "scheduled_at": None,
-        "health": replace(WELL, waits=campaign.health.waits),
+        "health": _fresh(campaign.health),
+        **({"fallback_healths": list(map(_fresh, campaign.healths[1:]))} if campaign.fallback_healths else {}),
         "started_at": campaign.started_at or clock.stamp(now),
         "resumed_at": clock.stamp(now),
         "wake_at": clock.minute(now),
     }
+
+
+def _fresh(known: Health) -> Health:
+    """What is expected of an agent when a campaign is started."""
+    return replace(WELL, waits=known.waits)
 
 
 def never_open(campaign: Campaign, fallback: str, now: datetime) -> str | None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from datetime import datetime
 
 from chalicelib import clock
-from chalicelib.agents import health
+from chalicelib.agents import failover
 from chalicelib.calls.model import PHONE_BUSY, Call, WhyNotCalled
 from chalicelib.campaigns import hours
 from chalicelib.campaigns.model import Campaign, CampaignStatus
@@ -37,8 +37,8 @@ def why(
         return WhyNotCalled.PHONE_IN_ANOTHER_CALL, clock.stamp(due)
     if busy:
         return WhyNotCalled.PHONE_IN_ANOTHER_CALL, None
-    if health.unavailable(campaign.health, campaign.in_flight):
-        return WhyNotCalled.AGENT_UNAVAILABLE, clock.stamp(max(health.next_try(campaign.health, now), due))
+    if failover.unavailable(campaign.healths, campaign.in_flight, now):
+        return WhyNotCalled.AGENT_UNAVAILABLE, clock.stamp(max(failover.next_try(campaign.healths, now), due))
     if due > now:
         return WhyNotCalled.WAITING_FOR_RETRY, clock.stamp(due)
     return WhyNotCalled.WAITING_FOR_SLOT, clock.stamp(now)

@@ -11,7 +11,7 @@ from msgspec import Struct
 
 from chalicelib import agents, clock, ids
 from chalicelib.agents.contract import Accepted, Agent, CallOrder, Declined, Ending, NotPlaced, OutcomeUnknown
-from chalicelib.agents.health import Said, Verdict
+from chalicelib.agents.health import Health, Said, Verdict
 from chalicelib.agents.settings import Own
 from chalicelib.agents.settings import own as settings_of
 from chalicelib.calls import store
@@ -69,11 +69,14 @@ class Release(Failure):
 
 
 class Voice(Struct, frozen=True):
-    """Who places a call: a choice of the campaign's, what its organization has set of that provider, and the agent."""
+    """Who places a call: a choice of the campaign's, what its organization has set of that provider, the agent, and how
+    the campaign knows it.
+    """
 
     choice: AgentChoice
     own: Own
     agent: Agent
+    health: Health
 
 
 def handle(
@@ -97,7 +100,7 @@ def dial(order: Dial, *, agent: Callable[[str, Own], Agent], now: Callable[[], d
     state = CallState.QUEUED
     try:
         campaign, own = _campaign(order)
-        voice = _voice(order, campaign.agent, own, agent)
+        voice = _voice(order, campaign, own, agent)
         contact = _claim(order, key, campaign, own, voice, now)
         state = CallState.CALLING
         campaign = _last_look(order, contact, now)
@@ -111,9 +114,12 @@ def dial(order: Dial, *, agent: Callable[[str, Own], Agent], now: Callable[[], d
         tell(_released(order, state, release), now=now())
 
 
-def _voice(order: Dial, choice: AgentChoice, own: Organization, agent: Callable[[str, Own], Agent]) -> Voice:
+def _voice(order: Dial, campaign: Campaign, own: Organization, agent: Callable[[str, Own], Agent]) -> Voice:
+    """Whom the call is claimed for; of a campaign that has fewer agents by now, the first."""
+    place = order.agent if order.agent < len(campaign.agents) else 0
+    choice = campaign.agents[place]
     mine = settings_of(order.organization_id, choice.provider, own)
-    return Voice(choice, mine, agent(choice.provider, mine))
+    return Voice(choice, mine, agent(choice.provider, mine), campaign.healths[place])
 
 
 def _released(order: Dial, state: CallState, release: Release) -> Released:
@@ -273,7 +279,7 @@ def _place(key: AttemptKey, campaign: Campaign, contact: Contact, voice: Voice, 
         return
     match answer:
         case Accepted():
-            if campaign.health.troubled:
+            if voice.health.troubled:
                 tell(heard(key, said_now(Verdict.TAKEN, now())), now=now())
             if answer.conversation_id:
                 _link(key, agents.line(voice.choice.provider, voice.own), answer, now())

@@ -80,13 +80,14 @@ Event = Wake | CallEvent
 
 
 class Dial(Struct, frozen=True, kw_only=True, rename="camel"):
-    """Place a claimed call."""
+    """Place a claimed call, with one of the campaign's agents: `agent` is its place among them."""
 
     organization_id: str
     campaign_id: str
     contact_id: str
     attempt_id: str
     lease: int
+    agent: int = 0
     call_timeout_seconds: int
 
 

@@ -17,7 +17,7 @@ from msgspec import Struct
 from msgspec.structs import replace
 
 from chalicelib import agents, clock, ids
-from chalicelib.agents import health
+from chalicelib.agents import failover, health
 from chalicelib.agents.health import Health, Said, Verdict
 from chalicelib.aws import sqs
 from chalicelib.aws.dynamodb import TRANSACTION_LIMIT, Cancelled, Transaction, chunks
@@ -60,10 +60,11 @@ Now = Callable[[], datetime]
 
 
 class Claim(Struct, frozen=True):
-    """A candidate, and the attempt it is claimed for."""
+    """A candidate, the attempt it is claimed for, and which of the campaign's agents is to make it."""
 
     candidate: Candidate
     attempt_id: str
+    agent: int
 
     @property
     def contact_id(self) -> str:
@@ -74,12 +75,23 @@ class Claim(Struct, frozen=True):
         return self.candidate.lease + 1
 
 
+class Sign(Struct, frozen=True):
+    """What an event says of one of the campaign's agents.
+
+    `waits`: whether it answers with results, where the event shows that.
+    """
+
+    agent: int
+    said: Said
+    waits: bool | None = None
+
+
 class Booking(Struct, frozen=True):
-    """A call as it was read, as it will be, and what that tells of the agent."""
+    """A call as it was read, as it will be, and what that tells of the agents."""
 
     old: Call
     new: Call
-    said: Sequence[Said] = ()
+    signs: Sequence[Sign] = ()
 
 
 class Look(Struct, frozen=True):
@@ -170,12 +182,6 @@ def _kept_news(campaign: Campaign) -> Iterator[Event]:
             logger().exception("news of an attempt not read", campaignId=campaign.campaign_id)
 
 
-def _since_start(campaign: Campaign, said: Iterable[Said]) -> list[Said]:
-    """What was said of the agent since the campaign was started last; silence counts from when the call was placed."""
-    since = campaign.resumed_at or ""
-    return [each for each in said if not each.at or each.at >= since]
-
-
 def _step(campaign: Campaign, own: OrganizationSettings, events: Sequence[Event], this: Round, now: datetime) -> bool:
     """Write one transaction's worth of what there is to do. Returns whether there may be more.
 
@@ -188,7 +194,7 @@ def _step(campaign: Campaign, own: OrganizationSettings, events: Sequence[Event]
     more, bookings = len(bookings) > len(fitting), _asked(campaign, fitting, this, now)
     for booking in bookings:
         _tell_contact(booking)
-    changes = _agent_changes(campaign, own, events, bookings, now)
+    changes = _agent_changes(campaign, own, bookings, now)
     look = _look(replace(campaign, **changes), own, bookings, this, now)
     news = set() if more else campaign.news
     try:
@@ -288,30 +294,21 @@ def _is_over(campaign: Campaign, now: datetime) -> bool:
 def _agent_changes(
     campaign: Campaign,
     own: OrganizationSettings,
-    heard: Sequence[Event],
     bookings: Sequence[Booking],
     now: datetime,
 ) -> dict[str, Any]:
-    """What the agent's answers, and its silence, change of the campaign: its health, at worst its status."""
-    said = sorted((each for booking in bookings for each in booking.said), key=lambda each: each.at)
-    silent = [Said(Verdict.SILENT, at=each.old.started_at or "") for each in bookings if _ran_out(each)]
-    after = health.after(
-        campaign.health,
-        _since_start(campaign, [*said, *silent]),
-        cap=campaign.max_concurrent_calls,
-        in_flight=campaign.in_flight,
-        now=now,
-    )
-    after = replace(after, waits=_waits(after, heard))
-    changes: dict[str, Any] = {} if after == campaign.health else {"health": after}
+    """What the agents' answers, and their silence, change of the campaign: their health, at worst its status."""
+    after = [_health_after(campaign, place, bookings, now) for place in range(len(campaign.agents))]
+    changes = _health_changes(campaign, after)
     moved = _moved(campaign, _moves(bookings))
     filling = schedule.filling(moved, now)
     reason = campaign.status_reason
     if campaign.status is RUNNING:
-        pause = health.pause_reason(after, now)
+        pause = failover.pause_reason(_providers(campaign), after, now)
         changes |= {"status": PAUSED} if pause else {}
         never = schedule.never_open(campaign, own.timezone, now)
-        reason = pause or health.trouble(after, moved.in_flight) or never or filling
+        trouble = failover.trouble(_providers(campaign), after, moved.in_flight, now)
+        reason = pause or trouble or never or filling
     elif campaign.status is COMPLETED and any(map(_asks_to_be_called_back, bookings)):
         reason = CALLBACK_TOLD_LATE
     elif reason in (None, schedule.FILLING):
@@ -319,12 +316,42 @@ def _agent_changes(
     return changes if reason == campaign.status_reason else changes | {"status_reason": reason}
 
 
-def _waits(known: Health, events: Iterable[Event]) -> bool | None:
+def _health_after(campaign: Campaign, place: int, bookings: Sequence[Booking], now: datetime) -> Health:
+    """An agent's health after what bookings tell of it."""
+    signs = [each for booking in bookings for each in booking.signs if each.agent == place]
+    said = sorted((each.said for each in signs), key=lambda each: each.at)
+    silent = [each.old for each in bookings if _ran_out(each) and each.old.agent == place]
+    after = health.after(
+        campaign.healths[place],
+        _since_start(campaign, [*said, *(Said(Verdict.SILENT, at=call.started_at or "") for call in silent)]),
+        cap=campaign.max_concurrent_calls,
+        in_flight=campaign.in_flight,
+        now=now,
+    )
+    return replace(after, waits=_waits(after, signs))
+
+
+def _since_start(campaign: Campaign, said: Iterable[Said]) -> list[Said]:
+    """What was said of an agent since the campaign was started last; silence counts from when the call was placed."""
+    since = campaign.resumed_at or ""
+    return [each for each in said if not each.at or each.at >= since]
+
+
+def _health_changes(campaign: Campaign, after: Sequence[Health]) -> dict[str, Any]:
+    """What of a campaign changes with the health of its agents."""
+    first, *others = after
+    changes: dict[str, Any] = {} if first == campaign.health else {"health": first}
+    return changes if others == campaign.healths[1:] else changes | {"fallback_healths": others}
+
+
+def _providers(campaign: Campaign) -> list[str]:
+    return [each.provider for each in campaign.agents]
+
+
+def _waits(known: Health, signs: Iterable[Sign]) -> bool | None:
     """Whether the agent answers with results. One that has done so once may do it again."""
-    if known.waits or any(isinstance(event, Ended) and event.waited for event in events):
-        return True
-    accepted = any(isinstance(event, Heard) and event.said.verdict is Verdict.TAKEN for event in events)
-    return False if accepted else known.waits
+    shown = {each.waits for each in signs}
+    return True if known.waits or True in shown else False if False in shown else known.waits
 
 
 def _ran_out(booking: Booking) -> bool:
@@ -361,17 +388,17 @@ def _decide(
     concerned = [each.contact_id for each in [*about, *overdue]]
     old = store.find_many(campaign.campaign_id, concerned) if concerned else {}
     new = dict(old)
-    said: dict[str, list[Said]] = defaultdict(list)
+    signs: dict[str, list[Sign]] = defaultdict(list)
     for event in about:
         call = new.get(event.contact_id)
         if call and (after := policy.after(call, event, campaign.retry, now=now, over=campaign.status is COMPLETED)):
             new[event.contact_id] = after
-            said[event.contact_id] += filter(None, [policy.said(call, event)])
+            signs[event.contact_id] += _signs(campaign, call, event)
     for each in overdue:
         if call := new.get(each.contact_id):
             new[each.contact_id] = policy.expired(call, now=now) or call
     return [
-        Booking(old[contact_id], call, said[contact_id])
+        Booking(old[contact_id], call, signs[contact_id])
         for contact_id, call in new.items()
         if call is not old[contact_id]
     ]
@@ -387,6 +414,17 @@ def _placed(campaign: Campaign, own: OrganizationSettings, event: CallEvent, now
         person = None
     zone = hours.home(campaign.calling_hours, person, own.timezone, now)
     return replace(event, result=replace(event.result, callback_at=hours.placed(local, zone)))
+
+
+def _signs(campaign: Campaign, call: Call, event: CallEvent) -> Iterator[Sign]:
+    """What an event that changes a call says of who placed it."""
+    if said := policy.said(call, event):
+        waits = None
+        if isinstance(event, Ended) and event.waited:
+            waits = True
+        elif isinstance(event, Heard) and said.verdict is Verdict.TAKEN:
+            waits = False
+        yield Sign(policy.placed_by(call, event.attempt_id, _providers(campaign)), said, waits)
 
 
 def _tell_contact(booking: Booking) -> None:
@@ -444,44 +482,47 @@ def _look(
 ) -> Look:
     """Who is next, as far as there are slots and the transaction has room."""
     moves = _moves(bookings)
-    slots = health.slots(campaign.health, cap=_cap(campaign), in_flight=campaign.in_flight + moves[IN_FLIGHT], now=now)
+    in_flight = campaign.in_flight + moves[IN_FLIGHT]
+    shares = failover.shares(campaign.healths, cap=_cap(campaign, now), in_flight=in_flight, now=now)
     if campaign.status is not RUNNING or not campaign.waiting + moves[WAITING]:
         return Look()
     if own.calling_paused:
         return Look(next_due=now + schedule.LONGEST_SLEEP)
     if this.refused:
         return Look(next_due=now + AGAIN)
-    if not slots:
-        again = health.next_try(campaign.health, now)
+    if not shares:
+        again = failover.next_try(campaign.healths, now)
         return Look(next_due=again if again > now else None)
-    limit = min(slots, TRANSACTION_LIMIT - 2 - 2 * len(bookings))
+    limit = min(len(shares), TRANSACTION_LIMIT - 2 - 2 * len(bookings))
     changing = this.stale | {booking.old.contact_id for booking in bookings}
     found, closed_until = _waiting(campaign, own, limit + len(changing) + 1, now)
     due = [each for each in found if each.contact_id not in changing and each.due_at <= clock.stamp(now)]
     later = [clock.moment(each.due_at) for each in found if each.due_at > clock.stamp(now)] + closed_until
-    claims = [Claim(each, each.attempt_id or ids.new_id()) for each in due[:limit]]
+    taken = zip(due[:limit], shares, strict=False)
+    claims = [Claim(each, each.attempt_id or ids.new_id(), agent) for each, agent in taken]
     again_now = any(_waits_now(booking.new, now) for booking in bookings)
-    more = len(claims) < slots and (len(due) > limit or again_now)
+    more = len(claims) < len(shares) and (len(due) > limit or again_now)
     return Look(claims, min(later, default=None), more)
 
 
-def _cap(campaign: Campaign) -> int:
+def _cap(campaign: Campaign, now: datetime) -> int:
     """Calls at a time. While an agent holds its dialers, more than there are would only wait in the queue."""
-    if _waits_seconds(campaign) is None:
+    if _waits_seconds(campaign, failover.active(campaign.healths, now) or 0) is None:
         return campaign.max_concurrent_calls
     return min(campaign.max_concurrent_calls, settings().dialer_max_concurrency)
 
 
-def _waits_seconds(campaign: Campaign) -> float | None:
+def _waits_seconds(campaign: Campaign, place: int) -> float | None:
     """How long a call holds its dialer at most, as far as is known; None where the agent reports results later."""
-    always = agents.waits_seconds(campaign.agent.provider)
-    may_wait = always is None and campaign.health.waits is not False
+    always = agents.waits_seconds(campaign.agents[place].provider)
+    may_wait = always is None and campaign.healths[place].waits is not False
     return settings().agent_timeout_seconds if may_wait else always
 
 
 def _held_seconds(campaign: Campaign) -> float:
     """How long a call of any campaign may hold its dialer, as far as is known."""
-    return max(settings().agent_timeout_seconds, _waits_seconds(campaign) or 0)
+    waits = [_waits_seconds(campaign, place) or 0 for place in range(len(campaign.agents))]
+    return max(settings().agent_timeout_seconds, *waits)
 
 
 def _waits_now(call: Call, now: datetime) -> bool:
@@ -522,8 +563,10 @@ def _write(
     """
     moves = _moves(bookings)
     moves.update({WAITING: -len(look.claims), IN_FLIGHT: len(look.claims)})
-    probed = health.probed(changes.get("health", campaign.health), len(look.claims), now)
-    changes = changes if probed == campaign.health else changes | {"health": probed}
+    given = Counter(claim.agent for claim in look.claims)
+    heard = replace(campaign, **changes)
+    probed = [health.probed(each, given[place], now) for place, each in enumerate(heard.healths)]
+    changes = changes | _health_changes(heard, probed)
     after = _moved(replace(campaign, **changes), moves)
     lease = clock.later(policy.queue_lease(_held_seconds(campaign)), than=now)
     next_lease = _next_look(campaign, after, bookings, look, now)
@@ -536,7 +579,15 @@ def _write(
     for booking in bookings:
         store.swap(transaction, booking.old, booking.new)
     for claim in look.claims:
-        store.claim_for_dialing(transaction, campaign.campaign_id, claim.candidate, claim.attempt_id, lease, now=now)
+        store.claim_for_dialing(
+            transaction,
+            campaign.campaign_id,
+            claim.candidate,
+            claim.attempt_id,
+            lease,
+            agent=claim.agent,
+            now=now,
+        )
     changes = changes | {"updated_at": clock.stamp(now)}
     if told := [booking.new.next_write for booking in bookings if booking.new.is_told(booking.old)]:
         changes["last_writes"] = told
@@ -581,11 +632,9 @@ def _next_look(
 
 def _look_seconds(campaign: Campaign) -> float:
     """Seconds from now in which nothing is to be done about a call that is claimed now."""
-    lease = policy.queue_lease(_held_seconds(campaign))
-    timeout, choice = campaign.call_timeout_seconds, campaign.agent
-    if not agents.can_be_asked(choice.provider):
-        return lease
-    return min(lease, silence.first_look(timeout, choice.max_duration_seconds, timeout))
+    lease, timeout = policy.queue_lease(_held_seconds(campaign)), campaign.call_timeout_seconds
+    asked = [choice for choice in campaign.agents if agents.can_be_asked(choice.provider)]
+    return min([lease, *(silence.first_look(timeout, choice.max_duration_seconds, timeout) for choice in asked)])
 
 
 def _order(campaign: Campaign, claimed: Claim | Call) -> Dial:
@@ -595,5 +644,6 @@ def _order(campaign: Campaign, claimed: Claim | Call) -> Dial:
         contact_id=claimed.contact_id,
         attempt_id=claimed.attempt_id or "",
         lease=claimed.lease,
+        agent=claimed.agent,
         call_timeout_seconds=campaign.call_timeout_seconds,
     )

@@ -6,6 +6,7 @@ message that came twice, late or out of order).
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from datetime import datetime, timedelta
 
 import msgspec
@@ -75,6 +76,14 @@ def said(call: Call, event: CallEvent) -> Said | None:
         return None
     booked = {attempt.attempt_id for attempt in call.attempts if not attempt.presumed}
     return None if isinstance(event, Ended) and event.attempt_id in booked else event.said
+
+
+def placed_by(call: Call, attempt_id: str | None, providers: Sequence[str]) -> int:
+    """Which of its campaign's agents an attempt of a call is, or was, claimed for, by its place among them."""
+    if call.attempt_id == attempt_id:
+        return call.agent if call.agent < len(providers) else 0
+    known = next((each.provider for each in call.attempts if each.attempt_id == attempt_id), None)
+    return providers.index(known) if known in providers else 0
 
 
 def expired(call: Call, *, now: datetime) -> Call | None:

@@ -21,6 +21,7 @@ from chalicelib.agents.health import Verdict
 from chalicelib.calls import store
 from chalicelib.calls.model import OUTCOMES, CallStatus, Result
 from chalicelib.dialing.telling import ended, tell
+from tests.simulation.invariants import Broken
 
 if TYPE_CHECKING:
     from tests.simulation.world import World
@@ -38,8 +39,31 @@ class Conversation(Struct):
     ends: float
 
 
+class Provider:
+    """An agent that places its calls over the line; what it placed, no other is asked after."""
+
+    waits_seconds = None
+
+    def __init__(self, name: str, line: PhoneLine) -> None:
+        self.name = name
+        self.line = line
+
+    def place(self, order: CallOrder) -> Result | Accepted | Declined:
+        if self.name in self.line.out:
+            return self.line.world.boundary(lambda: self.line.refuse(Verdict.AWAY))  # type: ignore[no-any-return]
+        self.line.placed_by[order.call_id] = self.name
+        return self.line.place(order)
+
+    def ask(self, inquiry: Inquiry) -> Ending | Whereabouts:
+        if self.line.placed_by.get(inquiry.call_id, self.name) != self.name:
+            raise Broken("a provider is asked after another's call")
+        if self.name in self.line.out:
+            raise OutcomeUnknown("no answer")
+        return self.line.ask(inquiry)
+
+
 class PhoneLine:
-    """An agent."""
+    """What all providers' calls go over."""
 
     waits_seconds = None
 
@@ -47,6 +71,12 @@ class PhoneLine:
         self.world = world
         self._conversations: list[Conversation] = []
         self.down = False
+        self.out: set[str] = set()
+        """Providers that are down by themselves."""
+
+        self.placed_by: dict[str, str] = {}
+        """Who placed an attempt, or tried to."""
+
         self.refuses = False
         """Whether it declines every call."""
 
@@ -68,12 +98,12 @@ class PhoneLine:
     def place(self, order: CallOrder) -> Result | Accepted | Declined:
         self.world.invariants.asked.add(order.call_id)
         if self.down:
-            return self.world.boundary(lambda: self._refuse(Verdict.AWAY))  # type: ignore[no-any-return]
+            return self.world.boundary(lambda: self.refuse(Verdict.AWAY))  # type: ignore[no-any-return]
         if self.refuses:
             return self.world.boundary(self._decline)  # type: ignore[no-any-return]
         kind = "webhook" if self.deaf else self._kind()
         if kind in ("away", "full"):
-            return self.world.boundary(lambda: self._refuse(Verdict(kind)))  # type: ignore[no-any-return]
+            return self.world.boundary(lambda: self.refuse(Verdict(kind)))  # type: ignore[no-any-return]
         if kind == "vanished":
             self.world.boundary(lambda: None)
             raise OutcomeUnknown("the connection broke before the order was read")
@@ -118,7 +148,7 @@ class PhoneLine:
     def _decline(self) -> Declined:
         return Declined(Result(call_status=CallStatus.FAILED, outcome="the agent refused the call (400)"), "400")
 
-    def _refuse(self, verdict: Verdict) -> Result:
+    def refuse(self, verdict: Verdict) -> Result:
         raise NotPlaced("no", verdict)
 
     def _ring(self, order: CallOrder) -> Conversation:

@@ -222,6 +222,8 @@ class Invariants:
                 told = self.reported.get(attempt.attempt_id)
                 if told and (attempt.presumed or attempt.call_status is not told.call_status):
                     raise Broken(f"reported {told.call_status}, booked {attempt}")
+                if told and attempt.provider != self.world.line.placed_by[attempt.attempt_id]:
+                    raise Broken(f"an attempt is another provider's: {attempt}")
                 latest[call.organization_id, call.contact_id].append(attempt)
         for key, attempts in latest.items():
             row = self.world.database.tables[settings().contacts_table].items.get(key)

@@ -107,6 +107,7 @@ class Story:
             calling_hours=self._hours(),
             call_timeout_seconds=self.random.choice([120, 300, 900]),
             agent=AgentChoice(self.random.choice(["simulated", "http"])),
+            fallback_agents=list(map(AgentChoice, self.random.choice([(), ("retell",), ("http", "vapi")]))),
             created_at=at,
             updated_at=at,
         )
@@ -152,6 +153,7 @@ class Story:
                 lambda: self._redial(campaign_id),
                 lambda: self._enrol(campaign_id),
                 lambda: self._outage(),
+                lambda: self._outage_of_one(),
                 lambda: self._change(campaign_id),
                 lambda: self._change(campaign_id),
                 lambda: self._give_up(campaign_id, contact_id),
@@ -242,6 +244,11 @@ class Story:
         self.world.line.down = True
         self.world.at(self.random.uniform(30, 1500), lambda: setattr(self.world.line, "down", False))
 
+    def _outage_of_one(self) -> None:
+        provider = self.random.choice(["simulated", "http", "retell"])
+        self.world.line.out.add(provider)
+        self.world.at(self.random.uniform(30, 1500), lambda: self.world.line.out.discard(provider))
+
     def _try(self, do: Callable[[], object]) -> None:
         """What an operator asks for may be refused."""
         try:
@@ -255,6 +262,7 @@ class Story:
         self.world.faults = CALM
         line = self.world.line
         line.down = line.refuses = line.deaf = False
+        line.out.clear()
         self.world.start("operator", self._go_on)
         for campaign_id in self.campaign_ids:
             self.world.start("operator", partial(self._start, campaign_id))

@@ -33,7 +33,7 @@ from chalicelib.dialing.messages import order
 from chalicelib.dialing.policy import queue_lease
 from chalicelib.settings import settings
 from tests.simulation import queues
-from tests.simulation.agent import PhoneLine
+from tests.simulation.agent import PhoneLine, Provider
 from tests.simulation.dynamodb import DynamoDB, Refused
 from tests.simulation.faults import OUTAGE_SECONDS, STALE_SECONDS, Faults
 from tests.simulation.invariants import Broken, Invariants
@@ -436,10 +436,13 @@ class World:
             self.tenants.begin(message.group)
             self.start(
                 "dialer",
-                partial(dialer.handle, [message.body], agent=lambda *_: self.line, now=self.now),
+                partial(dialer.handle, [message.body], agent=self._agent, now=self.now),
                 partial(self._heard, message, self.seconds, self.tally["dialer"] + 1),
                 partial(self._undialed, message, self.seconds),
             )
+
+    def _agent(self, provider: str, _: object) -> Provider:
+        return Provider(provider, self.line)
 
     def _heard(self, message: Message, since: float, number: int, _: object) -> None:
         """A dialer that came to its end has passed on what the agent answered it."""

@@ -124,6 +124,23 @@ def test_agent_that_refuses_our_credentials_pauses_the_campaign(office: Office, 
 CONTACTS = 20
 
 
+def test_next_agent_takes_over_in_the_middle_of_a_campaign(office: Office, agent: VoiceAgent) -> None:
+    fallback = {"fallbackAgents": [{"provider": "vapi"}]}
+    with agent.behaving("retell", held=True):
+        campaign = a_running_campaign(office, 10, "retell", maxConcurrentCalls=4, **fallback)
+        first = agent.calls(office.organization, 4)
+        with agent.behaving("retell", refused={"401": 1}):
+            for call in first:
+                agent.end(call, status="SUCCESS")
+            office.comes_to(campaign, "COMPLETED", 60)
+    made = {call["attempt"]: call["provider"] for call in agent.calls(office.organization)}
+    found = office.get(f"/campaigns/{campaign}/contacts")["data"]
+    booked = [(attempt["attemptId"], attempt["provider"]) for call in found for attempt in call["attempts"]]
+    assert len(booked) == 10
+    assert dict(booked) == made
+    assert Counter(made.values()) == {"retell": 4, "vapi": 6}
+
+
 @pytest.mark.parametrize("provider", DIALECTS)
 @pytest.mark.parametrize("behavior", [{}, {"doubled": 1, "voicemail": 0.5, "early": 0.5}], ids=["plain", "rough"])
 def test_campaign_comes_to_its_end_with_every_provider(

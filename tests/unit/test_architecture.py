@@ -46,7 +46,19 @@ MODEL, STORE, SERVICE, ROUTES = range(4)
 
 RANKS = {
     **dict.fromkeys(
-        ("model", "recovery", "settings", "phone", "bulk_phones", "hours", "schedule", "health", "contract"), MODEL
+        (
+            "model",
+            "recovery",
+            "settings",
+            "phone",
+            "bulk_phones",
+            "hours",
+            "schedule",
+            "health",
+            "failover",
+            "contract",
+        ),
+        MODEL,
     ),
     **dict.fromkeys(("store", "sessions", "messages"), STORE),
     **dict.fromkeys(("routes", "webhooks"), ROUTES),
