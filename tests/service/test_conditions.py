@@ -76,9 +76,19 @@ def another_phone(contact: Contact) -> None:
     contacts.change("1", contact.contact_id, {"phone": "+998907654321"}, at=clock.stamp(clock.now()))
 
 
+def a_phone_of_another(contact: Contact) -> None:
+    another_phone(contact)
+    contacts.add(replace(contact, contact_id="another"))
+
+
 @pytest.mark.parametrize(
     ("meanwhile", "refusal"),
-    [(a_busy_phone, calls.PhoneBusy), (a_barred_contact, calls.NotCallable), (another_phone, calls.PhoneChanged)],
+    [
+        (a_busy_phone, calls.PhoneBusy),
+        (a_barred_contact, calls.NotCallable),
+        (another_phone, calls.PhoneChanged),
+        (a_phone_of_another, calls.PhoneChanged),
+    ],
 )
 def test_call_that_is_turned_away_at_the_gate_is_told_why(
     cloud: Cloud, meanwhile: Callable[[Contact], None], refusal: type[Exception]
