@@ -1,5 +1,6 @@
 """The switchboard: every Lambda entry point, one delegating line each."""
 
+from collections.abc import Callable, Iterator
 from contextlib import ExitStack
 from typing import Any
 
@@ -7,12 +8,14 @@ from chalice.app import Chalice, CloudWatchEvent, SQSEvent, WebsocketEvent
 
 from chalicelib import clock, http, openapi, worker
 from chalicelib.agents import routes as agents
+from chalicelib.aws import sqs
 from chalicelib.campaigns import control
 from chalicelib.campaigns import routes as campaigns
 from chalicelib.contacts import routes as contacts
 from chalicelib.dialing import dialer, pacer, webhooks
 from chalicelib.imports import importer
 from chalicelib.imports import routes as imports
+from chalicelib.log import correlated
 from chalicelib.organizations import routes as organizations
 from chalicelib.privacy import retention
 from chalicelib.privacy import routes as privacy
@@ -31,34 +34,39 @@ def pace(event: SQSEvent) -> dict[str, Any]:
 
 @app.on_sqs_message(queue="dial-queue", batch_size=1, name="dialer")
 def dial(event: SQSEvent) -> None:
-    dialer.handle(record.body for record in event)
+    dialer.handle(_bodies(event))
 
 
 @app.on_sqs_message(queue="jobs", batch_size=1, name="worker")
 def work(event: SQSEvent) -> None:
-    worker.handle(record.body for record in event)
+    worker.handle(_bodies(event))
 
 
 @app.on_sqs_message(queue="imports", batch_size=1, name="importer")
 def import_file(event: SQSEvent) -> None:
-    importer.handle(record.body for record in event)
+    importer.handle(_bodies(event))
 
 
 @app.schedule("rate(1 minute)", name="clock")
 def tick(_: CloudWatchEvent) -> None:
-    with ExitStack() as each_whatever_the_others_raise:
+    with correlated(""), ExitStack() as each_whatever_the_others_raise:
         for do in (retention.begin_if_due, sockets.ping, sockets.close_due, control.wake_due):
             each_whatever_the_others_raise.callback(do, now=clock.now())
 
 
 @app.lambda_function(name="publisher")
 def publish(event: dict[str, Any], _: object) -> None:
-    publisher.handle(event["Records"])
+    with correlated(""):
+        publisher.handle(event["Records"])
 
 
 @app.on_sqs_message(queue="live-events.fifo", batch_size=10, name="broadcaster")
 def broadcast(event: SQSEvent) -> dict[str, Any]:
     return _again(broadcaster.handle(event.to_dict()["Records"]))
+
+
+def _bodies(event: SQSEvent) -> Iterator[str]:
+    return sqs.correlating(record.body for record in event)
 
 
 def _again(message_ids: list[str]) -> dict[str, Any]:
@@ -68,19 +76,26 @@ def _again(message_ids: list[str]) -> dict[str, Any]:
 
 @app.lambda_function(name="poller")
 def poll(event: dict[str, Any], _: object) -> dict[str, Any]:
-    return polling.handle(event)
+    with correlated(event["requestContext"].get("requestId", "")):
+        return polling.handle(event)
 
 
 @app.on_ws_connect(name="socket_connect")
 def connect(event: WebsocketEvent) -> dict[str, int]:
-    return sockets.connect(event.to_dict())
+    return _of_socket(sockets.connect, event)
 
 
 @app.on_ws_message(name="socket_message")
 def receive(event: WebsocketEvent) -> dict[str, int]:
-    return sockets.message(event.to_dict())
+    return _of_socket(sockets.message, event)
 
 
 @app.on_ws_disconnect(name="socket_disconnect")
 def disconnect(event: WebsocketEvent) -> dict[str, int]:
-    return sockets.disconnect(event.to_dict())
+    return _of_socket(sockets.disconnect, event)
+
+
+def _of_socket(do: Callable[[dict[str, Any]], dict[str, int]], event: WebsocketEvent) -> dict[str, int]:
+    given = event.to_dict()
+    with correlated(given["requestContext"].get("requestId", "")):
+        return do(given)

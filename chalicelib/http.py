@@ -26,7 +26,7 @@ from chalicelib.aws import dynamodb
 from chalicelib.errors import FieldError, InvalidParameter
 from chalicelib.idempotency.model import Answer, Asked, Hold, asked
 from chalicelib.ids import is_id
-from chalicelib.log import logger
+from chalicelib.log import correlated, logger
 from chalicelib.settings import settings
 
 T = TypeVar("T")
@@ -309,7 +309,9 @@ class Routes:
             operation = Operation(name=name, method=method, path=path, view=view, **more)
 
             def handle(**path_parameters: str) -> Response:
-                return perform(operation, self.blueprint.current_request, path_parameters)
+                request = self.blueprint.current_request
+                with correlated(request.context.get("requestId", "")):
+                    return perform(operation, request, path_parameters)
 
             handle.__name__ = f"{view.__module__.replace('.', '_')}_{view.__name__}"
             methods = ["GET", "HEAD"] if method == "GET" else [method]

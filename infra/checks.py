@@ -16,6 +16,7 @@ EXAMPLES = {
     "AgentProvider": "http",
     "AgentTimeoutSeconds": "60",
     "AgentUrl": "https://agent.example/call",
+    "AlarmEmail": "on-call@example.com",
     "AlarmTopic": "arn:aws:sns:eu-central-1:123456789012:alarms",
     "AllowedCountries": "UZ,KZ",
     "ApiBurstLimit": "1000",
@@ -30,12 +31,14 @@ EXAMPLES = {
     "JwtLeewaySeconds": "30",
     "JwtRequireExp": "true",
     "ManageApiGatewayAccount": "false",
+    "MonthlyBudget": "500",
     "PhoneRegion": "UZ",
     "PublicUrl": "https://calls.example",
     "RetentionDays": '{"contacts":1095,"calls":365,"imports":30}',
     "SimulatedCallSeconds": "1",
     "SocketBurstLimit": "1000",
     "SocketRateLimit": "500",
+    "Tracing": "Active",
     "WebhookBurstLimit": "400",
     "WebhookRateLimit": "200",
 }
@@ -60,7 +63,7 @@ def check(given: Mapping[str, str]) -> None:
     whole = {name: str(each.get("Default", "")) for name, each in _declared().items()} | dict(given)
     said = [
         *_by_template(whole),
-        *(fault for ask in (_hours, _retention, _places, _agent, _keys) for fault in ask(whole)),
+        *(fault for ask in (_hours, _retention, _places, _agent, _keys, _spend) for fault in ask(whole)),
     ]
     if said:
         raise Unfit("\n".join(["These settings cannot be used:", *(f"  {each}" for each in dict.fromkeys(said))]))
@@ -152,6 +155,11 @@ def _agent(given: Mapping[str, str]) -> Iterator[str]:
 def _keys(given: Mapping[str, str]) -> Iterator[str]:
     if given["JwtAlgorithm"] in {"RS256", "ES256"} and not given["JwtJwksUrl"]:
         yield f"JWT_ALGORITHM={given['JwtAlgorithm']} needs JWT_JWKS_URL, such as {EXAMPLES['JwtJwksUrl']}"
+
+
+def _spend(given: Mapping[str, str]) -> Iterator[str]:
+    if given["MonthlyBudget"] != "0" and not given["AlarmEmail"]:
+        yield f"MONTHLY_BUDGET={given['MonthlyBudget']} needs ALARM_EMAIL, such as {EXAMPLES['AlarmEmail']}"
 
 
 def _fault(name: str, value: str, said: str) -> str:

@@ -39,7 +39,8 @@ FROM_ENVIRONMENT = [
     "BarredPhonesKeyParameter",
     *("SimulatedCallSeconds", "DefaultCallingHours", "FallbackTimezone", "PhoneRegion", "DialerMaxConcurrency"),
     *("ApiRateLimit", "ApiBurstLimit", "WebhookRateLimit", "WebhookBurstLimit", "SocketRateLimit", "SocketBurstLimit"),
-    *("AllowedCountries", "RetentionDays", "PublicUrl", "AlarmTopic", "HeldPolls", "ManageApiGatewayAccount"),
+    *("AllowedCountries", "RetentionDays", "PublicUrl", "AlarmTopic", "AlarmEmail", "MonthlyBudget", "Tracing"),
+    *("HeldPolls", "ManageApiGatewayAccount"),
 ]
 """Parameters an operator may set."""
 

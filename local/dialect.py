@@ -6,6 +6,7 @@
 - A Number parameter reaches the queue poller as text, which it cannot compare.
 - SendMessageBatch wants an IAM action of its own; on AWS sqs:SendMessage covers it.
 - Its permissions know nothing of the keys of a bucket that are listed.
+- It knows no alarm on a calculation.
 - A stream filter's `exists: false` does not look below an attribute that is absent.
 """
 
@@ -21,7 +22,11 @@ UNKNOWN = {
 
 def translate(given: Mapping[str, str], template: dict[str, Any]) -> dict[str, Any]:
     """The template for a stack with the `given` parameters."""
-    resources = {name: each for name, each in template["Resources"].items() if each["Type"] not in UNKNOWN}
+    resources = {
+        name: each
+        for name, each in template["Resources"].items()
+        if each["Type"] not in UNKNOWN and "Metrics" not in each.get("Properties", {})
+    }
     for kind, properties in [(each["Type"], each["Properties"]) for each in resources.values()]:
         match kind:
             case "AWS::ApiGatewayV2::Stage":

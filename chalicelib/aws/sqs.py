@@ -19,7 +19,7 @@ from msgspec import Struct
 from chalicelib.aws import clients
 from chalicelib.errors import Unavailable
 from chalicelib.ids import new_id
-from chalicelib.log import logger
+from chalicelib.log import correlated, correlation_id, logger
 
 MessageT = TypeVar("MessageT", bound=Struct)
 Entry = dict[str, Any]
@@ -36,6 +36,12 @@ PATIENCE_SECONDS = 3.0
 
 REFUSED_CHARACTERS = re.compile(r"[^\t\n\r\x20-\uD7FF\uE000-\uFFFD\U00010000-\U0010FFFF]")
 """https://docs.aws.amazon.com/AWSSimpleQueueService/latest/APIReference/API_SendMessage.html"""
+
+
+class Message(Struct, frozen=True, kw_only=True, rename="camel"):
+    """What is sent from one function to another, and what it is part of, see `log`."""
+
+    correlation_id: str = msgspec.field(default_factory=correlation_id)
 
 
 class SendFailed(Unavailable):
@@ -89,6 +95,22 @@ def encode(message: Struct) -> str:
 def decode(body: str, kind: Any) -> Any:
     """A message of its body. Raises msgspec.ValidationError."""
     return msgspec.json.decode(body, type=kind)
+
+
+def correlating(bodies: Iterable[str]) -> Iterator[str]:
+    """Bodies one by one; what is done meanwhile is part of what each one says it is."""
+    for body in bodies:
+        try:
+            part_of = msgspec.json.decode(body, type=Message).correlation_id
+        except msgspec.DecodeError:
+            part_of = ""
+        with correlated(part_of):
+            yield body
+
+
+def parts_of(messages: Iterable[Message]) -> str:
+    """What several messages are part of, together."""
+    return ",".join(dict.fromkeys(filter(None, (each.correlation_id for each in messages))))
 
 
 def _batches(entries: Iterable[Entry], *, apart: str | None = None) -> Iterator[list[Entry]]:

@@ -36,6 +36,9 @@ FAILURES = (CallStatus.FAILED, CallStatus.NO_ANSWER, CallStatus.BUSY, CallStatus
 OUTCOMES = (*SUCCESSES, *FAILURES)
 """The statuses an attempt can end with."""
 
+ANSWERED = (*SUCCESSES, CallStatus.REFUSED)
+"""Those of attempts in which the agent has spoken with somebody."""
+
 
 class CallState(StrEnum):
     """Where a call is in its life. The campaign's in-flight calls are the QUEUED and the CALLING ones."""

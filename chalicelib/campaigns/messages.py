@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 
-from msgspec import Struct
+from msgspec import field
 
 from chalicelib.aws import sqs
 from chalicelib.calls.model import CallStatus
@@ -15,7 +15,7 @@ from chalicelib.log import logger
 from chalicelib.settings import settings
 
 
-class CampaignEvent(Struct, frozen=True, kw_only=True, rename="camel", tag_field="type"):
+class CampaignEvent(sqs.Message, frozen=True, kw_only=True, rename="camel", tag_field="type"):
     """Something the pacer must react to."""
 
     organization_id: str
@@ -33,7 +33,7 @@ class GivenUp(CampaignEvent, frozen=True, tag="givenUp"):
     attempt_id: str | None = None
 
 
-class Enrol(Struct, frozen=True, kw_only=True, rename="camel", tag_field="type", tag="enrol"):
+class Enrol(sqs.Message, frozen=True, kw_only=True, rename="camel", tag_field="type", tag="enrol"):
     """Enrol contacts in the background: those listed, those of an import or those of a status, from `cursor` on.
 
     `packed_ids` are those listed, 10,000 of which fit into a message so (an earlier version listed `contact_ids`). `at`
@@ -43,7 +43,7 @@ class Enrol(Struct, frozen=True, kw_only=True, rename="camel", tag_field="type",
 
     organization_id: str
     campaign_id: str
-    contact_ids: list[str] = []
+    contact_ids: list[str] = field(default_factory=list)
     packed_ids: bytes = b""
     import_id: str | None = None
     status: str | None = None
@@ -53,14 +53,14 @@ class Enrol(Struct, frozen=True, kw_only=True, rename="camel", tag_field="type",
     asks: str = ""
 
 
-class Remove(Struct, frozen=True, kw_only=True, rename="camel", tag_field="type", tag="remove"):
+class Remove(sqs.Message, frozen=True, kw_only=True, rename="camel", tag_field="type", tag="remove"):
     """Delete the rows of a campaign that was deleted."""
 
     organization_id: str
     campaign_id: str
 
 
-class Redial(Struct, frozen=True, kw_only=True, rename="camel", tag_field="type", tag="redial"):
+class Redial(sqs.Message, frozen=True, kw_only=True, rename="camel", tag_field="type", tag="redial"):
     """Let calls that ended by `before` with one of the statuses wait again, from the contact after `cursor` on.
 
     The campaign does not end before the order of its `order_id` has been followed.
@@ -74,7 +74,7 @@ class Redial(Struct, frozen=True, kw_only=True, rename="camel", tag_field="type"
     order_id: str = ""
 
 
-class Audit(Struct, frozen=True, kw_only=True, rename="camel", tag_field="type", tag="audit"):
+class Audit(sqs.Message, frozen=True, kw_only=True, rename="camel", tag_field="type", tag="audit"):
     """Recount a campaign's calls and compare them with its counters, at its end unless it has an `audit_id`.
 
     `waits` is how often it was left for a while, because the campaign kept changing.
@@ -86,7 +86,7 @@ class Audit(Struct, frozen=True, kw_only=True, rename="camel", tag_field="type",
     waits: int = 0
 
 
-class WriteResults(Struct, frozen=True, kw_only=True, rename="camel", tag_field="type", tag="results"):
+class WriteResults(sqs.Message, frozen=True, kw_only=True, rename="camel", tag_field="type", tag="results"):
     """Write a campaign's results as a workbook, from the contact after `cursor` on.
 
     `order_id` is whose the file is, `version` how the campaign stood at the beginning, `as_of` when that was; `parts`
@@ -99,8 +99,8 @@ class WriteResults(Struct, frozen=True, kw_only=True, rename="camel", tag_field=
     version: str = ""
     as_of: str = ""
     cursor: str | None = None
-    parts: list[str] = []
-    keys: list[str] = []
+    parts: list[str] = field(default_factory=list)
+    keys: list[str] = field(default_factory=list)
 
 
 Job = Enrol | Remove | Redial | Audit | WriteResults

@@ -15,7 +15,7 @@ from chalicelib.agents.health import Health, Said, Verdict
 from chalicelib.agents.settings import Own
 from chalicelib.agents.settings import own as settings_of
 from chalicelib.calls import store
-from chalicelib.calls.model import PHONE_BUSY, CallState
+from chalicelib.calls.model import PHONE_BUSY, CallState, Result
 from chalicelib.calls.store import AlreadyClaimed, AttemptKey, NotCallable, PhoneBusy, PhoneChanged
 from chalicelib.campaigns import hours
 from chalicelib.campaigns import store as campaigns
@@ -29,7 +29,7 @@ from chalicelib.dialing.messages import Ask, Dial, Heard, Released, Skipped
 from chalicelib.dialing.policy import WITHDRAWN
 from chalicelib.dialing.telling import ended, heard, said_now, tell, told
 from chalicelib.errors import Failure, NotFound
-from chalicelib.log import logger
+from chalicelib.log import logger, measure
 from chalicelib.organizations.model import Organization
 from chalicelib.settings import settings
 
@@ -267,7 +267,7 @@ def _last_look(order: Dial, contact: Contact, now: Callable[[], datetime]) -> Ca
 def _place(key: AttemptKey, campaign: Campaign, contact: Contact, voice: Voice, now: Callable[[], datetime]) -> None:
     """Ask the agent. Raises Release when it surely began no call."""
     try:
-        answer = voice.agent.place(_order(key, campaign, voice, contact))
+        answer = _asked(key, voice, _order(key, campaign, voice, contact), now)
     except NotPlaced as refusal:
         logger().warning("call not placed", attemptId=key.attempt_id, reason=str(refusal))
         said = said_now(refusal.verdict, now(), str(refusal))
@@ -287,6 +287,26 @@ def _place(key: AttemptKey, campaign: Campaign, contact: Contact, voice: Voice, 
             tell(ended(key, answer.result, said_now(Verdict.DECLINED, now(), answer.words), now=now()), now=now())
         case _:
             tell(ended(key, answer, waited=True, now=now()), now=now())
+
+
+def _asked(
+    key: AttemptKey, voice: Voice, order: CallOrder, now: Callable[[], datetime]
+) -> Accepted | Result | Declined:
+    """The agent's answer, measured. Raises as `Agent.place` does."""
+    began, began_call, failed, full = now(), 0, 1, 0
+    try:
+        answer = voice.agent.place(order)
+        began_call, failed = int(not isinstance(answer, Declined)), 0
+    except NotPlaced as refusal:
+        full = int(refusal.verdict is Verdict.FULL)
+        failed = 1 - full
+        raise
+    finally:
+        milliseconds = round((now() - began).total_seconds() * 1000)
+        counts = {"CallsStarted": began_call, "AgentErrors": failed, "AgentFull": full, "AgentLatency": milliseconds}
+        of = {"organizationId": key.organization_id, "campaignId": key.campaign_id, "attemptId": key.attempt_id}
+        measure("agent asked", counts, {"provider": voice.choice.provider}, **of)
+    return answer
 
 
 def _link(key: AttemptKey, line: str, accepted: Accepted, now: datetime) -> None:

@@ -79,7 +79,7 @@ CallEvent = Ended | Released | Undialed | Skipped | Heard | GivenUp
 Event = Wake | CallEvent
 
 
-class Dial(Struct, frozen=True, kw_only=True, rename="camel"):
+class Dial(sqs.Message, frozen=True, kw_only=True, rename="camel"):
     """Place a claimed call, with one of the campaign's agents: `agent` is its place among them."""
 
     organization_id: str
@@ -91,7 +91,7 @@ class Dial(Struct, frozen=True, kw_only=True, rename="camel"):
     call_timeout_seconds: int
 
 
-class Ask(Struct, frozen=True, kw_only=True, rename="camel", tag_field="type", tag="ask"):
+class Ask(sqs.Message, frozen=True, kw_only=True, rename="camel", tag_field="type", tag="ask"):
     """Ask the agent after a call that was ordered then and of which it has not told.
 
     `unsure`: it may never have begun it.

@@ -22,7 +22,7 @@ from chalicelib.agents.health import Health, Said, Verdict
 from chalicelib.aws import sqs
 from chalicelib.aws.dynamodb import TRANSACTION_LIMIT, Cancelled, Transaction, chunks
 from chalicelib.calls import store
-from chalicelib.calls.model import ANY_ZONE, Attempt, Call, CallState, CallStatus
+from chalicelib.calls.model import ANSWERED, ANY_ZONE, Attempt, Call, CallState, CallStatus
 from chalicelib.calls.store import Candidate
 from chalicelib.campaigns import hours, schedule
 from chalicelib.campaigns import store as campaigns
@@ -32,7 +32,7 @@ from chalicelib.contacts import store as contacts
 from chalicelib.dialing import policy, silence
 from chalicelib.dialing.messages import Ask, CallEvent, Dial, Ended, Event, Heard, dial
 from chalicelib.errors import Conflict, NotFound
-from chalicelib.log import logger
+from chalicelib.log import correlated, logger, measure
 from chalicelib.organizations.model import OrganizationSettings
 from chalicelib.settings import settings
 
@@ -136,7 +136,8 @@ def handle(records: Iterable[dict[str, Any]], *, now: Now = clock.now) -> list[s
     for (organization_id, campaign_id), mail in mailboxes.items():
         again = (organization_id, campaign_id) in interrupted
         try:
-            pace(organization_id, campaign_id, [event for _, event in mail], now=now, interrupted=again)
+            with correlated(sqs.parts_of(event for _, event in mail)):
+                pace(organization_id, campaign_id, [event for _, event in mail], now=now, interrupted=again)
         except Exception:  # noqa: BLE001 (it must not hold up other campaigns)
             logger().exception("campaign not paced", organizationId=organization_id, campaignId=campaign_id)
             failed.extend(message_id for message_id, _ in mail)
@@ -202,6 +203,7 @@ def _step(campaign: Campaign, own: OrganizationSettings, events: Sequence[Event]
     except Cancelled as cancelled:
         this.stale |= {claim.contact_id for claim in look.claims} & cancelled.failed.keys()
         raise
+    _measure(campaign, bookings, look.claims, is_down="status" in changes or health.away(campaign.health, now))
     store.forget_news(news)
     _dial(campaign, [_order(campaign, claim) for claim in look.claims], this, lambda: now)
     if _is_over(campaign, now):
@@ -240,9 +242,33 @@ def _question(call: Call) -> Ask:
         campaign_id=call.campaign_id,
         contact_id=call.contact_id,
         attempt_id=call.attempt_id or "",
+        correlation_id=call.attempt_id or "",
         provider=call.provider or "",
         ordered_at=call.started_at or "",
         unsure=call.unsure,
+    )
+
+
+def _measure(campaign: Campaign, bookings: Sequence[Booking], claims: Sequence[Claim], *, is_down: bool) -> None:
+    """Tell what a step has done, and where the campaign stands then."""
+    if not bookings and not claims and not is_down:
+        return
+    of = {"organizationId": campaign.organization_id, "campaignId": campaign.campaign_id}
+    ended: dict[tuple[str, CallStatus], list[str]] = defaultdict(list)
+    for booking in bookings:
+        for attempt in booking.new.attempts[len(booking.old.attempts) :]:
+            ended[attempt.provider or campaign.agent.provider, attempt.call_status].append(attempt.attempt_id)
+    for (provider, status), attempts in ended.items():
+        counts = {"CallsEnded": len(attempts), "CallsAnswered": len(attempts) if status in ANSWERED else 0}
+        about = {"provider": provider, "outcome": status.value}
+        measure("calls ended", counts, about, **of, attemptIds=attempts)
+    taken = {"CapOccupancy": 100 * campaign.in_flight / campaign.max_concurrent_calls, "AgentDown": int(is_down)}
+    measure(
+        "campaign paced",
+        taken,
+        {"provider": campaign.agent.provider},
+        **of,
+        claimed=[each.attempt_id for each in claims],
     )
 
 
@@ -643,6 +669,7 @@ def _order(campaign: Campaign, claimed: Claim | Call) -> Dial:
         campaign_id=campaign.campaign_id,
         contact_id=claimed.contact_id,
         attempt_id=claimed.attempt_id or "",
+        correlation_id=claimed.attempt_id or "",
         lease=claimed.lease,
         agent=claimed.agent,
         call_timeout_seconds=campaign.call_timeout_seconds,

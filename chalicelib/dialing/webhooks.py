@@ -22,7 +22,7 @@ from chalicelib.dialing.telling import tell, told
 from chalicelib.errors import InvalidBody, NotFound, Unauthorized
 from chalicelib.http import BASE, Request
 from chalicelib.ids import is_id
-from chalicelib.log import logger
+from chalicelib.log import correlated, correlation_id, logger
 from chalicelib.organizations import store as organizations
 
 routes = http.Routes(__name__)
@@ -107,7 +107,10 @@ def _hear(sender: Sender, webhook: Webhook, now: datetime) -> None:
     if key := _attempt(sender, webhook, now):
         if sender.organization_id not in (None, key.organization_id):
             raise NotFound("There is no such call.")
-        tell(told(key, webhook.ending, now=now), now=now)
+        request_id = correlation_id()
+        with correlated(key.attempt_id):
+            logger().info("call reported", provider=sender.provider, requestId=request_id)
+            tell(told(key, webhook.ending, now=now), now=now)
         if webhook.conversation_id is not None and key.attempt_id != webhook.call_id:
             store.forget_early(sender.line, webhook.conversation_id)
 

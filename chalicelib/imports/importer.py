@@ -24,7 +24,7 @@ from chalicelib.errors import NotFound
 from chalicelib.imports import messages, reading, store, undoing, writing
 from chalicelib.imports.messages import ContinueImport, ImportOrder, UndoImport, WatchImport
 from chalicelib.imports.model import ABANDONED, Import, ImportStatus, all_rejected, idle, overdue
-from chalicelib.log import logger
+from chalicelib.log import logger, measure
 from chalicelib.workbooks import languages
 from chalicelib.workbooks.reader import Unreadable
 
@@ -178,5 +178,7 @@ def _end(of: Import, status: ImportStatus, now: Now, **changes: Any) -> None:
     """End an import with the counts of its markers; its plan goes. Raises Over when it has ended."""
     counts = writing.counted(of, writing.sum_up(store.done_chunks(of.organization_id, of.import_id).values()))
     store.change(of, status=status, finished_at=clock.stamp(now()), **counts, **changes)
+    rows = {"ImportRows": counts["processed_rows"], "ImportRowsFailed": of.failed}
+    measure("import ended", rows, organizationId=of.organization_id, importId=of.import_id, status=str(status))
     if of.plan:
         s3.delete(of.plan)

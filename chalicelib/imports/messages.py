@@ -2,28 +2,26 @@
 
 from __future__ import annotations
 
-from msgspec import Struct
-
 from chalicelib.aws import sqs
 from chalicelib.imports.model import Undone
 from chalicelib.settings import settings
 
 
-class ContinueImport(Struct, frozen=True, kw_only=True, rename="camel", tag_field="type", tag="continue"):
+class ContinueImport(sqs.Message, frozen=True, kw_only=True, rename="camel", tag_field="type", tag="continue"):
     """Go on with an import whose slice of time was over."""
 
     organization_id: str
     import_id: str
 
 
-class WatchImport(Struct, frozen=True, kw_only=True, rename="camel", tag_field="type", tag="watch"):
+class WatchImport(sqs.Message, frozen=True, kw_only=True, rename="camel", tag_field="type", tag="watch"):
     """Look whether an import still comes further; repeats itself until the import has ended."""
 
     organization_id: str
     import_id: str
 
 
-class UndoImport(Struct, frozen=True, kw_only=True, rename="camel", tag_field="type", tag="undo"):
+class UndoImport(sqs.Message, frozen=True, kw_only=True, rename="camel", tag_field="type", tag="undo"):
     """Take back what an import created, from the chunk after `cursor` on; `undone` is what came of those before."""
 
     organization_id: str

@@ -2,13 +2,11 @@
 
 from __future__ import annotations
 
-from msgspec import Struct
-
 from chalicelib.aws import sqs
 from chalicelib.settings import settings
 
 
-class LookAgain(Struct, frozen=True, kw_only=True, rename="camel", tag_field="type", tag="lookAgain"):
+class LookAgain(sqs.Message, frozen=True, kw_only=True, rename="camel", tag_field="type", tag="lookAgain"):
     """An organization's settings have changed: its running campaigns look around at once."""
 
     organization_id: str

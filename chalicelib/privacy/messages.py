@@ -4,13 +4,11 @@ from __future__ import annotations
 
 from typing import Any, Literal
 
-from msgspec import Struct
-
 from chalicelib.aws import sqs
 from chalicelib.settings import settings
 
 
-class Erase(Struct, frozen=True, kw_only=True, rename="camel", tag_field="type", tag="erase"):
+class Erase(sqs.Message, frozen=True, kw_only=True, rename="camel", tag_field="type", tag="erase"):
     """Remove the traces of who a contact is. It names nobody: the person's row does, until all is removed.
 
     `again`: it was begun before. `shut`: a barred phone has been known by its digest for long enough. `last`: only what
@@ -36,7 +34,7 @@ Kind = Literal["contacts", "calls", "imports"]
 """Of data that is kept for as long as was set."""
 
 
-class Sweep(Struct, frozen=True, kw_only=True, rename="camel", tag_field="type", tag="sweep"):
+class Sweep(sqs.Message, frozen=True, kw_only=True, rename="camel", tag_field="type", tag="sweep"):
     """Remove what is too old of everybody's data of a kind, from a place in its table on."""
 
     kind: Kind

@@ -17,7 +17,7 @@ from msgspec.structs import replace
 
 from chalicelib import clock
 from chalicelib.aws import sqs
-from chalicelib.log import logger
+from chalicelib.log import correlated, logger, measure
 from chalicelib.realtime import messages, plain, poster, rate, socketio, store
 from chalicelib.realtime.messages import CatchUp, Live, Replay, SumUp, Tell, TellLast
 from chalicelib.realtime.model import Feed, Format, Logged, Plan, Socket, Told
@@ -79,7 +79,8 @@ def handle(
             mailboxes[message.organization_id].append((record["messageId"], message))
     for organization_id, mail in mailboxes.items():
         try:
-            serve(organization_id, [message for _, message in mail], line, now)
+            with correlated(sqs.parts_of(message for _, message in mail)):
+                serve(organization_id, [message for _, message in mail], line, now)
         except Exception:  # noqa: BLE001 (it must not hold up other organizations)
             logger().exception("events not told", organizationId=organization_id)
             failed.extend(message_id for message_id, _ in mail)
@@ -139,7 +140,12 @@ def tell(organization_id: str, orders: Sequence[Tell | TellLast], line: Line, no
     since = min((clock.moment(order.at) for order in orders if order.at), default=None)
     plan = rate.plan(feed, told, len(sockets), now(), since=since)
     _order_sum_up(feed, plan)
-    _broadcast(sockets, store.log(feed, plan, now=now()), line, now, end=since and since + rate.BEHIND)
+    logged = store.log(feed, plan, now=now())
+    _broadcast(sockets, logged, line, now, end=since and since + rate.BEHIND)
+    if logged and sockets and since:
+        lag = max(round((now() - since).total_seconds() * 1000), 0)
+        attempts = [each.told.correlation_id for each in logged if each.told.correlation_id]
+        measure("events told", {"ResultToBrowserLag": lag}, organizationId=organization_id, attemptIds=attempts)
     for socket in sockets:
         if socket.since is not None and _is_overdue(socket, now()):
             messages.broadcast(CatchUp(organization_id=organization_id, connection_id=socket.connection_id))

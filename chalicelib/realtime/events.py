@@ -30,6 +30,9 @@ class Event(Struct, frozen=True):
     after: Sequence[str] = ()
     """The records of events that are told before it."""
 
+    correlation_id: str = ""
+    """The attempt it is about, if it is about one."""
+
 
 def of_contact(new: Contact) -> list[Event]:
     """A contact that was made or changed."""
@@ -41,16 +44,16 @@ def of_call(old: Call | None, new: Call) -> list[Event]:
     if old is None or not new.is_told(old):
         return []
     if new.state is CallState.CALLING:
-        return [_update(new, "calling", None, None)]
+        return [_update(new, "calling", None, None, new.attempt_id)]
     if new.call_status is CallStatus.SKIPPED:
-        return [_update(new, CallStatus.SKIPPED, new.skip_reason, None)]
+        return [_update(new, CallStatus.SKIPPED, new.skip_reason, None, new.attempt_id)]
     if new.attempts == old.attempts and new.state is not CallState.DONE:
-        return [_update(new, new.call_status, new.release_reason, None)]
+        return [_update(new, new.call_status, new.release_reason, None, old.attempt_id)]
     last = new.attempts[-1]
-    return [_update(new, last.call_status, last.outcome, last.summary)]
+    return [_update(new, last.call_status, last.outcome, last.summary, last.attempt_id)]
 
 
-def _update(call: Call, status: str, outcome: str | None, summary: str | None) -> Event:
+def _update(call: Call, status: str, outcome: str | None, summary: str | None, attempt_id: str | None) -> Event:
     data = {
         "campaignId": call.campaign_id,
         "contactId": call.contact_id,
@@ -60,7 +63,8 @@ def _update(call: Call, status: str, outcome: str | None, summary: str | None) -
         "summary": summary,
     }
     record = record_of(call.campaign_id, call.write)
-    return Event(call.organization_id, "campaign-update", data, call.contact_id, call.campaign_id, record)
+    about = (call.contact_id, call.campaign_id, record)
+    return Event(call.organization_id, "campaign-update", data, *about, correlation_id=attempt_id or "")
 
 
 def record_of(campaign_id: str, write: str) -> str:

@@ -2,14 +2,12 @@
 
 from __future__ import annotations
 
-from msgspec import Struct
-
 from chalicelib.aws import sqs
 from chalicelib.realtime.model import Told
 from chalicelib.settings import settings
 
 
-class Tell(Struct, frozen=True, kw_only=True, rename="camel", tag_field="type", tag="tell"):
+class Tell(sqs.Message, frozen=True, kw_only=True, rename="camel", tag_field="type", tag="tell"):
     """Events for an organization's sockets, the first of which happened `at` a moment."""
 
     organization_id: str
@@ -17,7 +15,7 @@ class Tell(Struct, frozen=True, kw_only=True, rename="camel", tag_field="type", 
     at: str = ""
 
 
-class TellLast(Struct, frozen=True, kw_only=True, rename="camel", tag_field="type", tag="tellLast"):
+class TellLast(sqs.Message, frozen=True, kw_only=True, rename="camel", tag_field="type", tag="tellLast"):
     """Tell events once others have been told, or after so many tries without those."""
 
     organization_id: str
@@ -27,33 +25,33 @@ class TellLast(Struct, frozen=True, kw_only=True, rename="camel", tag_field="typ
     at: str = ""
 
 
-class CatchUp(Struct, frozen=True, kw_only=True, rename="camel", tag_field="type", tag="catchUp"):
+class CatchUp(sqs.Message, frozen=True, kw_only=True, rename="camel", tag_field="type", tag="catchUp"):
     """Tell a socket what it missed, after a pause."""
 
     organization_id: str
     connection_id: str
 
 
-class SumUp(Struct, frozen=True, kw_only=True, rename="camel", tag_field="type", tag="sumUp"):
+class SumUp(sqs.Message, frozen=True, kw_only=True, rename="camel", tag_field="type", tag="sumUp"):
     """Tell an organization's sockets what stands in place of events that were too many."""
 
     organization_id: str
 
 
-class Refuse(Struct, frozen=True, kw_only=True, rename="camel", tag_field="type", tag="refuse"):
+class Refuse(sqs.Message, frozen=True, kw_only=True, rename="camel", tag_field="type", tag="refuse"):
     """Close a socket that has not said whose it is."""
 
     connection_id: str
 
 
-class Greet(Struct, frozen=True, kw_only=True, rename="camel", tag_field="type", tag="greet"):
+class Greet(sqs.Message, frozen=True, kw_only=True, rename="camel", tag_field="type", tag="greet"):
     """Tell a socket that was not open yet that it is."""
 
     connection_id: str
     tries: int = 0
 
 
-class Replay(Struct, frozen=True, kw_only=True, rename="camel", tag_field="type", tag="replay"):
+class Replay(sqs.Message, frozen=True, kw_only=True, rename="camel", tag_field="type", tag="replay"):
     """Tell a slow socket what it missed, beside the mailbox, where it would hold up the others."""
 
     organization_id: str

@@ -126,6 +126,7 @@ class Told(Struct, frozen=True, kw_only=True, rename="camel", omit_defaults=True
     name: str
     data: msgspec.Raw
     campaign_id: str | None = None
+    correlation_id: str = ""
 
 
 class Logged(Struct, frozen=True, rename="camel"):

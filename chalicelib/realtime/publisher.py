@@ -89,7 +89,8 @@ def _announce(organization_id: str, named: Sequence[tuple[str, Event]], at: str)
 
 def _told(record: str, event: Event, people: dict[str, Any]) -> Told:
     data = msgspec.Raw(msgspec.json.encode(_complete(event, people)))
-    return Told(record=record, name=event.name, data=data, campaign_id=event.campaign_id)
+    of = event.correlation_id
+    return Told(record=record, name=event.name, data=data, campaign_id=event.campaign_id, correlation_id=of)
 
 
 def _complete(event: Event, people: dict[str, Any]) -> Any:

@@ -37,6 +37,8 @@ GIVEN = {"Stage": "prod"}
         *(("RetentionDays", value) for value in ("30", '{"people":1}')),
         *(("PublicUrl", value) for value in ("calls.example", "https://calls.example/path")),
         ("AlarmTopic", "alarms"),
+        ("AlarmEmail", "on-call"),
+        ("Tracing", "true"),
         *(("CorsOrigins", value) for value in ("console.example", "*,https://console.example", "https://a.example/")),
     ],
 )
@@ -67,6 +69,8 @@ def test_defaults_can_work() -> None:
 def test_what_a_setting_needs_is_named() -> None:
     with pytest.raises(checks.Unfit, match="AGENT_PROVIDER=http needs AGENT_URL, such as https://"):
         checks.check(GIVEN | {"AgentProvider": "http"})
+    with pytest.raises(checks.Unfit, match="MONTHLY_BUDGET=5 needs ALARM_EMAIL, such as on-call@"):
+        checks.check(GIVEN | {"MonthlyBudget": "5"})
     with pytest.raises(checks.Unfit, match="JWT_ALGORITHM=RS256 needs JWT_JWKS_URL, such as https://"):
         checks.check(GIVEN | {"JwtAlgorithm": "RS256"})
 

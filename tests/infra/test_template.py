@@ -1,6 +1,7 @@
 """What no emulator shows, asserted on the packaged template."""
 
 import json
+import re
 import shutil
 import subprocess
 import sys
@@ -18,7 +19,9 @@ from chalicelib.dialing import unread
 from chalicelib.idempotency.model import LONGEST_REQUEST
 from chalicelib.realtime import polling, poster
 from infra import site
+from infra.package import ROOT
 from infra.runtime import Runtime
+from tests.logged import everything
 
 Resources = dict[str, dict[str, Any]]
 
@@ -281,7 +284,7 @@ def test_queue_gives_up_after_five_tries_and_says_so(resources: Resources, queue
     watched = [
         alarm
         for alarm in of_type(resources, "AWS::CloudWatch::Alarm").values()
-        if alarm["Dimensions"] == [{"Name": "QueueName", "Value": {"Fn::GetAtt": [dead_letters, "QueueName"]}}]
+        if alarm.get("Dimensions") == [{"Name": "QueueName", "Value": {"Fn::GetAtt": [dead_letters, "QueueName"]}}]
     ]
     assert len(watched) == 1
     assert watched[0]["MetricName"] == "ApproximateNumberOfMessagesVisible"
@@ -342,13 +345,13 @@ def test_publisher_that_fails_or_lags_raises_an_alarm(resources: Resources) -> N
     watched = {
         alarm["MetricName"]
         for alarm in of_type(resources, "AWS::CloudWatch::Alarm").values()
-        if alarm["Dimensions"] == [{"Name": "FunctionName", "Value": {"Ref": "Publisher"}}]
+        if alarm.get("Dimensions") == [{"Name": "FunctionName", "Value": {"Ref": "Publisher"}}]
     }
     assert watched == {"Errors", "IteratorAge"}
 
 
 def test_counters_at_odds_with_their_calls_raise_an_alarm(
-    resources: Resources, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+    resources: Resources, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     from chalicelib import log, settings
 
@@ -357,8 +360,9 @@ def test_counters_at_odds_with_their_calls_raise_an_alarm(
         name: "1" for name in worker if "JWT" not in name and name not in ("ALLOWED_COUNTRIES", "RETENTION_DAYS")
     }
     monkeypatch.setattr(log, "settings", lambda: settings._read(variables))
-    log.alarm("CounterDifference", campaignId="some")
-    emitted = next(json.loads(line) for line in capsys.readouterr().out.splitlines() if "_aws" in line)
+    with everything() as logged:
+        log.alarm("CounterDifference", campaignId="some")
+    (emitted,) = logged.lines
     (directive,) = emitted["_aws"]["CloudWatchMetrics"]
     watched = resources["CounterDifferenceAlarm"]["Properties"]
     assert [metric["Name"] for metric in directive["Metrics"]] == [watched["MetricName"]]
@@ -617,3 +621,62 @@ def test_no_secret_in_the_template(sam: dict[str, Any]) -> None:
     secrets = [name for name in sam["Parameters"] if "Secret" in name or "Token" in name]
     assert secrets
     assert all(name.endswith(("Parameter", "Path")) for name in secrets), "they say where in SSM a secret lies"
+
+
+def test_every_alarm_has_its_page_for_the_night_and_the_reverse(resources: Resources) -> None:
+    alarms = {*of_type(resources, "AWS::CloudWatch::Alarm"), *of_type(resources, "AWS::Budgets::Budget")}
+    page = (ROOT / "docs" / "operations.md").read_text()
+    told = [name for line in page.splitlines() if line.startswith("### ") for name in re.findall("`([^`]+)`", line)]
+    assert sorted(told) == sorted(alarms)
+    for name, alarm in of_type(resources, "AWS::CloudWatch::Alarm").items():
+        assert alarm["AlarmDescription"], name
+        assert alarm["TreatMissingData"] == "notBreaching", name
+        assert [each["Fn::If"][0] for each in alarm["AlarmActions"]] == ["Alarmed", "Mailed"], name
+
+
+def metrics_of(alarm: dict[str, Any]) -> list[dict[str, Any]]:
+    """The metrics an alarm looks at, one or those it calculates with."""
+    return [each["MetricStat"]["Metric"] for each in alarm.get("Metrics", ()) if "MetricStat" in each] or [alarm]
+
+
+def test_our_own_metrics_are_looked_at_as_they_are_told(resources: Resources) -> None:
+    from chalicelib.log import METRICS, SERVICE
+
+    ours = {"Fn::Sub": "autocall-${Stage}"}
+    looked_at = [
+        each
+        for alarm in of_type(resources, "AWS::CloudWatch::Alarm").values()
+        for each in metrics_of(alarm)
+        if each["Namespace"] == ours
+    ]
+    assert {each["MetricName"] for each in looked_at} <= METRICS.keys()
+    assert all(each["Dimensions"] == [{"Name": "service", "Value": SERVICE}] for each in looked_at)
+    shown = resources["Dashboard"]["Properties"]["DashboardBody"]["Fn::Sub"]
+    assert not [name for name in METRICS if name != "CounterDifference" and f'"{name}' not in shown.replace("\\", "")]
+    told = set(re.findall(r'\balarm\(\s*"(\w+)"', "".join(map(Path.read_text, (ROOT / "chalicelib").rglob("*.py")))))
+    assert told <= {each["MetricName"] for each in looked_at}
+
+
+def test_dashboard_is_json(resources: Resources) -> None:
+    body = resources["Dashboard"]["Properties"]["DashboardBody"]["Fn::Sub"]
+    shown = json.loads(body.replace("${DialerMaxConcurrency}", "100"))["widgets"]
+    places = [(each["x"], each["y"]) for each in shown]
+    assert len(set(places)) == len(places)
+    assert all(each["properties"]["region"] == "${AWS::Region}" for each in shown)
+
+
+def test_traces_may_be_sent_by_every_function_when_they_are_wanted(resources: Resources) -> None:
+    policy = resources["TracePolicy"]
+    assert policy["Condition"] == "Traced"
+    assert {each["Ref"] for each in policy["Properties"]["Roles"]} == set(roles_of_functions(resources))
+    assert {each["TracingConfig"]["Mode"]["Ref"] for each in of_type(resources, "AWS::Lambda::Function").values()} == {
+        "Tracing"
+    }
+
+
+def test_template_is_within_cloudformations_limits(package: Any, cloudformation: dict[str, Any]) -> None:
+    """See https://docs.aws.amazon.com/AWSCloudFormation/latest/UserGuide/cloudformation-limits.html ."""
+    assert len(cloudformation["Resources"]) < 500
+    assert len(cloudformation["Parameters"]) <= 200
+    for template in (json.loads(package.template.read_text()), cloudformation):
+        assert len(json.dumps(template, separators=(",", ":"))) < 1_000_000, "of a template in S3; inline it is 51,200"

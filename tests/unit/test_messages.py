@@ -19,6 +19,7 @@ from chalicelib.calls.model import CallState, CallStatus
 from chalicelib.campaigns.messages import Audit, Enrol, Redial, Remove, Wake, tell_pacer
 from chalicelib.dialing.messages import Dial, Ended, Event, Heard, Released, Skipped, Undialed, dial
 from chalicelib.imports.messages import ContinueImport, ImportOrder, UndoImport, WatchImport
+from chalicelib.log import correlated
 from chalicelib.realtime.messages import CatchUp, Live, Refuse, SumUp, Tell
 from chalicelib.realtime.model import Told
 from chalicelib.settings import settings
@@ -73,10 +74,13 @@ def test_any_text_an_agent_tells_travels(summary: str, outcome: str | None) -> N
 
 
 def test_wake_has_the_form_that_is_written_down() -> None:
-    assert json.loads(sqs.encode(Wake(**HERE))) == {
+    with correlated("request"):
+        sent = sqs.encode(Wake(**HERE))
+    assert json.loads(sent) == {
         "type": "wake",
         "organizationId": "1",
         "campaignId": "campaign",
+        "correlationId": "request",
     }
 
 
