@@ -249,9 +249,7 @@ class Request(Struct, frozen=True):
     def paging(self) -> dynamodb.Paging:
         """`page`, `limit`, `cursor`, `sort` of a list. Raises InvalidParameter, also for one the list does not have."""
         self.parameters(self.operation.query)
-        if (sort := self.query.get("sort", NEWEST_FIRST)) not in SORTS:
-            raise InvalidParameter(FieldError("sort", f"expected one of {', '.join(SORTS)}"))
-        oldest_first = sort == OLDEST_FIRST
+        oldest_first = self.operation.sorts and self._oldest_first()
         limit = self._integer("limit", self.operation.limit, 1, MAX_LIMIT)
         if (cursor := self.query.get("cursor")) is not None:
             return dynamodb.Paging(limit, None, self._after(cursor), oldest_first)
@@ -259,6 +257,11 @@ class Request(Struct, frozen=True):
         if page * limit > MAX_LISTED:
             raise InvalidParameter(FieldError("page", f"page × limit goes to {MAX_LISTED}; beyond that, use cursor"))
         return dynamodb.Paging(limit, page, oldest_first=oldest_first)
+
+    def _oldest_first(self) -> bool:
+        if (sort := self.query.get("sort", NEWEST_FIRST)) not in SORTS:
+            raise InvalidParameter(FieldError("sort", f"expected one of {', '.join(SORTS)}"))
+        return sort == OLDEST_FIRST
 
     def cursor(self, after: str) -> str:
         """The cursor that goes on after an id in this list: the id, and a checksum that tells the list from others."""

@@ -27,9 +27,9 @@ from chalicelib.http import (
     MAX_LIMIT,
     MAX_LISTED,
     NEWEST_FIRST,
+    OLDEST_FIRST,
     PROBLEMS,
     PROTECTION,
-    SORTS,
     Operation,
     Request,
 )
@@ -66,6 +66,14 @@ TEXTS_IN_PATHS = {
 """Parts of paths that are no ids."""
 
 KEY = "A name for this request by which it can be repeated."
+SORTING = {
+    "type": "string",
+    "enum": [NEWEST_FIRST, OLDEST_FIRST],
+    "default": NEWEST_FIRST,
+    "x-enum-varnames": ["NEWEST_FIRST", "OLDEST_FIRST"],
+}
+"""With names for clients that are generated: most generators know these."""
+
 PAGE = f"page × limit goes to {MAX_LISTED}; beyond that, cursor."
 SORT = "By when they were made: the newest first, or the oldest."
 CURSOR = "The nextCursor of an earlier page, to go on after it."
@@ -206,7 +214,7 @@ def _parameters(of: Operation, schemas: Mapping[Any, Schema]) -> Iterator[Schema
         yield _parameter("query", "limit", limit)
         yield _parameter("query", "cursor", {"type": "string", "minLength": 1}, CURSOR)
     if of.sorts:
-        yield _parameter("query", "sort", {"type": "string", "enum": [*SORTS], "default": NEWEST_FIRST}, SORT)
+        yield _parameter("query", "sort", SORTING, SORT)
     if of.is_kept:
         key = {"type": "string", "minLength": 1, "maxLength": http.MAX_KEY}
         yield _parameter("header", "Idempotency-Key", key, KEY)

@@ -14,7 +14,7 @@ from moto.dynamodb.responses import DynamoHandler
 
 from chalicelib import http
 from tests import caches
-from tests.service import aws
+from tests.service import aws, described
 from tests.service.cloud import Cloud
 from tests.service.live import Gateway, Live, served
 from tests.service.meter import metered
@@ -27,24 +27,12 @@ def cloud(monkeypatch: pytest.MonkeyPatch, request: pytest.FixtureRequest) -> It
     with mock_aws():
         aws.setup(environ)
         monkeypatch.setattr(DynamoHandler, "call_action", _one_at_a_time(DynamoHandler.call_action))
-        for reads in (http.Request.json, http.Request.changes):
-            monkeypatch.setattr(http.Request, reads.__name__, _described(reads))
+        monkeypatch.setattr(http, "Request", described.Request)
         for name, value in environ.items():
             monkeypatch.setenv(name, value)
         with metered() as meter:
             yield Cloud()
         assert bool(meter.requests["Scan"]) == ("sweeps" in request.keywords), "only sweeps go through whole tables"
-
-
-def _described(read: Callable[..., Any]) -> Callable[..., Any]:
-    """A body is read as the type that the document has for it."""
-
-    @functools.wraps(read)
-    def checked(request: http.Request, kind: Any, *more: Any) -> Any:
-        assert kind is request.operation.typed().body
-        return read(request, kind, *more)
-
-    return checked
 
 
 def _one_at_a_time(action: Callable[..., Any]) -> Callable[..., Any]:

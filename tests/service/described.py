@@ -4,12 +4,16 @@ from __future__ import annotations
 
 import functools
 import re
-from collections.abc import Mapping
+from collections.abc import ItemsView, Iterator, Mapping
 from typing import Any
 
 from jsonschema import Draft202012Validator, FormatChecker
+from msgspec.structs import force_setattr
 
 from chalicelib import http, openapi
+
+BODYS = {"content-type"}
+"""What is described with a body."""
 
 OF_CORS = re.compile(r"access-control-.*|vary")
 """Headers that only another origin's pages are told."""
@@ -43,6 +47,58 @@ def _response(path: int, method: str, status: str) -> dict[str, Any]:
     response: dict[str, Any] = described[status]
     reference: str = response.get("$ref", "")
     return document()["components"]["responses"][reference.rpartition("/")[2]] if reference else response
+
+
+class Declared(Mapping[str, str]):
+    """Headers or parameters, of which only those are read that an operation has in the document."""
+
+    def __init__(self, given: Mapping[str, str], place: str, operation_id: str) -> None:
+        self.given, self.place, self.operation_id = given, place, operation_id
+
+    def __getitem__(self, name: str) -> str:
+        known = _parameters(self.operation_id, self.place)
+        assert name.lower() in known, f"{self.operation_id} reads the {self.place} {name}, which is not described"
+        return self.given[name]
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(self.given)
+
+    def __len__(self) -> int:
+        return len(self.given)
+
+    def items(self) -> ItemsView[str, str]:
+        """All of them, which is to read none."""
+        return self.given.items()
+
+
+@functools.cache
+def _parameters(operation_id: str, place: str) -> set[str]:
+    those = [of for _, methods in _paths() for of in methods.values() if of["operationId"] == operation_id]
+    return {each["name"].lower() for of in those for each in of["parameters"] if each["in"] == place} | BODYS
+
+
+class Request(http.Request, frozen=True):
+    """A request whose view reads what is described; what reports of agents are signed with is their providers'."""
+
+    def __post_init__(self) -> None:
+        if not self.operation.public:
+            force_setattr(self, "headers", Declared(self.headers, "header", self.operation.name))
+            force_setattr(self, "query", Declared(self.query, "query", self.operation.name))
+
+    def parameters(self, kind: Any) -> Any:
+        """As it is, for the type that the document has."""
+        assert kind is self.operation.query
+        return super().parameters(kind)
+
+    def json(self, kind: Any) -> Any:
+        """As it is, for the type that the document has."""
+        assert kind is self.operation.typed().body
+        return super().json(kind)
+
+    def changes(self, kind: Any, shown: Any) -> dict[str, Any]:
+        """As it is, for the type that the document has."""
+        assert kind is self.operation.typed().body
+        return super().changes(kind, shown)
 
 
 def check(method: str, path: str, status: int, headers: Mapping[str, str], body: Any) -> None:

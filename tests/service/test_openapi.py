@@ -3,13 +3,19 @@
 from __future__ import annotations
 
 import json
+import os
+import subprocess
+from pathlib import Path
 from typing import Any
 
+import openapi_spec_validator
 import pytest
 
 import app
 from chalicelib import http, ids, openapi
+from chalicelib.auth import Identity
 from chalicelib.http import BASE, Operation
+from tests import npm
 from tests.service import described
 from tests.service.cloud import Cloud
 from tests.service.files import form
@@ -42,6 +48,22 @@ def test_every_operation_says_what_it_does() -> None:
     assert [of["operationId"] for of in operations() if not of["summary"] or not of["description"]] == []
 
 
+def test_document_is_one_of_openapi() -> None:
+    openapi_spec_validator.validate(DOCUMENT)
+
+
+def test_document_has_no_fault_that_a_linter_knows(tmp_path: Path) -> None:
+    (tmp_path / "openapi.json").write_text(json.dumps(DOCUMENT))
+    (tmp_path / "redocly.yaml").write_text("extends: [recommended-strict]\nrules: {info-license: off}\n")
+    redocly = npm.installed("@redocly/cli", "2.77.0") / "node_modules/.bin/redocly"
+    command = [str(redocly), "lint", "openapi.json", "--format=stylish"]
+    told = {"REDOCLY_TELEMETRY": "off", "REDOCLY_SUPPRESS_UPDATE_NOTICE": "true"}
+    done = subprocess.run(
+        command, cwd=tmp_path, env=os.environ | told, capture_output=True, text=True, timeout=120, check=False
+    )
+    assert done.returncode == 0, done.stdout + done.stderr
+
+
 def test_references_lead_somewhere() -> None:
     references = set(openapi.references(DOCUMENT))
     assert references
@@ -63,6 +85,14 @@ def test_what_has_a_token_says_so_and_what_is_open_says_so() -> None:
         "reportCall",
         "reportCallToOrganization",
     }
+
+
+@pytest.mark.parametrize(("place", "name"), [("headers", "if-match"), ("headers", "x-odd"), ("query", "sort")])
+def test_view_that_reads_what_is_not_described_fails(place: str, name: str) -> None:
+    [of] = [each for each in http.Routes.operations if each.name == "getContact"]
+    request = described.Request(of, Identity("1"), of.path, {}, {}, {}, b"")
+    with pytest.raises(AssertionError, match=f"getContact reads the .* {name}, which is not described"):
+        getattr(request, place).get(name)
 
 
 @pytest.mark.parametrize("of", [each for each in http.Routes.operations if each.example], ids=lambda of: of.name)

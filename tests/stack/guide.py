@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import re
-import shutil
 import subprocess
 import threading
 from collections.abc import Iterator
@@ -12,9 +11,8 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
-import pytest
-
 from local.laptop import ROOT
+from tests import npm
 from tests.stack.deployed import LocalStack
 
 NEWEST = "4.8.4"
@@ -31,16 +29,7 @@ LOGGED = {
 
 def client(version: str = NEWEST) -> Path:
     """The directory of an installed client."""
-    npm = shutil.which("npm")
-    name = f"socket.io-client@{version}"
-    if npm is None or shutil.which("node") is None:
-        pytest.skip("node and npm are not installed: the guide's Socket.IO program is not tried")
-    home = ROOT / ".local" / name
-    if not (home / "node_modules").exists():
-        home.mkdir(parents=True, exist_ok=True)
-        command = [npm, "install", "--prefix", str(home), "--no-package-lock", "--no-audit", "--no-fund", name]
-        subprocess.run(command, check=True, capture_output=True, timeout=120)
-    return home
+    return npm.installed("socket.io-client", version)
 
 
 def program(marked: str, stack: LocalStack, organization: str, *, language: str = "uz") -> str:
