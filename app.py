@@ -13,6 +13,7 @@ from chalicelib.campaigns import control
 from chalicelib.campaigns import routes as campaigns
 from chalicelib.contacts import routes as contacts
 from chalicelib.dialing import dialer, pacer, webhooks
+from chalicelib.dialing import routes as dialing
 from chalicelib.imports import importer
 from chalicelib.imports import routes as imports
 from chalicelib.log import correlated
@@ -23,7 +24,7 @@ from chalicelib.realtime import broadcaster, polling, publisher, sockets
 
 app = Chalice(app_name="auto-calling")
 app.experimental_feature_flags.update(["BLUEPRINTS", "WEBSOCKETS"])
-for room in (http, openapi, organizations, agents, contacts, imports, campaigns, webhooks, privacy):
+for room in (http, openapi, organizations, agents, contacts, imports, campaigns, dialing, webhooks, privacy):
     app.register_blueprint(room.routes.blueprint)
 
 

@@ -100,5 +100,13 @@ class Conflict(Failure):
     """A conditional write lost: the row is no longer as it was read."""
 
 
+class TooMany(Conflict):
+    """More than somebody may ask for; in `again_seconds` some more."""
+
+    def __init__(self, message: str, again_seconds: int) -> None:
+        super().__init__(message)
+        self.again_seconds = again_seconds
+
+
 class Unavailable(Failure):
     """Something behind us does not answer: try again in a moment."""

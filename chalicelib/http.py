@@ -455,7 +455,7 @@ def problem(failure: errors.Failure, request_id: str) -> Response:
     if status == 401:
         response.headers["WWW-Authenticate"] = "Bearer"
     if status in (429, 503) or isinstance(failure, errors.RequestUnderWay):
-        response.headers["Retry-After"] = "1"
+        response.headers["Retry-After"] = str(getattr(failure, "again_seconds", 1))
     return response
 
 

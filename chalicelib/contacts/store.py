@@ -57,6 +57,10 @@ RACES = 5
 """How often a change is read and tried anew when others changed the same contact in between."""
 
 
+BARRED = f"the phone is {ContactStatus.DO_NOT_CALL}"
+"""Why nobody is called at a phone."""
+
+
 class ContactRow(Row, keeps=Contact):
     class Meta:
         table_name = table("contacts_table")
@@ -532,11 +536,21 @@ def occupy(transaction: Transaction, contact: Contact, attempt_id: str, *, now: 
     )
 
 
-def attempt_on(organization_id: str, phone: str, *, now: datetime) -> str | None:
-    """The attempt that is on a phone right now, or was cancelled and may ring."""
+def shut(organization_id: str, phone: str, *, now: datetime) -> str | None:
+    """Why a phone is not rung right now, whosever it is: it is barred, or in a call; None where it may be."""
     gate = get(PhoneRow, organization_id, phone)
     if gate is None:
         return None
+    return BARRED if gate.status is ContactStatus.DO_NOT_CALL else "the phone is in a call" if _on(gate, now) else None
+
+
+def attempt_on(organization_id: str, phone: str, *, now: datetime) -> str | None:
+    """The attempt that is on a phone right now, or was cancelled and may ring."""
+    gate = get(PhoneRow, organization_id, phone)
+    return _on(gate, now) if gate else None
+
+
+def _on(gate: PhoneRow, now: datetime) -> str | None:
     rings = (gate.ringing_until or "") > clock.stamp(now)
     on_it: str | None = gate.attempt_id or (gate.ringing if rings else None)
     return on_it

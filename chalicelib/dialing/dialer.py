@@ -24,11 +24,13 @@ from chalicelib.campaigns.settings import AgentChoice
 from chalicelib.contacts import store as contacts
 from chalicelib.contacts.model import Contact
 from chalicelib.contacts.phone import uncallable
-from chalicelib.dialing import asking, messages, silence
+from chalicelib.dialing import asking, messages, silence, trials
+from chalicelib.dialing import store as test_calls
 from chalicelib.dialing.messages import Ask, Dial, Heard, Released, Skipped
+from chalicelib.dialing.model import NOBODY, Trial
 from chalicelib.dialing.policy import WITHDRAWN
-from chalicelib.dialing.telling import ended, heard, said_now, tell, told
-from chalicelib.errors import Failure, NotFound
+from chalicelib.dialing.telling import ended, hear, heard, said_now, tell
+from chalicelib.errors import Conflict, Failure, NotFound
 from chalicelib.log import logger, measure
 from chalicelib.organizations.model import Organization
 from chalicelib.settings import settings
@@ -97,6 +99,8 @@ def handle(
 def dial(order: Dial, *, agent: Callable[[str, Own], Agent], now: Callable[[], datetime]) -> None:
     """Place one call, if it still is to be placed. A message that came before does nothing."""
     key = AttemptKey(order.organization_id, order.campaign_id, order.contact_id, order.attempt_id)
+    if order.contact_id == NOBODY:
+        return ring(order, key, agent=agent, now=now)
     state = CallState.QUEUED
     try:
         campaign, own = _campaign(order)
@@ -112,6 +116,49 @@ def dial(order: Dial, *, agent: Callable[[str, Own], Agent], now: Callable[[], d
     except Release as release:
         logger().info("call released", attemptId=order.attempt_id, reason=str(release))
         tell(_released(order, state, release), now=now())
+
+
+def ring(order: Dial, key: AttemptKey, *, agent: Callable[[str, Own], Agent], now: Callable[[], datetime]) -> None:
+    """Make a test call, if it still is to be made. Whatever may stop it is looked at after it is claimed."""
+    try:
+        trial = test_calls.find(order.organization_id, order.attempt_id)
+        campaign, own = campaigns.find_with_settings(order.organization_id, order.campaign_id)
+        voice = _voice(order, campaign, own, agent)
+        store.remember(key, now=now())
+        until = clock.later(_longest(order, voice.agent), than=now())
+        test_calls.begin(trial, voice.choice.provider, until, now=now())
+        campaign, own = campaigns.find_with_settings(order.organization_id, order.campaign_id)
+        why = trials.why_not(trial, own, now=now())
+    except Conflict:
+        logger().info("test call ordered again", attemptId=order.attempt_id)
+        return
+    except NotFound:
+        why = "the campaign was deleted"
+    result = trials.skipped(why) if why else _rung(key, campaign, voice, trial, now)
+    if result:
+        test_calls.end(order.organization_id, order.attempt_id, result, now=now())
+
+
+def _rung(
+    key: AttemptKey, campaign: Campaign, voice: Voice, trial: Trial, now: Callable[[], datetime]
+) -> Result | None:
+    """Ask the agent for a test call; its result, or None where that comes later, or never."""
+    try:
+        answer = voice.agent.place(trials.ordered(_order(key, campaign, voice, trials.person(trial)), trial))
+    except NotPlaced as refusal:
+        return trials.failed(str(refusal))
+    except Exception as unknown:  # noqa: BLE001 (whatever it is, a call may have begun)
+        logger().warning("outcome unknown", attemptId=key.attempt_id, reason=str(unknown), exc_info=True)
+        return None
+    match answer:
+        case Accepted():
+            if answer.conversation_id:
+                _link(key, agents.line(voice.choice.provider, voice.own), answer, now())
+            return None
+        case Declined():
+            return answer.result
+        case _:
+            return answer
 
 
 def _voice(order: Dial, campaign: Campaign, own: Organization, agent: Callable[[str, Own], Agent]) -> Voice:
@@ -315,7 +362,7 @@ def _link(key: AttemptKey, line: str, accepted: Accepted, now: datetime) -> None
     if accepted.asked_by_it:
         store.keep_conversation(key.attempt_id, conversation_id)
     if early := store.link(line, conversation_id, key.attempt_id, now=now):
-        tell(told(key, msgspec.json.decode(early, type=Ending), now=now), now=now)
+        hear(key, msgspec.json.decode(early, type=Ending), now=now)
         store.forget_early(line, conversation_id)
 
 

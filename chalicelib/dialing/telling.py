@@ -14,7 +14,9 @@ from chalicelib.calls.model import Result
 from chalicelib.calls.store import AttemptKey
 from chalicelib.campaigns import store as campaigns
 from chalicelib.campaigns.messages import tell_pacer
+from chalicelib.dialing import store
 from chalicelib.dialing.messages import Ended, Heard, Released, Skipped, Undialed
+from chalicelib.dialing.model import NOBODY
 from chalicelib.log import logger
 
 UNDIALED_SECONDS = 60
@@ -34,6 +36,14 @@ def tell(event: Ended | Released | Undialed | Skipped | Heard, *, now: datetime)
             transaction.commit()
         except Exception as error:
             raise failure from error
+
+
+def hear(key: AttemptKey, ending: Ending, *, now: datetime) -> None:
+    """Pass on what an agent told of an attempt: to the pacer, or to who looks at a test call."""
+    if key.contact_id == NOBODY:
+        store.end(key.organization_id, key.attempt_id, ending.result, now=now)
+    else:
+        tell(told(key, ending, now=now), now=now)
 
 
 def told(key: AttemptKey, ending: Ending, *, now: datetime) -> Ended | Undialed:

@@ -18,7 +18,7 @@ from chalicelib.agents.settings import Own, line
 from chalicelib.calls import store
 from chalicelib.calls.store import AttemptKey
 from chalicelib.dialing import unread
-from chalicelib.dialing.telling import tell, told
+from chalicelib.dialing.telling import hear
 from chalicelib.errors import InvalidBody, NotFound, Unauthorized
 from chalicelib.http import BASE, Request
 from chalicelib.ids import is_id
@@ -110,7 +110,7 @@ def _hear(sender: Sender, webhook: Webhook, now: datetime) -> None:
         request_id = correlation_id()
         with correlated(key.attempt_id):
             logger().info("call reported", provider=sender.provider, requestId=request_id)
-            tell(told(key, webhook.ending, now=now), now=now)
+            hear(key, webhook.ending, now=now)
         if webhook.conversation_id is not None and key.attempt_id != webhook.call_id:
             store.forget_early(sender.line, webhook.conversation_id)
 

@@ -24,6 +24,7 @@ from chalicelib.calls.model import Call, CallState
 from chalicelib.contacts import store as contacts
 from chalicelib.contacts.model import ContactStatus
 from chalicelib.contacts.store import Erasing
+from chalicelib.dialing import store as test_calls
 from chalicelib.errors import Conflict, NotFound
 from chalicelib.idempotency import store as answers
 from chalicelib.idempotency.model import Answer
@@ -111,6 +112,7 @@ def _longer(seconds: int, waits: int) -> int:
 def _remove(job: Erase, person: Erasing, known: Iterable[Call], now: datetime) -> int:
     """Remove a person whom nobody calls; in how many seconds to look again, 0 when all is removed."""
     _blank_answer(job.organization_id, person)
+    test_calls.forget(job.organization_id, phone=person.contact.phone, contact_id=job.contact_id)
     waits = 0 if _let_go(job, person, known) else AGAIN_SECONDS
     if job.old:
         return waits

@@ -138,7 +138,7 @@ def test_roles_reach_their_own_tables_and_queues_only(resources: Resources) -> N
         "ApiRole": {
             *calling,
             *("CountersTable", "ImportsTable", "AttemptsTable", "IdempotencyTable", "SettingsTable"),
-            *("CampaignEventsQueue", "JobsQueue", "ImportsQueue", "Bucket"),
+            *("CampaignEventsQueue", "JobsQueue", "ImportsQueue", "DialQueue", "Bucket"),
         },
         "ImporterRole": {
             *("ContactsTable", "PhoneNumbersTable", "CountersTable", "ImportsTable", "SettingsTable"),
@@ -250,7 +250,7 @@ def test_table(resources: Resources, table: str) -> None:
     streamed = {"StreamViewType": "NEW_AND_OLD_IMAGES"} if table in STREAMED else None
     assert properties.get("StreamSpecification") == streamed
     expiring = {"AttributeName": "expiresAt", "Enabled": True}
-    expires = table in {"AttemptsTable", "ConnectionsTable", "FeedTable", "IdempotencyTable"}
+    expires = table in {"AttemptsTable", "ConnectionsTable", "FeedTable", "IdempotencyTable", "SettingsTable"}
     assert properties.get("TimeToLiveSpecification") == (expiring if expires else None)
 
 

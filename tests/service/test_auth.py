@@ -20,6 +20,7 @@ NOWHERE = "0192e4a0-0000-7000-8000-000000000000"
 BODIES: dict[tuple[str, str], dict[str, Any]] = {
     ("POST", "/campaigns/{id}/contacts"): {"contactIds": [NOWHERE]},
     ("POST", "/campaigns/{id}/redial"): {"callStatus": ["BUSY"]},
+    ("POST", "/campaigns/{id}/test-calls"): {"phone": "+998935551122"},
 }
 """What routes that want a body are sent; all others take an empty one."""
 
@@ -99,11 +100,13 @@ def test_rows_of_another_organization_do_not_exist(cloud: Cloud, subtests: pytes
     contact = cloud.a_contact()
     campaign_id = cloud.a_campaign([contact["id"]])["id"]
     own = {"contacts": contact["id"], "campaigns": campaign_id, "imports": cloud.upload(b"phone\n")["id"]}
-    theirs = (*own.values(), contact["phone"])
+    call_id = cloud.post(f"/campaigns/{campaign_id}/test-calls", {"phone": contact["phone"]}).body["callId"]
+    theirs = (*own.values(), call_id, contact["phone"])
     shown = [f"/{kind}/{each}" for kind, each in own.items()] + ["/contacts", "/campaigns", "/imports", "/settings"]
     before = [cloud.get(path).body for path in shown]
     for method, path in guarded_routes():
         row = path.replace("{id}", own.get(path.split("/")[1], NOWHERE)).replace("{contactId}", contact["id"])
+        row = row.replace("{callId}", call_id)
         body = BODIES.get((method, path), {}) if method in ("POST", "PATCH") else None
         for organization in (*OTHERS, *NOBODY):
             with subtests.test(method=method, path=path, organization=organization):

@@ -100,6 +100,9 @@ def person(live: Live) -> str:
     for order in orders(cloud):
         ScriptedAgent(SAID if person in order else THANKS).dial([order])
     live.settle()
+    for about in ({"phone": PHONE}, {"phone": OTHER, "contactId": person}):
+        assert cloud.post(f"/campaigns/{campaign_id}/test-calls", about).status == 202
+    ScriptedAgent(SAID).dial(orders(cloud))
     assert cloud.get(f"/campaigns/{campaign_id}/results").status == 202
     cloud.settle()
     assert cloud.get(f"/campaigns/{campaign_id}/results").status == 200
@@ -109,7 +112,7 @@ def person(live: Live) -> str:
 
 def test_nothing_of_an_erased_person_is_left_in_any_table_or_file(live: Live, person: str) -> None:
     places = "".join(found(*TRACES))
-    tables = ("Contacts", "PhoneNumbers", "Calls", "Feed", "Idempotency", "Imports")
+    tables = ("Contacts", "PhoneNumbers", "Calls", "Feed", "Idempotency", "Imports", "Settings")
     for place in (*tables, "uploads/", "rejected", "results"):
         assert place in places
     erase(live.cloud, person)

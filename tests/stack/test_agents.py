@@ -15,7 +15,7 @@ import requests
 from local.laptop import ROOT
 from local.vendors import DIALECTS
 from tests.stack.agent import VoiceAgent
-from tests.stack.deployed import LocalStack
+from tests.stack.deployed import LocalStack, eventually
 from tests.stack.office import Office
 from tests.stack.test_workflow import BY_LAST_DIGIT
 
@@ -72,6 +72,35 @@ def test_webhook_with_a_wrong_signature_is_refused(office: Office, stack: LocalS
 def test_webhook_of_an_unknown_call_is_refused(stack: LocalStack) -> None:
     secret = stack.laptop.secrets()["WEBHOOK_SECRET"]
     assert report(stack, secret, callId="01a20895-31cc-75d4-ae54-80a1c92f0eac", success=True).status_code == 404
+
+
+def test_webhook_of_four_megabytes_reaches_us_whatever_is_in_it(stack: LocalStack) -> None:
+    secret = stack.laptop.secrets()["WEBHOOK_SECRET"]
+    told = {"callId": "01a20895-31cc-75d4-ae54-80a1c92f0eac", "success": True}
+    assert report(stack, secret, **told, summary='"' * 2_000_000).status_code == 404
+
+
+def test_webhook_that_cannot_be_read_is_kept_for_inspection(stack: LocalStack) -> None:
+    secret = stack.laptop.secrets()["WEBHOOK_SECRET"]
+    assert report(stack, secret, success=True, unheard_of=stack.base).status_code == 400
+    s3 = stack.client("s3")
+    bucket = stack.outputs()["BucketName"]
+    keys = [each["Key"] for each in s3.list_objects_v2(Bucket=bucket, Prefix="unread/http/")["Contents"]]
+    kept = [json.loads(s3.get_object(Bucket=bucket, Key=key)["Body"].read())["built"] for key in keys]
+    assert {"success": "truth", "unheard_of": "text"} in kept
+
+
+def test_test_call_rings_one_phone_and_goes_with_its_person(office: Office, held: VoiceAgent) -> None:
+    contact = office.contact(1)
+    path = f"/campaigns/{office.campaign(agent={'provider': 'http'})['id']}/test-calls"
+    made = office.post(path, {"phone": "+998901234567", "contactId": contact["id"]}, status=202)
+    [call] = held.calls(office.organization, 1)
+    assert call["attempt"] == made["callId"]
+    assert held.end(call, status="PROMISE_TO_PAY", promisedDate="2026-12-01") == [202]
+    ended = office.get(f"{path}/{made['callId']}")
+    assert (ended["callStatus"], ended["promisedDate"]) == ("PROMISE_TO_PAY", "2026-12-01")
+    assert office.request("DELETE", f"/contacts/{contact['id']}?erase=true").status_code == 204
+    eventually(lambda: office.request("GET", f"{path}/{made['callId']}").status_code == 404)
 
 
 def test_answer_at_once_is_the_result(office: Office, agent: VoiceAgent) -> None:
