@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 import functools
 import os
 from pathlib import Path
@@ -9,6 +10,8 @@ from typing import Any
 
 import boto3
 import yaml
+from moto.core.models import DEFAULT_ACCOUNT_ID
+from moto.dynamodb.models import dynamodb_backends
 
 RESOURCES = Path(__file__).parents[2] / "infra" / "resources.yaml"
 QUEUES = {
@@ -75,22 +78,27 @@ def setup(environ: dict[str, str] | os._Environ[str] = os.environ) -> None:
 
 
 def _tables(environ: dict[str, str] | os._Environ[str]) -> None:
-    dynamodb = client("dynamodb")
-    for logical, resource in resources().items():
-        if resource.get("Type") != "AWS::DynamoDB::Table":
-            continue
-        declared = resource["Properties"]
-        name = f"test-{logical}"
-        dynamodb.create_table(
-            TableName=name,
-            BillingMode="PAY_PER_REQUEST",
-            **{
-                part: declared[part]
-                for part in ("AttributeDefinitions", "KeySchema", "GlobalSecondaryIndexes")
-                if part in declared
-            },
-        )
-        environ[variable(logical)] = name
+    declared = {
+        logical: resource["Properties"]
+        for logical, resource in resources().items()
+        if resource.get("Type") == "AWS::DynamoDB::Table"
+    }
+    region = dynamodb_backends[DEFAULT_ACCOUNT_ID][environ["AWS_DEFAULT_REGION"]]
+    if not _EMPTY:
+        for logical, properties in declared.items():
+            parts = ("AttributeDefinitions", "KeySchema", "GlobalSecondaryIndexes")
+            client("dynamodb").create_table(
+                TableName=f"test-{logical}",
+                BillingMode="PAY_PER_REQUEST",
+                **{part: properties[part] for part in parts if part in properties},
+            )
+        _EMPTY.update(copy.deepcopy(region.tables))
+    region.tables = copy.deepcopy(_EMPTY)
+    environ |= {variable(logical): f"test-{logical}" for logical in declared}
+
+
+_EMPTY: dict[str, Any] = {}
+"""moto's tables as it made them once: making them takes most of the time that a deployment does."""
 
 
 def variable(logical: str) -> str:
