@@ -3,7 +3,7 @@
 
 SHELL := /bin/bash
 .DEFAULT_GOAL := help
-.PHONY: help run test check format token secrets logs demo simulate mutants bench package deploy venv
+.PHONY: help run test check format token secrets logs demo simulate mutants bench package deploy verify destroy venv
 
 VENV := .venv
 PY := $(VENV)/bin/python
@@ -56,8 +56,14 @@ bench: $(READY) ## what is fast, measured against peers (ARGS="http pacing")
 package: $(READY) ## build/deployment.zip and build/template.json (ARCHITECTURE=arm64)
 	@$(PY) -m infra.package
 
-deploy: $(READY) ## to AWS (STAGE=dev ARCHITECTURE=arm64)
-	@$(PY) -m infra.deploy "$(STAGE)"
+deploy: $(READY) ## to AWS: shows what changes, asks, deploys, tries it (STAGE=dev ARCHITECTURE=arm64 YES=1)
+	@$(if $(filter laptop,$(STAGE)),$(PY) -m local.deployment deploy,$(PY) -m infra.deploy "$(STAGE)")
+
+verify: $(READY) ## what only a real account can show of a stage, a line each (STAGE=dev)
+	@$(if $(filter laptop,$(STAGE)),$(PY) -m local.deployment verify,$(PY) -m infra.verify "$(STAGE)")
+
+destroy: $(READY) ## take a stage and all it holds out of AWS, once its data is not protected (STAGE=dev)
+	@$(PY) -m infra.destroy "$(STAGE)"
 
 venv: $(READY) ## .venv, with the project's packages (PYTHON=python3.13)
 

@@ -23,6 +23,7 @@ EXAMPLES = {
     "ApiRateLimit": "500",
     "CorsOrigins": "https://console.example,https://crm.example",
     "DefaultCallingHours": '{"timezone":"Asia/Tashkent","days":["MON","FRI"],"from":"09:00","to":"20:00"}',
+    "DataProtection": "false",
     "DialerMaxConcurrency": "100",
     "FallbackTimezone": "Asia/Tashkent",
     "HeldPolls": "50",

@@ -123,13 +123,27 @@ def bring_up(at: Laptop, built: package.Package) -> dict[str, str]:
 
     session = boto3.Session()
     _put_secrets(session.client("ssm"), at)
-    given = parameters(at, os.environ)
-    to = deploy.Deployment(STACK, given, ARTIFACTS, adapt=functools.partial(dialect.translate, given))
+    to = deployment(at)
     wanted, known = _digest(built, to.parameters), deploy.outputs(session, STACK)
     if known is None or _deployed(session) != wanted:
         known = deploy.deploy(session, built, to, say)
         session.client("ssm").put_parameter(Name=DEPLOYED, Value=wanted, Type="String", Overwrite=True)
     return known
+
+
+def deployment(at: Laptop) -> deploy.Deployment:
+    """Where the package goes, as the environment has it."""
+    given = parameters(at, os.environ)
+    return deploy.Deployment(STACK, given, ARTIFACTS, adapt=functools.partial(dialect.translate, given))
+
+
+@contextlib.contextmanager
+def talking_to(at: Laptop) -> Iterator[Any]:
+    """A session of the AWS SDK with a running stack's emulator, and with nothing else."""
+    import boto3
+
+    with _environ(ministack.sdk_environment(at)):
+        yield boto3.Session()
 
 
 def _deployed(session: Any) -> str:
@@ -154,6 +168,7 @@ def parameters(at: Laptop, environ: Mapping[str, str]) -> dict[str, str]:
         "PublicUrl": at.origin,
         "DialerMaxConcurrency": "5",
         "ManageApiGatewayAccount": "false",
+        "DataProtection": "false",
         "AgentsMayBePrivate": "true",
         **deploy.agents_paths("laptop"),
     }

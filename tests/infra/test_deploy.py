@@ -2,17 +2,23 @@
 
 from __future__ import annotations
 
+import io
+import json
 import os
 import subprocess
 import sys
+from collections.abc import Iterator, Sequence
 from pathlib import Path
+from typing import Any
 
 import boto3
 import pytest
 from moto import mock_aws
 
-from infra.deploy import DeployFailed, Deployment, _upload
-from infra.package import ROOT
+from infra.deploy import Declined, DeployFailed, Deployment, _upload, ask
+from infra.deploy import deploy as deploy_package
+from infra.destroy import Protected, destroy
+from infra.package import ROOT, Package
 from infra.runtime import cloud
 
 
@@ -74,3 +80,98 @@ def test_bucket_of_somebody_else_gets_no_code(refusal: int, code: str) -> None:
         session = type("Session", (), {"region_name": "eu-central-1", "client": lambda self, _: client})()
         with pytest.raises(DeployFailed, match="artifacts is not this account's"):
             _upload(session, Deployment("autocall-test", {}, "artifacts", OURS), b"code", "zip")
+
+
+QUEUE = {"Type": "AWS::SQS::Queue", "Properties": {"QueueName": "mail"}}
+TABLE = {
+    "Type": "AWS::DynamoDB::Table",
+    "DeletionPolicy": "Retain",
+    "UpdateReplacePolicy": "Retain",
+    "Properties": {
+        "BillingMode": "PAY_PER_REQUEST",
+        "DeletionProtectionEnabled": True,
+        "AttributeDefinitions": [{"AttributeName": "owner", "AttributeType": "S"}],
+        "KeySchema": [{"AttributeName": "owner", "KeyType": "HASH"}],
+    },
+}
+TO = Deployment("autocall-test", {}, "artifacts")
+
+
+class Asked:
+    """Somebody who is asked, and says the same each time."""
+
+    def __init__(self, answer: bool) -> None:
+        self.answer = answer
+        self.lines: list[Sequence[str]] = []
+
+    def __call__(self, lines: Sequence[str]) -> bool:
+        self.lines.append(lines)
+        return self.answer
+
+
+@pytest.fixture
+def session() -> Iterator[Any]:
+    with mock_aws():
+        yield boto3.Session("testing", "testing", region_name="us-east-1")
+
+
+def packaged(home: Path, **resources: Any) -> Package:
+    """A package of these resources."""
+    (home / "template.json").write_text(
+        json.dumps({"AWSTemplateFormatVersion": "2010-09-09", "Resources": resources, "Outputs": {}})
+    )
+    (home / "code.zip").write_bytes(b"code")
+    return Package(home / "template.json", home / "code.zip")
+
+
+def silent(_: str) -> None:
+    return
+
+
+def test_changes_are_shown_before_they_are_made(session: Any, tmp_path: Path) -> None:
+    asked = Asked(True)
+    deploy_package(session, packaged(tmp_path, Mail=QUEUE), TO, silent, asked)
+    deploy_package(session, packaged(tmp_path, Mail=QUEUE, Rows=TABLE), TO, silent, asked)
+    assert asked.lines[0] == ["  + made: Mail (AWS::SQS::Queue)"]
+    assert "  + made: Rows (AWS::DynamoDB::Table)" in asked.lines[1]
+    assert len(session.client("dynamodb").list_tables()["TableNames"]) == 1
+
+
+def test_who_says_no_changes_nothing(session: Any, tmp_path: Path) -> None:
+    with pytest.raises(Declined, match="nothing was changed"):
+        deploy_package(session, packaged(tmp_path, Mail=QUEUE), TO, silent, Asked(False))
+    assert "QueueUrls" not in session.client("sqs").list_queues()
+    deploy_package(session, packaged(tmp_path, Mail=QUEUE), TO, silent)
+    assert len(session.client("sqs").list_queues()["QueueUrls"]) == 1
+
+
+def test_update_that_would_lose_rows_is_refused_before_anybody_is_asked(session: Any, tmp_path: Path) -> None:
+    deploy_package(session, packaged(tmp_path, Rows=TABLE), TO, silent)
+    another = TABLE | {"Properties": TABLE["Properties"] | {"TableName": "rows"}}  # type: ignore[operator]
+    asked = Asked(True)
+    with pytest.raises(DeployFailed, match="Rows: another TableName means another, empty one"):
+        deploy_package(session, packaged(tmp_path, Rows=another), TO, silent, asked)
+    assert asked.lines == []
+
+
+def test_nobody_is_asked_where_nobody_is(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
+    monkeypatch.setattr("sys.stdin", io.StringIO())
+    with pytest.raises(DeployFailed, match="YES=1"):
+        ask(["  + made: Mail"])
+    monkeypatch.setenv("YES", "1")
+    assert ask(["  + made: Mail"])
+    assert capsys.readouterr().out.splitlines() == ["  + made: Mail"] * 2
+
+
+def test_protected_data_is_not_destroyed(session: Any, tmp_path: Path) -> None:
+    deploy_package(session, packaged(tmp_path, Rows=TABLE), TO, silent)
+    with pytest.raises(Protected, match="DATA_PROTECTION=false make deploy STAGE=test"):
+        destroy(session, "autocall-test", "test", lambda _: "test", silent)
+    [table] = session.client("dynamodb").list_tables()["TableNames"]
+    session.client("dynamodb").update_table(TableName=table, DeletionProtectionEnabled=False)
+    with pytest.raises(DeployFailed, match="nothing was deleted"):
+        destroy(session, "autocall-test", "test", lambda _: "yes", silent)
+    destroy(session, "autocall-test", "test", lambda _: "test", silent)
+    assert session.client("dynamodb").list_tables()["TableNames"] == []
+    with pytest.raises(DeployFailed):
+        destroy(session, "autocall-test", "test", lambda _: "test", silent)

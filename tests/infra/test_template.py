@@ -87,7 +87,8 @@ def test_template_passes_the_linter_also_when_transformed(
     transformed = tmp_path / "transformed.json"
     transformed.write_text(json.dumps(cloudformation))
     linter = Path(sys.executable).with_name("cfn-lint")
-    done = subprocess.run([linter, package.template, transformed], capture_output=True, text=True, check=False)
+    templates = [package.template, transformed, ROOT / "infra" / "bootstrap.yaml"]
+    done = subprocess.run([linter, *templates], capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stdout
 
 
@@ -247,6 +248,8 @@ def test_table(resources: Resources, table: str) -> None:
     assert tuple(key["AttributeName"] for key in properties["KeySchema"]) == TABLES[table]
     assert properties["BillingMode"] == "PAY_PER_REQUEST"
     assert properties["PointInTimeRecoverySpecification"] == {"PointInTimeRecoveryEnabled": True}
+    kept = resources[table]["DeletionPolicy"] == "Retain"
+    assert properties.get("DeletionProtectionEnabled") == ({"Fn::If": ["Protected", True, False]} if kept else None)
     streamed = {"StreamViewType": "NEW_AND_OLD_IMAGES"} if table in STREAMED else None
     assert properties.get("StreamSpecification") == streamed
     expiring = {"AttributeName": "expiresAt", "Enabled": True}
