@@ -7,7 +7,7 @@ import subprocess
 import sys
 from importlib import import_module
 
-BENCHES = ("http", "start", "hours", "pacing", "cost", "sockets", "polling", "flood", "workbook")
+BENCHES = ("http", "start", "hours", "pacing", "cost", "sockets", "polling", "flood", "workbook", "load")
 
 
 def main(names: list[str]) -> bool:
