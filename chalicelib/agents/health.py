@@ -1,7 +1,8 @@
 """How well a campaign's agent takes calls, and how many it may be given. Pure.
 
-- A full agent (429, a concurrency limit) halves the campaign's window; ten calls taken widen it by one. One that is
-  full although it has nothing of ours is asked ever more seldom, at last once a minute.
+- A full agent (429, a concurrency limit) halves the campaign's window, once for all calls placed before; a narrowed
+  window again when it refuses more than it takes. Ten calls taken widen it by one. One that is full although it has
+  nothing of ours is asked ever more seldom, at last once a minute.
 - Twenty failures in a row that went on for two minutes leave one probe a minute; fifteen minutes without a success, or
   refused credentials at once, pause the campaign. No contact's attempt is spent on any of it.
 - An agent that refuses everybody, or takes calls and never reports what became of them, spends attempts: after twenty
@@ -24,6 +25,9 @@ OUTAGE_AFTER = timedelta(minutes=2)
 PROBE_EVERY = timedelta(minutes=1)
 PAUSE_AFTER = timedelta(minutes=15)
 WIDEN_EVERY = 10
+
+REFUSALS_BEYOND = 3
+"""By how many its refusals outnumber the calls it takes when it is asked for too many: fewer may be others' calls."""
 
 FULL_IN_A_ROW = 3
 """How often an agent that has nothing of ours may be full before it is left alone for a while."""
@@ -86,6 +90,12 @@ class Health(Struct, frozen=True, rename="camel", omit_defaults=True):
 
     window: int | None = None
     taken: int = 0
+    """Calls it has taken since the window changed last."""
+
+    turned_away: int = 0
+    """Calls for which it was full since then."""
+
+    narrowed_at: str | None = None
     failures: int = 0
     failing_since: str | None = None
     failed_at: str | None = None
@@ -128,16 +138,19 @@ WELL = Health()
 def after(health: Health, said: Iterable[Said], *, cap: int, in_flight: int, now: datetime) -> Health:
     """The agent's health after some tries and ends; a burst of refusals halves the window once.
 
-    `in_flight` is what the agent had when they came.
+    `in_flight` is what the agent had when they came. A full agent says so of the moment when its call was placed: one
+    from before the window was narrowed says nothing of the narrower one.
     """
     given = list(said)
     full = [each for each in given if each.verdict is Verdict.FULL]
-    for each in [*full[-1:], *(each for each in given if each.verdict is not Verdict.FULL)]:
-        health = _after(health, each, cap, in_flight, now)
+    if full := [each for each in full if not each.at or each.at > (health.narrowed_at or "")]:
+        health = _full(health, full[-1].words, len(full), cap, in_flight, now)
+    for each in given:
+        health = _after(health, each, cap, now)
     return health
 
 
-def _after(health: Health, said: Said, cap: int, in_flight: int, now: datetime) -> Health:
+def _after(health: Health, said: Said, cap: int, now: datetime) -> Health:
     match said.verdict:
         case Verdict.TAKEN:
             return _widened(_working(health), cap)
@@ -146,7 +159,7 @@ def _after(health: Health, said: Said, cap: int, in_flight: int, now: datetime) 
         case Verdict.SILENT:
             return _noted(health, said)
         case Verdict.FULL:
-            return _narrowed(health, said, cap, in_flight, now)
+            return health
         case Verdict.REFUSED:
             return replace(health, refused=True, words=said.words)
         case Verdict.AWAY | Verdict.UNKNOWN:
@@ -184,21 +197,25 @@ def _widened(health: Health, cap: int) -> Health:
     taken = health.taken + 1
     if taken < WIDEN_EVERY:
         return replace(health, taken=taken)
-    wider = health.window + 1
-    return replace(health, window=None if wider >= cap else wider, taken=0)
+    if health.window + 1 >= cap:
+        return replace(health, window=None, taken=0, turned_away=0, narrowed_at=None)
+    return replace(health, window=health.window + 1, taken=0, turned_away=0)
 
 
-def _narrowed(health: Health, said: Said, cap: int, in_flight: int, now: datetime) -> Health:
+def _full(health: Health, words: str, times: int, cap: int, in_flight: int, now: datetime) -> Health:
+    """The health of an agent that has just been full some times."""
     present = min(health.window or cap, max(in_flight, 1))
-    return replace(
+    health = replace(
         health,
-        window=max(present // 2, 1),
-        taken=0,
-        words=said.words,
+        turned_away=health.turned_away + times,
+        words=words,
         fulls=health.fulls + 1 if present == 1 else 0,
         full_since=health.full_since or clock.stamp(now),
         asked_at=clock.stamp(now),
     )
+    if health.window is not None and health.turned_away < health.taken + REFUSALS_BEYOND:
+        return health
+    return replace(health, window=max(present // 2, 1), taken=0, turned_away=0, narrowed_at=clock.stamp(now))
 
 
 def _noted(health: Health, said: Said) -> Health:

@@ -70,10 +70,13 @@ def after(call: Call, event: CallEvent, retry: Retry, *, now: datetime, over: bo
 def said(call: Call, event: CallEvent) -> Said | None:
     """What an event that changes the call says of the agent, unless that was said before.
 
-    A result that comes again with a recording tells of the call, and not of the agent any more.
+    A result that comes again with a recording tells of the call, and not of the agent any more. A full agent was so
+    when the call was placed.
     """
     if isinstance(event, Skipped | GivenUp):
         return None
+    if isinstance(event, Released) and event.said and event.said.verdict is Verdict.FULL:
+        return replace(event.said, at=call.started_at or event.said.at)
     booked = {attempt.attempt_id for attempt in call.attempts if not attempt.presumed}
     return None if isinstance(event, Ended) and event.attempt_id in booked else event.said
 

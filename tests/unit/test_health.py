@@ -9,6 +9,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from msgspec.structs import replace
 
+from chalicelib import clock
 from chalicelib.agents import health
 from chalicelib.agents.health import AWAY, REFUSED, WELL, Health, Said, Verdict, away, pause_reason, probed, slots
 from tests.unit.builders import AT, NOW
@@ -75,9 +76,34 @@ def test_ten_calls_taken_widen_the_window_by_one_until_it_is_gone() -> None:
     assert heard(*[TAKEN] * 200, of=wider) == KNOWN
 
 
-def test_refusal_in_between_starts_the_ten_anew() -> None:
-    nearly = heard(*[TAKEN] * 9, of=heard(FULL))
-    assert heard(TAKEN, of=heard(FULL, of=nearly, in_flight=20)).window == 10
+def test_burst_that_is_heard_of_bit_by_bit_halves_once() -> None:
+    narrow = health.after(heard(FULL), [Said(FULL, at=AT)] * 9, cap=CAP, in_flight=20, now=minutes(1))
+    assert narrow == heard(FULL)
+    placed_since = [Said(FULL, at=clock.stamp(minutes(0.5)))] * 3
+    assert health.after(narrow, placed_since, cap=CAP, in_flight=20, now=minutes(1)).window == 10
+
+
+def test_few_refusals_among_many_calls_taken_neither_narrow_further_nor_keep_the_window_from_widening() -> None:
+    now_and_then = heard(FULL)
+    for _ in range(3):
+        now_and_then = heard(FULL, of=heard(*[TAKEN] * 3, of=now_and_then))
+    assert now_and_then.window == 20
+    assert heard(TAKEN, of=now_and_then).window == 21
+
+
+def test_narrowed_window_is_halved_again_when_refusals_outnumber_the_calls_taken() -> None:
+    nearly = heard(FULL, FULL, of=heard(*[TAKEN] * 5, of=heard(FULL)))
+    nearly = heard(*[FULL] * 5, of=nearly, in_flight=20)
+    assert nearly.window == 20
+    narrower = heard(FULL, of=nearly, in_flight=20)
+    assert (narrower.window, narrower.turned_away) == (10, 0)
+
+
+def test_widened_window_is_watched_anew() -> None:
+    wider = heard(*[TAKEN] * 10, of=heard(FULL, FULL, of=heard(FULL)))
+    assert wider.window == 21
+    assert heard(FULL, FULL, of=wider, in_flight=20).window == 21
+    assert heard(FULL, FULL, FULL, of=wider, in_flight=20).window == 10
 
 
 @pytest.mark.parametrize("verdict", [GONE, UNKNOWN])
