@@ -21,6 +21,8 @@ from chalice.app import Request as ChaliceRequest
 from msgspec import Struct, structs
 
 from chalicelib import auth, bodies, clock, errors, idempotency, ids
+from chalicelib.activity import store as activities
+from chalicelib.activity.model import Action, Activity
 from chalicelib.auth import Identity, Role
 from chalicelib.aws import dynamodb
 from chalicelib.errors import FieldError, InvalidParameter
@@ -119,6 +121,9 @@ class Operation(Struct, frozen=True, kw_only=True):
     role: Role | None
     """The least that may do this, though a view may want more for some of it; ANYBODY needs no token."""
 
+    does: Action | Callable[[Request], Action] | None = None
+    """What is kept of who asked for it; nothing of who only looks."""
+
     body: Any = None
     """The type of its JSON body; like those of answers maybe `Later`."""
 
@@ -140,6 +145,9 @@ class Operation(Struct, frozen=True, kw_only=True):
     limit: int = 50
     sorts: bool = False
     """Whether what it lists can be sorted by when it was made."""
+
+    is_counted: bool = True
+    """Whether a list says how many values there are, and has pages by number."""
 
     answers: Mapping[int, Any] = {}
     """Its answers by status; None is one without a body."""
@@ -189,6 +197,7 @@ class Request(Struct, frozen=True):
     """The id of what the request makes: the same whenever it is made with one Idempotency-Key."""
     at: datetime = msgspec.field(default_factory=clock.now)
     """When the request was made; with an Idempotency-Key, when it was made first."""
+    request_id: str = ""
     answer_key: str | None = None
     """Where its answer will be kept, when it has an Idempotency-Key."""
 
@@ -243,8 +252,17 @@ class Request(Struct, frozen=True):
 
     def parameters(self, kind: type[T]) -> T:
         """The query without what is of any list. Raises InvalidParameter naming what is at fault."""
-        of_lists = (*PAGING, "sort") if self.operation.sorts else PAGING
+        of = self.operation
+        of_lists = {*PAGING, *(("sort",) if of.sorts else ())} - (set() if of.is_counted else {"page"})
         return bodies.parameters({name: text for name, text in self.query.items() if name not in of_lists}, kind)
+
+    def named(self) -> Mapping[str, Any]:
+        """The members of a JSON body, whatever they are; none of another."""
+        try:
+            found = msgspec.json.decode(self.body or b"{}")
+        except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
+            return {}
+        return found if isinstance(found, dict) else {}
 
     def paging(self) -> dynamodb.Paging:
         """`page`, `limit`, `cursor`, `sort` of a list. Raises InvalidParameter, also for one the list does not have."""
@@ -253,6 +271,8 @@ class Request(Struct, frozen=True):
         limit = self._integer("limit", self.operation.limit, 1, MAX_LIMIT)
         if (cursor := self.query.get("cursor")) is not None:
             return dynamodb.Paging(limit, None, self._after(cursor), oldest_first)
+        if not self.operation.is_counted:
+            return dynamodb.Paging(limit, None, None, oldest_first)
         page = self._integer("page", 1, 1, MAX_LISTED)
         if page * limit > MAX_LISTED:
             raise InvalidParameter(FieldError("page", f"page × limit goes to {MAX_LISTED}; beyond that, use cursor"))
@@ -358,10 +378,12 @@ def perform(operation: Operation, given: ChaliceRequest, path_parameters: dict[s
         query = _query(given)
         _check_text(*given.headers.values(), *path_parameters.values(), *query, *query.values())
         _check_encoding(given.headers)
-        request = Request(operation, identity, given.path, path_parameters, query, given.headers, body)
+        request = Request(
+            operation, identity, given.path, path_parameters, query, given.headers, body, request_id=request_id
+        )
         if operation.role:
             request.require(operation.role)
-        response = _once(request) if operation.is_kept else operation.view(request)
+        response = _once(request) if operation.is_kept else _done(request)
     except tuple(PROBLEMS) as failure:
         response = problem(failure, request_id)
         logger().info("request refused", requestId=request_id, status=response.status_code, why=type(failure).__name__)
@@ -407,17 +429,70 @@ def _once(request: Request) -> Response:
     """The answer to a POST: the first one again, when it carries the Idempotency-Key of an earlier one."""
     key = request.headers.get("idempotency-key")
     if key is None:
-        return request.operation.view(request)
+        return _done(request)
     if not key.strip() or len(key) > MAX_KEY:
         raise InvalidParameter(FieldError("Idempotency-Key", f"expected 1 to {MAX_KEY} characters"))
 
     def answer(hold: Hold) -> Answer:
         named = structs.replace(request, new_id=hold.new_id, at=clock.moment(hold.began_at), answer_key=hold.key)
-        response = request.operation.view(named)
+        response = _done(named)
         return Answer(response.status_code, cast("str", response.body), cast("dict[str, str]", response.headers))
 
     given, again = idempotency.once(request.asked(key), answer, now=clock.now)
     return Response(given.body, status_code=given.status, headers={**given.headers, **(REPLAYED if again else {})})
+
+
+def _done(request: Request) -> Response:
+    """The view's answer. Who asks for a change is kept before it is made, who reads before the answer is given.
+
+    So nothing is done without a trace, whenever the process dies. What was refused is taken back.
+    """
+    activity = _activity(request)
+    organization_id = request.identity.organization_id
+    if activity is None:
+        return request.operation.view(request)
+    if request.operation.method == "GET":
+        response = request.operation.view(request)
+        if response.status_code == 200:
+            activities.keep(organization_id, activity)
+        return response
+    activities.keep(organization_id, activity)
+    try:
+        return request.operation.view(request)
+    except tuple(PROBLEMS) as failure:
+        if _kind(failure)[0] < 429:
+            activities.take_back(organization_id, activity)
+        raise
+
+
+def _activity(request: Request) -> Activity | None:
+    """What is kept of a request; None of one that only looks, or is about what cannot be."""
+    of = request.operation
+    path = {name: text.lower() for name, text in request.path.items()}
+    if of.does is None or not all(map(is_id, path.values())):
+        return None
+    action = of.does if isinstance(of.does, Action) else of.does(request)
+    about = f"{action.partition('.')[0]}_id"
+    whom = {about: path.get("id", request.new_id)} if about in Activity.__struct_fields__ else {}
+    if "contactId" in path:
+        whom["contact_id"] = path["contactId"]
+    return Activity(
+        **whom,
+        activity_id=request.new_id,
+        at=clock.stamp(request.at),
+        actor=request.identity.subject,
+        action=action,
+        operation=of.name,
+        fields=_fields(request),
+        request_id=request.request_id,
+    )
+
+
+def _fields(request: Request) -> list[str]:
+    """Which of the fields that its body may have a request names."""
+    kind = request.operation.typed().body
+    known = {each.encode_name for each in structs.fields(kind)} if isinstance(kind, type(Struct)) else set()
+    return sorted(known & request.named().keys()) if known else []
 
 
 def _bearer(headers: Mapping[str, str]) -> str:
@@ -447,7 +522,7 @@ def preflight_headers(origin: str | None, *, methods: str, headers: str) -> dict
 
 def problem(failure: errors.Failure, request_id: str) -> Response:
     """The RFC 9457 problem of a failure."""
-    status, code, title = next(PROBLEMS[kind] for kind in type(failure).__mro__ if kind in PROBLEMS)
+    status, code, title = _kind(failure)
     more = dict(failure.extra)
     if isinstance(failure, errors.Invalid):
         more["errors"] = [{"field": error.field, "message": str(error)} for error in failure.errors]
@@ -457,6 +532,11 @@ def problem(failure: errors.Failure, request_id: str) -> Response:
     if status in (429, 503) or isinstance(failure, errors.RequestUnderWay):
         response.headers["Retry-After"] = str(getattr(failure, "again_seconds", 1))
     return response
+
+
+def _kind(failure: errors.Failure) -> tuple[int, str, str]:
+    """The status, code and title of a failure's problem."""
+    return next(PROBLEMS[kind] for kind in type(failure).__mro__ if kind in PROBLEMS)
 
 
 def _problem(
@@ -507,18 +587,19 @@ def no_content() -> Response:
     return Response(body="", status_code=204)
 
 
-def listing(request: Request, paging: dynamodb.Paging, page: dynamodb.Page, total: int, *, by: str = "id") -> Response:
-    """A list's answer: the page's values, as many as an answer holds, and its meta. `by` is the member they go by."""
+def listing(
+    request: Request, paging: dynamodb.Paging, page: dynamodb.Page, total: int | None, *, by: str = "id"
+) -> Response:
+    """A list's answer: the page's values, as many as an answer holds, and its meta. `by` is the member they go by.
+
+    `total` is None of a list that is not counted.
+    """
     rows = list(map(msgspec.json.encode, page.data))
     shown = rows[: _fitting(rows)]
     after = page.next_cursor if len(shown) == len(rows) else msgspec.json.decode(shown[-1])[by]
     meta: dict[str, Any] = {"page": paging.page} if paging.page is not None else {}
-    meta |= {
-        "limit": paging.limit,
-        "total": total,
-        "totalPages": -(-total // paging.limit),
-        "nextCursor": after and request.cursor(after),
-    }
+    counted = {} if total is None else {"total": total, "totalPages": -(-total // paging.limit)}
+    meta |= {"limit": paging.limit, **counted, "nextCursor": after and request.cursor(after)}
     if len(shown) < len(rows):
         meta["truncated"] = True
     return ok({"data": list(map(msgspec.Raw, shown)), "meta": meta})

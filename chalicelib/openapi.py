@@ -56,6 +56,7 @@ TAGS = {
     "campaigns": "Who is called when, by which agent, and what came of it.",
     "settings": "How an organization calls.",
     "agents": "What voice agents report.",
+    "activity": "Who did what.",
     "service": "The API itself.",
 }
 
@@ -139,6 +140,16 @@ class Meta(Struct, rename="camel"):
     truncated: bool | UnsetType = UNSET
 
 
+class CursorMeta(Struct, rename="camel"):
+    """Where a list that is not counted goes on: `nextCursor` is null on the last page, and a page may have fewer values
+    than it could, also none, and yet a next one.
+    """
+
+    limit: int
+    next_cursor: str | None
+    truncated: bool | UnsetType = UNSET
+
+
 @routes.get(f"{BASE}/openapi.json", "getOpenApi", role=http.ANYBODY, answers={200: dict[str, Any]})
 def show(_: Request) -> Response:
     """Read this document."""
@@ -210,7 +221,8 @@ def _parameters(of: Operation, schemas: Mapping[Any, Schema]) -> Iterator[Schema
     if of.lists is not None:
         page = {"type": "integer", "minimum": 1, "maximum": MAX_LISTED, "default": 1}
         limit = {"type": "integer", "minimum": 1, "maximum": MAX_LIMIT, "default": of.limit}
-        yield _parameter("query", "page", page, PAGE)
+        if of.is_counted:
+            yield _parameter("query", "page", page, PAGE)
         yield _parameter("query", "limit", limit)
         yield _parameter("query", "cursor", {"type": "string", "minLength": 1}, CURSOR)
     if of.sorts:
@@ -281,12 +293,12 @@ def _page(kind: type[Struct]) -> str:
     return f"{_public(kind.__name__)}Page"
 
 
-def _page_of(kind: type[Struct], value: Schema) -> Schema:
+def _page_of(kind: type[Struct], value: Schema, meta: type[Struct]) -> Schema:
     return {
         "title": _page(kind),
-        "description": f"A page of a list of {_public(kind.__name__).lower()}s.",
+        "description": f"A page of a list whose values are each of {_public(kind.__name__)}.",
         "type": "object",
-        "properties": {"data": {"type": "array", "items": value}, "meta": {"$ref": f"{SCHEMA}Meta"}},
+        "properties": {"data": {"type": "array", "items": value}, "meta": {"$ref": SCHEMA + meta.__name__}},
         "required": ["data", "meta"],
     }
 
@@ -330,7 +342,7 @@ def _schemas(operations: Sequence[Operation]) -> tuple[dict[Any, Schema], Schema
     """The schema of every type that operations name, and the components that those lead to."""
     sent = [kind for of in operations for kind in (of.query, of.form, of.body) if kind is not None]
     told = [kind for of in operations for kind in (of.lists, *of.answers.values()) if kind is not None]
-    kinds = [*sent, *told, Problem, Meta]
+    kinds = [*sent, *told, Problem, Meta, CursorMeta]
     schemas, components = msgspec.json.schema_components(kinds, ref_template=f"{SCHEMA}{{name}}")
     named = {each.__name__: each for each in _structs(kinds)}
     taken = _structs(sent)
@@ -342,7 +354,11 @@ def _schemas(operations: Sequence[Operation]) -> tuple[dict[Any, Schema], Schema
             _with_defaults(components[name], kind)
     inline = dict(zip(kinds, map(_adapted, schemas), strict=True))
     queries = {of.query: _adapted(components.pop(of.query.__name__, {"properties": {}})) for of in operations}
-    pages = {_page(of.lists): _page_of(of.lists, inline[of.lists]) for of in operations if of.lists is not None}
+    pages = {
+        _page(of.lists): _page_of(of.lists, inline[of.lists], Meta if of.is_counted else CursorMeta)
+        for of in operations
+        if of.lists is not None
+    }
     public = pages | {_public(name): _adapted(schema) for name, schema in components.items()}
     return inline | queries, dict(sorted(public.items()))
 

@@ -42,6 +42,7 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
     feed_table: str
     idempotency_table: str
     settings_table: str
+    activity_table: str
     campaign_events_queue: str
     dial_queue: str
     jobs_queue: str

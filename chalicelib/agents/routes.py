@@ -9,6 +9,7 @@ from chalice.app import Response
 from msgspec.structs import replace
 
 from chalicelib import agents, http
+from chalicelib.activity.model import Action
 from chalicelib.agents import accounts, addresses, settings
 from chalicelib.agents.settings import ProviderSettings
 from chalicelib.auth import Role
@@ -51,7 +52,9 @@ def _register(provider: str) -> None:
     for view in (show, change):
         view.__name__ = f"{view.__name__}_{provider}"
     routes.get(path, f"get{name}Agent", role=Role.VIEWER, answers={200: shown})(show)
-    routes.patch(path, f"change{name}Agent", role=Role.MANAGER, body=body, answers={200: shown})(change)
+    routes.patch(
+        path, f"change{name}Agent", role=Role.MANAGER, does=Action.AGENT_CHANGED, body=body, answers={200: shown}
+    )(change)
 
 
 def _changed(request: Request, provider: str, kind: type[ProviderSettings]) -> AgentSettings:

@@ -14,34 +14,34 @@ from chalicelib.errors import CampaignEmpty, CampaignFinished, CampaignNotRunnin
 RACES = 5
 
 
-def start(organization_id: str, campaign_id: str, *, now: datetime) -> Campaign:
+def start(organization_id: str, campaign_id: str, *, now: datetime, by: str | None = None) -> Campaign:
     """Let a campaign run; one that runs stays as it is. Raises NotFound, CampaignEmpty, CampaignFinished."""
-    campaign = _settled(organization_id, campaign_id, lambda campaign: _start(campaign, now))
+    campaign = _settled(organization_id, campaign_id, lambda campaign: _start(campaign, now, by))
     messages.wake(organization_id, campaign_id)
     return campaign
 
 
-def _start(campaign: Campaign, now: datetime) -> Campaign:
+def _start(campaign: Campaign, now: datetime, by: str | None) -> Campaign:
     if campaign.status is CampaignStatus.RUNNING:
         return campaign
     if campaign.status is CampaignStatus.COMPLETED:
         raise CampaignFinished
     if not campaign.total and not campaign.is_filling(now):
         raise CampaignEmpty
-    return store.change(campaign, schedule.started(campaign, now), at=now)
+    return store.change(campaign, schedule.started(campaign, now) | {"updated_by": by}, at=now)
 
 
-def stop(organization_id: str, campaign_id: str, *, now: datetime) -> Campaign:
+def stop(organization_id: str, campaign_id: str, *, now: datetime, by: str | None = None) -> Campaign:
     """Pause a campaign; calls under way end normally. Raises NotFound, CampaignNotRunning."""
-    return _settled(organization_id, campaign_id, lambda campaign: _stop(campaign, now))
+    return _settled(organization_id, campaign_id, lambda campaign: _stop(campaign, now, by))
 
 
-def _stop(campaign: Campaign, now: datetime) -> Campaign:
+def _stop(campaign: Campaign, now: datetime, by: str | None) -> Campaign:
     if campaign.status is CampaignStatus.PAUSED:
         return campaign
     if campaign.status is not CampaignStatus.RUNNING:
         raise CampaignNotRunning
-    changes = {"status": CampaignStatus.PAUSED, "status_reason": None, "wake_at": clock.minute(now)}
+    changes = {"status": CampaignStatus.PAUSED, "status_reason": None, "wake_at": clock.minute(now), "updated_by": by}
     return store.change(campaign, changes, at=now)
 
 

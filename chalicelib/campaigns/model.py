@@ -44,6 +44,8 @@ class Campaign(CampaignSettings, kw_only=True):
     completed_at: str | None = None
     created_at: str
     updated_at: str
+    created_by: str | None = None
+    updated_by: str | None = None
     resumed_at: str | None = None
     """When it was started last: what the agent said before does not count any more."""
 
@@ -165,6 +167,8 @@ class Campaign(CampaignSettings, kw_only=True):
             completed_at=self.completed_at,
             created_at=self.created_at,
             updated_at=self.updated_at,
+            created_by=self.created_by,
+            updated_by=self.updated_by,
         )
 
 
@@ -194,7 +198,8 @@ class Progress(Counters, kw_only=True):
 class CampaignView(CampaignSettings, kw_only=True):
     """A campaign: its settings, where it stands, and its calls, counted.
 
-    `statusReason` says why it paused, or what keeps its calls waiting; it is for people to read.
+    `statusReason` says why it paused, or what keeps its calls waiting; it is for people to read. `createdBy` and
+    `updatedBy` are who made it and who changed, started or stopped it last: the `sub` of their tokens.
     """
 
     id: Id
@@ -212,6 +217,8 @@ class CampaignView(CampaignSettings, kw_only=True):
     completed_at: Moment | None
     created_at: Moment
     updated_at: Moment
+    created_by: str | None
+    updated_by: str | None
 
 
 class AuditStatus(StrEnum):

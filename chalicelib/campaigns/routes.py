@@ -11,6 +11,7 @@ from chalice.app import Response
 from msgspec import UNSET, Meta, Struct, UnsetType, structs
 
 from chalicelib import clock, http
+from chalicelib.activity.model import Action
 from chalicelib.auth import Role
 from chalicelib.aws.dynamodb import Page
 from chalicelib.calls import store as calls
@@ -131,6 +132,7 @@ class Requeued(Struct, frozen=True):
     f"{BASE}/campaigns",
     "createCampaign",
     role=Role.OPERATOR,
+    does=Action.CAMPAIGN_CREATED,
     body=NewCampaign,
     example={"name": "January debts", "campaignType": "DEBT_COLLECTION", "maxConcurrentCalls": 20},
     answers={201: CampaignView},
@@ -142,7 +144,7 @@ def create(request: Request) -> Response:
     now = request.at
     given = request.json(NewCampaign).given()
     contact_ids = [each.lower() for each in given.pop("contact_ids", [])]
-    campaign = _campaign(_checked(given, now), request.identity.organization_id, request.new_id, now)
+    campaign = _campaign(_checked(given, now), request)
     settings.check_agents(campaign)
     _known(campaign.organization_id, contact_ids)
     campaign = _added(campaign)
@@ -157,18 +159,21 @@ def _shown(campaign: Campaign, status: int = 200, *, location: str | None = None
     return http.ok(campaign.view(), status, location=location, about=CampaignSettings)
 
 
-def _campaign(given: dict[str, Any], organization_id: str, campaign_id: str, now: datetime) -> Campaign:
+def _campaign(given: dict[str, Any], request: Request) -> Campaign:
+    organization_id, by = request.identity.organization_id, request.identity.subject
     own: dict[str, Any] = {"agent": _default_agent()}
     if "calling_hours" not in given:
         own["calling_hours"] = organizations.find(organization_id).default_calling_hours
-    at = clock.stamp(now)
+    at = clock.stamp(request.at)
     return Campaign(
         **own | given,
         organization_id=organization_id,
-        campaign_id=campaign_id,
+        campaign_id=request.new_id,
         wake_at=_start_of(given),
         created_at=at,
         updated_at=at,
+        created_by=by,
+        updated_by=by,
     )
 
 
@@ -240,6 +245,7 @@ def show(request: Request) -> Response:
     f"{BASE}/campaigns/{{id}}",
     "changeCampaign",
     role=Role.OPERATOR,
+    does=Action.CAMPAIGN_CHANGED,
     body=CampaignChange,
     example={"maxConcurrentCalls": 50},
     headers=http.IF_MATCH,
@@ -253,7 +259,8 @@ def change(request: Request) -> Response:
     for _ in range(RACES):
         campaign, own = store.find_with_settings(request.identity.organization_id, request.id())
         request.expects(CampaignSettings, campaign.view())
-        changes = _changes(campaign, own, request.changes(CampaignChange, campaign.view()), now)
+        wanted = request.changes(CampaignChange, campaign.view())
+        changes = _changes(campaign, own, wanted, now) | {"updated_by": request.identity.subject}
         try:
             changed = store.change(campaign, changes, condition=store.as_set(campaign), at=now)
         except Conflict:
@@ -285,7 +292,12 @@ def _changes(campaign: Campaign, own: OrganizationSettings, wanted: dict[str, An
 
 
 @routes.delete(
-    f"{BASE}/campaigns/{{id}}", "deleteCampaign", role=Role.OPERATOR, answers={204: None}, raises=[CampaignRunning]
+    f"{BASE}/campaigns/{{id}}",
+    "deleteCampaign",
+    role=Role.OPERATOR,
+    does=Action.CAMPAIGN_DELETED,
+    answers={204: None},
+    raises=[CampaignRunning],
 )
 def remove(request: Request) -> Response:
     """Delete a campaign and its calls. It is hidden at once and removed in the background."""
@@ -299,32 +311,37 @@ def remove(request: Request) -> Response:
     f"{BASE}/campaigns/{{id}}/start",
     "startCampaign",
     role=Role.OPERATOR,
+    does=Action.CAMPAIGN_STARTED,
     answers={200: CampaignView},
     tags=True,
     raises=[CampaignEmpty, CampaignFinished],
 )
 def start(request: Request) -> Response:
     """Start a campaign, or resume it."""
-    return _shown(control.start(request.identity.organization_id, request.id(), now=clock.now()))
+    who = request.identity
+    return _shown(control.start(who.organization_id, request.id(), now=clock.now(), by=who.subject))
 
 
 @routes.post(
     f"{BASE}/campaigns/{{id}}/stop",
     "stopCampaign",
     role=Role.OPERATOR,
+    does=Action.CAMPAIGN_STOPPED,
     answers={200: CampaignView},
     tags=True,
     raises=[CampaignNotRunning],
 )
 def stop(request: Request) -> Response:
     """Stop a campaign. Calls under way end normally."""
-    return _shown(control.stop(request.identity.organization_id, request.id(), now=clock.now()))
+    who = request.identity
+    return _shown(control.stop(who.organization_id, request.id(), now=clock.now(), by=who.subject))
 
 
 @routes.post(
     f"{BASE}/campaigns/{{id}}/contacts",
     "addContactsToCampaign",
     role=Role.OPERATOR,
+    does=Action.CONTACTS_ADDED,
     body=Enrolment,
     example={"filter": {"status": "ACTIVE"}},
     answers={200: enrolment.Enrolled, 202: Enrolling},
@@ -421,6 +438,7 @@ def _other_campaign(campaign: Campaign, attempt_id: str) -> str | UnsetType:
     f"{BASE}/campaigns/{{id}}/contacts/{{contactId}}",
     "removeContactFromCampaign",
     role=Role.OPERATOR,
+    does=Action.CONTACT_REMOVED,
     answers={204: None},
 )
 def withdraw(request: Request) -> Response:
@@ -430,7 +448,11 @@ def withdraw(request: Request) -> Response:
 
 
 @routes.post(
-    f"{BASE}/campaigns/{{id}}/contacts/{{contactId}}/cancel", "cancelCall", role=Role.OPERATOR, answers={202: CallNamed}
+    f"{BASE}/campaigns/{{id}}/contacts/{{contactId}}/cancel",
+    "cancelCall",
+    role=Role.OPERATOR,
+    does=Action.CALL_CANCELLED,
+    answers={202: CallNamed},
 )
 def cancel(request: Request) -> Response:
     """Give the call under way up: it is FAILED until a late result says otherwise."""
@@ -442,6 +464,7 @@ def cancel(request: Request) -> Response:
     f"{BASE}/campaigns/{{id}}/redial",
     "redialCampaign",
     role=Role.OPERATOR,
+    does=Action.CALLS_REDIALED,
     body=RedialRequest,
     example={"callStatus": ["NO_ANSWER", "BUSY"]},
     answers={202: Requeued},
@@ -465,7 +488,12 @@ def redial(request: Request) -> Response:
 
 
 @routes.post(
-    f"{BASE}/campaigns/{{id}}/audit", "startAudit", role=Role.OPERATOR, answers={202: AuditReport}, locates=True
+    f"{BASE}/campaigns/{{id}}/audit",
+    "startAudit",
+    role=Role.OPERATOR,
+    does=Action.CAMPAIGN_AUDITED,
+    answers={202: AuditReport},
+    locates=True,
 )
 def start_audit(request: Request) -> Response:
     """Have a campaign's counters compared with a recount of its calls."""
@@ -485,6 +513,7 @@ def show_audit(request: Request) -> Response:
     f"{BASE}/campaigns/{{id}}/results",
     "getResults",
     role=Role.MANAGER,
+    does=Action.CAMPAIGN_EXPORTED,
     answers={200: results.Download, 202: CampaignNamed},
 )
 def show_results(request: Request) -> Response:

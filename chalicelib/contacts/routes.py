@@ -8,6 +8,7 @@ from chalice.app import Response
 from msgspec import Struct
 
 from chalicelib import clock, http
+from chalicelib.activity.model import Action
 from chalicelib.auth import Role
 from chalicelib.aws.dynamodb import Page, Paging
 from chalicelib.contacts import model, store
@@ -32,6 +33,7 @@ class ContactFilter(Struct, frozen=True, forbid_unknown_fields=True):
     f"{BASE}/contacts",
     "createContact",
     role=Role.OPERATOR,
+    does=Action.CONTACT_CREATED,
     body=NewContact,
     example={"firstName": "Aziz", "lastName": "Karimov", "phone": "+998 90 123-45-67", "customData": {"debt": 500_000}},
     answers={201: Contact},
@@ -91,6 +93,7 @@ def show(request: Request) -> Response:
     f"{BASE}/contacts/{{id}}",
     "changeContact",
     role=Role.OPERATOR,
+    does=Action.CONTACT_CHANGED,
     body=ContactChange,
     example={"notes": "Speaks Russian", "dateOfBirth": None},
     headers=http.IF_MATCH,

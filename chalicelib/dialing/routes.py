@@ -6,6 +6,7 @@ from chalice.app import Response
 from msgspec import Struct
 
 from chalicelib import clock, http
+from chalicelib.activity.model import Action
 from chalicelib.auth import Role
 from chalicelib.calls.model import CallStatus
 from chalicelib.campaigns import store as campaigns
@@ -38,6 +39,7 @@ class TestCallOrdered(Struct, frozen=True, rename="camel"):
     f"{BASE}/campaigns/{{id}}/test-calls",
     "makeTestCall",
     role=Role.OPERATOR,
+    does=Action.CALL_TESTED,
     body=NewTestCall,
     example={"phone": "+998 90 123-45-67"},
     answers={202: TestCallOrdered},

@@ -10,6 +10,7 @@ from chalice.app import Response
 from msgspec import Meta, Struct
 
 from chalicelib import clock, http
+from chalicelib.activity.model import Action
 from chalicelib.auth import Role
 from chalicelib.aws import s3
 from chalicelib.aws.dynamodb import Page
@@ -76,6 +77,7 @@ LANGUAGE = {"Accept-Language": "The language of people's workbooks: uz, ru or en
     f"{BASE}/contacts/upload-excel",
     "uploadContacts",
     role=Role.OPERATOR,
+    does=Action.IMPORT_CREATED,
     form=UploadForm,
     headers=LANGUAGE,
     answers={202: ImportView},
@@ -94,6 +96,7 @@ def upload(request: Request) -> Response:
     f"{BASE}/imports",
     "createImport",
     role=Role.OPERATOR,
+    does=Action.IMPORT_CREATED,
     body=Announcement,
     example={"fileName": "contacts.xlsx"},
     headers=LANGUAGE,
@@ -195,7 +198,12 @@ def show(request: Request) -> Response:
 
 
 @routes.delete(
-    f"{BASE}/imports/{{id}}", "undoImport", role=Role.OPERATOR, answers={202: ImportView}, raises=[ImportRunning]
+    f"{BASE}/imports/{{id}}",
+    "undoImport",
+    role=Role.OPERATOR,
+    does=Action.IMPORT_UNDONE,
+    answers={202: ImportView},
+    raises=[ImportRunning],
 )
 def undo(request: Request) -> Response:
     """Remove the contacts an import created, unless somebody called or changed them since."""

@@ -5,12 +5,16 @@ from __future__ import annotations
 from chalice.app import Response
 
 from chalicelib import http
+from chalicelib.activity import store as activities
+from chalicelib.activity.model import Action, Activity, ActivityFilter
 from chalicelib.auth import Role
 from chalicelib.http import BASE, Request
 from chalicelib.organizations import messages, model, store
 from chalicelib.organizations.model import OrganizationSettings, SettingsChange
 
 routes = http.Routes(__name__)
+
+PAUSES = {True: Action.CALLING_PAUSED, False: Action.CALLING_RESUMED}
 
 
 @routes.get(f"{BASE}/settings", "getSettings", role=Role.VIEWER, answers={200: OrganizationSettings})
@@ -19,10 +23,16 @@ def show(request: Request) -> Response:
     return http.ok(store.find(request.identity.organization_id).view())
 
 
+def _change(request: Request) -> Action:
+    paused = request.named().get("callingPaused")
+    return PAUSES[paused] if isinstance(paused, bool) else Action.SETTINGS_CHANGED
+
+
 @routes.patch(
     f"{BASE}/settings",
     "changeSettings",
     role=Role.OPERATOR,
+    does=_change,
     body=SettingsChange,
     example={"callingPaused": True},
     answers={200: OrganizationSettings},
@@ -44,3 +54,12 @@ def change(request: Request) -> Response:
     changed = store.change(organization_id, changes)
     messages.look_again(organization_id)
     return http.ok(changed.view())
+
+
+@routes.get(
+    f"{BASE}/activity", "listActivity", role=Role.VIEWER, query=ActivityFilter, lists=Activity, is_counted=False
+)
+def show_activity(request: Request) -> Response:
+    """List who did what in the last year, the newest first; of somebody, or of a kind."""
+    paging, wanted = request.paging(), request.parameters(ActivityFilter)
+    return http.listing(request, paging, activities.page(request.identity.organization_id, wanted, paging), None)

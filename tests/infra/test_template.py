@@ -41,6 +41,7 @@ TABLES = {
     "FeedTable": ("organizationId", "id"),
     "IdempotencyTable": ("key",),
     "SettingsTable": ("organizationId", "name"),
+    "ActivityTable": ("organizationId", "activityId"),
 }
 STREAMED = {"ContactsTable", "CampaignsTable", "CallsTable", "ImportsTable", "ConnectionsTable"}
 QUEUES = {
@@ -139,7 +140,7 @@ def test_roles_reach_their_own_tables_and_queues_only(resources: Resources) -> N
         "ApiRole": {
             *calling,
             *("CountersTable", "ImportsTable", "AttemptsTable", "IdempotencyTable", "SettingsTable"),
-            *("CampaignEventsQueue", "JobsQueue", "ImportsQueue", "DialQueue", "Bucket"),
+            *("ActivityTable", "CampaignEventsQueue", "JobsQueue", "ImportsQueue", "DialQueue", "Bucket"),
         },
         "ImporterRole": {
             *("ContactsTable", "PhoneNumbersTable", "CountersTable", "ImportsTable", "SettingsTable"),
@@ -253,7 +254,8 @@ def test_table(resources: Resources, table: str) -> None:
     streamed = {"StreamViewType": "NEW_AND_OLD_IMAGES"} if table in STREAMED else None
     assert properties.get("StreamSpecification") == streamed
     expiring = {"AttributeName": "expiresAt", "Enabled": True}
-    expires = table in {"AttemptsTable", "ConnectionsTable", "FeedTable", "IdempotencyTable", "SettingsTable"}
+    expiring_too = {"ConnectionsTable", "FeedTable", "IdempotencyTable", "SettingsTable"}
+    expires = table in {"ActivityTable", "AttemptsTable", *expiring_too}
     assert properties.get("TimeToLiveSpecification") == (expiring if expires else None)
 
 

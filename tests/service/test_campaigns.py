@@ -80,6 +80,8 @@ def test_campaign_is_kept_as_the_guide_sends_it(cloud: Cloud) -> None:
         "completedAt": None,
         "createdAt": campaign["createdAt"],
         "updatedAt": campaign["updatedAt"],
+        "createdBy": "tests",
+        "updatedBy": "tests",
     }
     assert cloud.campaign(campaign["id"]) == campaign
 

@@ -18,13 +18,15 @@ ROLES: dict[str, Role | None] = {
     **dict.fromkeys(("getHealth", "getOpenApi", "reportCall", "reportCallToOrganization")),
     **dict.fromkeys(("listContacts", "getContact", "listCallsOfContact"), VIEWER),
     **dict.fromkeys(("listImports", "getImport", "getImportTemplate"), VIEWER),
-    **dict.fromkeys(("listCampaigns", "getCampaign", "listCallsOfCampaign", "getCall", "getAudit"), VIEWER),
-    **dict.fromkeys(("getSettings", *(f"get{provider}Agent" for provider in PROVIDERS)), VIEWER),
+    **dict.fromkeys(
+        ("listCampaigns", "getCampaign", "listCallsOfCampaign", "getCall", "getTestCall", "getAudit"), VIEWER
+    ),
+    **dict.fromkeys(("getSettings", "listActivity", *(f"get{provider}Agent" for provider in PROVIDERS)), VIEWER),
     **dict.fromkeys(("createContact", "changeContact", "deleteContact"), OPERATOR),
     **dict.fromkeys(("uploadContacts", "createImport", "undoImport"), OPERATOR),
     **dict.fromkeys(("createCampaign", "changeCampaign", "deleteCampaign", "startCampaign", "stopCampaign"), OPERATOR),
     **dict.fromkeys(("addContactsToCampaign", "removeContactFromCampaign", "redialCampaign", "startAudit"), OPERATOR),
-    **dict.fromkeys(("cancelCall", "changeSettings"), OPERATOR),
+    **dict.fromkeys(("cancelCall", "makeTestCall", "changeSettings"), OPERATOR),
     **dict.fromkeys(("getResults", *(f"change{provider}Agent" for provider in PROVIDERS)), MANAGER),
 }
 """By operation; None needs no token."""

@@ -26,7 +26,7 @@ FLOORS = [
     ("openapi",),
     ("http",),
     ("auth",),
-    ("idempotency",),
+    ("activity", "idempotency"),
     ("totals",),
     ("aws",),
     ("log",),
