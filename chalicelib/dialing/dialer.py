@@ -15,7 +15,7 @@ from chalicelib.agents.health import Health, Said, Verdict
 from chalicelib.agents.settings import Own
 from chalicelib.agents.settings import own as settings_of
 from chalicelib.calls import store
-from chalicelib.calls.model import PHONE_BUSY, CallState, Result
+from chalicelib.calls.model import PHONE_BUSY, CallState, CallStatus, Result
 from chalicelib.calls.store import AlreadyClaimed, AttemptKey, NotCallable, PhoneBusy, PhoneChanged
 from chalicelib.campaigns import hours
 from chalicelib.campaigns import store as campaigns
@@ -122,6 +122,8 @@ def ring(order: Dial, key: AttemptKey, *, agent: Callable[[str, Own], Agent], no
     """Make a test call, if it still is to be made. Whatever may stop it is looked at after it is claimed."""
     try:
         trial = test_calls.find(order.organization_id, order.attempt_id)
+        if trial.status is not CallStatus.PENDING:
+            raise Conflict
         campaign, own = campaigns.find_with_settings(order.organization_id, order.campaign_id)
         voice = _voice(order, campaign, own, agent)
         store.remember(key, now=now())

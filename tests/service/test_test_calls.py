@@ -210,6 +210,9 @@ def test_order_that_comes_again_rings_once(cloud: Cloud) -> None:
     agent.dial(bodies)
     assert len(agent.orders) == 1
     assert shown(cloud, path, "callStatus") == ("CALLING",)
+    delete_the_campaign(cloud)
+    agent.dial(bodies)
+    assert shown(cloud, path, "callStatus") == ("CALLING",)
 
 
 def test_request_that_comes_again_is_one_test_call(cloud: Cloud) -> None:
