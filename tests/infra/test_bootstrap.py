@@ -11,6 +11,7 @@ import yaml
 from infra import deploy
 from infra.checks import variable
 from infra.package import ROOT
+from tests.infra.risky import risks
 
 WORKFLOWS = sorted((ROOT / ".github" / "workflows").glob("*.yml"))
 
@@ -46,6 +47,27 @@ def test_policy_fits_into_one(made: dict[str, Any]) -> None:
     """IAM counts 6,144 characters of a managed policy, without white space."""
     written = json.dumps(made["DeployerPolicy"]["Properties"]["PolicyDocument"], separators=(",", ":"))
     assert len(written.replace("${AWS::Region}", "ap-southeast-1").replace("${AWS::AccountId}", "0" * 12)) < 6_144
+
+
+def test_policies_have_no_high_risk(made: dict[str, Any], resources: dict[str, Any]) -> None:
+    """CloudFront knows its things by ids only: whoever deploys can change another's distribution in the account."""
+    functions = {
+        name: each["Properties"]["Policies"][0]["PolicyDocument"]
+        for name, each in resources.items()
+        if each["Type"] == "AWS::IAM::Role" and "Policies" in each["Properties"]
+    }
+    assert len(functions) == 12
+    found = risks(functions | {"Deployer": made["DeployerPolicy"]["Properties"]["PolicyDocument"]})
+    deployers = found.pop("Deployer")
+    assert not any(found.values()), found
+    assert set(deployers) == {"infrastructure"}
+    assert {action.partition(":")[0] for action in deployers["infrastructure"]} == {"cloudfront"}
+
+
+def test_risk_would_be_found() -> None:
+    statement = {"Effect": "Allow", "Action": ["iam:PutRolePolicy", "s3:GetObject"], "Resource": "*"}
+    found = risks({"risky": {"Version": "2012-10-17", "Statement": [statement]}})["risky"]
+    assert {"permissions", "data exfiltration"} <= set(found)
 
 
 def test_deployer_makes_and_passes_roles_of_its_stacks_only(made: dict[str, Any]) -> None:
