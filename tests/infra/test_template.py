@@ -20,7 +20,7 @@ from chalicelib.idempotency.model import LONGEST_REQUEST
 from chalicelib.realtime import polling, poster
 from infra import site
 from infra.package import ROOT
-from infra.runtime import Runtime
+from infra.runtime import MACHINES, Runtime
 from tests.logged import everything
 
 Resources = dict[str, dict[str, Any]]
@@ -82,13 +82,18 @@ def stream_trigger(resources: Resources, table: str) -> dict[str, Any]:
     return found[0]
 
 
-def test_template_passes_the_linter_also_when_transformed(
-    cloudformation: dict[str, Any], tmp_path: Path, package: Any
+def test_template_passes_the_linter_also_when_transformed_and_on_the_other_architecture(
+    cloudformation: dict[str, Any], tmp_path: Path, package: Any, runtime: Runtime
 ) -> None:
+    ours, (other,) = runtime.architecture, MACHINES.keys() - {runtime.architecture}
+    packaged = package.template.read_text()
+    assert packaged.count(f'"{ours}"') == len(FUNCTIONS)
+    elsewhere = tmp_path / "elsewhere.json"
+    elsewhere.write_text(packaged.replace(f'"{ours}"', f'"{other}"'))
     transformed = tmp_path / "transformed.json"
     transformed.write_text(json.dumps(cloudformation))
     linter = Path(sys.executable).with_name("cfn-lint")
-    templates = [package.template, transformed, ROOT / "infra" / "bootstrap.yaml"]
+    templates = [package.template, transformed, elsewhere, ROOT / "infra" / "bootstrap.yaml"]
     done = subprocess.run([linter, *templates], capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stdout
 
