@@ -56,6 +56,7 @@ SILENCE = (
     "The agent took the last calls, and no results came: see that it can reach this deployment (PUBLIC_URL) and signs"
     " with the webhook's secret, then start the campaign again."
 )
+HOLDS = "The agent wants no calls before {until} ({said})."
 FAILING = "No call can be placed since {since}: {said}."
 STAYS_FULL = "The agent takes no more calls since {since} ({said}): it is asked once a minute."
 
@@ -74,11 +75,15 @@ class Verdict(StrEnum):
 
 
 class Said(Struct, frozen=True, rename="camel", omit_defaults=True):
-    """A verdict, the agent's words for it (such as its status), and when they came."""
+    """A verdict, the agent's words for it (such as its status), and when they came.
+
+    `again_at` is before when the agent wants no call, if it says so.
+    """
 
     verdict: Verdict
     words: str = ""
     at: str = ""
+    again_at: str | None = None
 
 
 MARKS = {Verdict.ENDED: ".", Verdict.DECLINED: "d", Verdict.SILENT: "s"}
@@ -117,6 +122,9 @@ class Health(Struct, frozen=True, rename="camel", omit_defaults=True):
     ends: str = ""
     """How the last calls ended, oldest first, from the first bad end on: one of MARKS each."""
 
+    again_at: str | None = None
+    """Before when it wants no call."""
+
     waits: bool | None = None
     """Whether it answers with results, holding a dialer during the call; None until it has answered."""
 
@@ -147,7 +155,8 @@ def after(health: Health, said: Iterable[Said], *, cap: int, in_flight: int, now
         health = _full(health, full[-1].words, len(full), cap, in_flight, now)
     for each in given:
         health = _after(health, each, cap, now)
-    return health
+    again = max([health.again_at or "", *(each.again_at or "" for each in given)])
+    return replace(health, again_at=again if again > clock.stamp(now) else None)
 
 
 def _after(health: Health, said: Said, cap: int, now: datetime) -> Health:
@@ -260,7 +269,10 @@ def slots(health: Health, *, cap: int, in_flight: int, now: datetime) -> int:
 
 
 def next_try(health: Health, now: datetime) -> datetime:
-    """When an agent that is away, refuses us or stays full is tried again; `now` where it need not wait."""
+    """When an agent that is away, refuses us, stays full or said when to come again is tried; `now` if it need not
+    wait.
+    """
+    now = max(clock.moment(health.again_at), now) if health.again_at else now
     if only_probed(health, now):
         return now if health.probed_at is None else max(clock.moment(health.probed_at) + PROBE_EVERY, now)
     if health.fulls > FULL_IN_A_ROW and health.asked_at:
@@ -282,6 +294,8 @@ def trouble(health: Health, in_flight: int) -> str | None:
     """What a person should know of the agent while the campaign goes on; None while it takes calls."""
     if _fails(health, in_flight) and health.failing_since:
         return FAILING.format(since=health.failing_since, said=health.words or "the agent did not answer")
+    if health.again_at:
+        return HOLDS.format(until=health.again_at, said=health.words or "Retry-After")
     if health.full_since and health.fulls > FULL_IN_A_ROW:
         return STAYS_FULL.format(since=health.full_since, said=health.words or "429")
     return None

@@ -207,7 +207,7 @@ class CallView(Struct, kw_only=True, rename="camel"):
 
 
 OVER: dict[str, Any] = {
-    **dict.fromkeys(("started_at", "answer", "provider", "claimed_by", "awaited_until")),
+    **dict.fromkeys(("started_at", "answer", "provider", "claimed_by", "awaited_until", "counted")),
     **dict.fromkeys(("heard", "unsure"), False),
     "agent": 0,
 }
@@ -237,6 +237,8 @@ class Call(Struct, kw_only=True):
     """Which of its campaign's agents it is claimed for, by its place among them."""
     provider: str | None = None
     """Who places the call under way."""
+    counted: str | None = None
+    """The provider in whose account's limits it counts while it is in flight."""
     started_at: str | None = None
     awaited_until: str | None = None
     """When its lease runs out, if the agent is to be asked before that: at `due_at` it is."""

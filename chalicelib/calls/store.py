@@ -235,6 +235,7 @@ def claim_for_dialing(
     lease_until: datetime,
     *,
     agent: int,
+    counted: str | None,
     now: datetime,
 ) -> None:
     """WAITING → QUEUED for one of the campaign's agents, if the call still waits as the candidate says."""
@@ -249,6 +250,7 @@ def claim_for_dialing(
             CallRow.attempt_id.set(attempt_id),
             CallRow.lease.set(candidate.lease + 1),
             CallRow.agent.set(agent) if agent else CallRow.agent.remove(),
+            CallRow.counted.set(counted) if counted else CallRow.counted.remove(),
             CallRow.version.add(1),
             CallRow.release_reason.remove(),
             CallRow.updated_at.set(clock.stamp(now)),

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from datetime import datetime, timedelta
 
 from msgspec.structs import replace
 
 from chalicelib import clock, ids
+from chalicelib.agents import limits
+from chalicelib.agents import store as accounts
 from chalicelib.aws import sqs
 from chalicelib.calls import store as calls
 from chalicelib.campaigns import messages, store
@@ -48,6 +50,10 @@ COUNTERS = (
 )
 
 
+IN_ACCOUNT = "in_account_"
+"""Before a provider's name: calls in flight that count in its account's limits."""
+
+
 def begin(campaign: Campaign, *, now: datetime) -> AuditReport:
     """Have a campaign audited, unless that is being done; the report as it stands. Raises SendFailed."""
     organization_id, campaign_id, audit_id = campaign.organization_id, campaign.campaign_id, ids.new_id()
@@ -75,9 +81,11 @@ def audit(order: Audit, *, now: Callable[[], datetime], until: datetime) -> None
     for _ in range(TRIES):
         before = store.find(organization_id, campaign_id)
         recounted = _recount(campaign_id)
+        counted = {name.removeprefix(IN_ACCOUNT) for name in recounted if name.startswith(IN_ACCOUNT)}
+        held = _in_accounts(before, counted)
         after = store.find(organization_id, campaign_id)
         if (before.updated_at, _counters(before)) == (after.updated_at, _counters(after)):
-            report = compare(_counters(after), recounted, at=now())
+            report = compare(_counters(after) | held, recounted, at=now())
             store.put_audit(organization_id, campaign_id, report)
             if not report.consistent:
                 alarm("CounterDifference", campaignId=campaign_id, differences=report.differences)
@@ -97,7 +105,9 @@ def _leave(order: Audit) -> None:
 
 def compare(counters: dict[str, int], recounted: dict[str, int], *, at: datetime) -> AuditReport:
     """The report of counters and a recount: a difference is what the counter has too many."""
-    differences = {name: counters[name] - recounted[name] for name in COUNTERS if counters[name] != recounted[name]}
+    names = [*COUNTERS, *sorted({*counters, *recounted} - {*COUNTERS})]
+    gaps = {name: counters.get(name, 0) - recounted.get(name, 0) for name in names}
+    differences = {name: gap for name, gap in gaps.items() if gap}
     return AuditReport(AuditStatus.COMPLETED, not differences, counters, recounted, differences, clock.stamp(at))
 
 
@@ -105,10 +115,18 @@ def _counters(campaign: Campaign) -> dict[str, int]:
     return {name: getattr(campaign, name) for name in COUNTERS}
 
 
+def _in_accounts(campaign: Campaign, providers: Iterable[str]) -> dict[str, int]:
+    """The campaign's calls in flight as its organization's accounts with providers count them."""
+    asked = {*providers, *(choice.provider for choice in campaign.agents)}
+    counted = limits.under_way(accounts.usages(campaign.organization_id, asked), campaign.campaign_id)
+    return {IN_ACCOUNT + provider: number for provider, number in counted.items()}
+
+
 def _recount(campaign_id: str) -> dict[str, int]:
     counts: Counter[str] = Counter()
     after = None
     while found := calls.some(campaign_id, PAGE, after=after):
         counts.update(map(counter_of, found))
+        counts.update(IN_ACCOUNT + call.counted for call in found if call.counted)
         after = found[-1].contact_id
-    return {name: counts[name] for name in COUNTERS}
+    return dict.fromkeys(COUNTERS, 0) | counts

@@ -11,6 +11,7 @@ from msgspec import Struct
 from msgspec.structs import replace
 
 from chalicelib import clock, ids
+from chalicelib.agents import store as accounts
 from chalicelib.aws import sqs
 from chalicelib.aws.dynamodb import TRANSACTION_LIMIT, Cancelled, Paging, Transaction, chunks
 from chalicelib.calls import store as calls
@@ -172,6 +173,8 @@ def withdraw(organization_id: str, campaign_id: str, contact_id: str, *, now: da
 def _take_out(transaction: Transaction, call: Call, now: datetime) -> Counter[str]:
     """Add to a transaction that a call is not made any more; what that does to the counters."""
     left = call.withdrawn(now=now)
+    if call.counted and not (left and left.counted):
+        accounts.leave(transaction, call.organization_id, call.counted, call.campaign_id)
     moves = Counter({WITHDRAWALS: 1})
     if left is None:
         calls.take_out(transaction, call)

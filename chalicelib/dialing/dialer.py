@@ -319,7 +319,7 @@ def _place(key: AttemptKey, campaign: Campaign, contact: Contact, voice: Voice, 
         answer = _asked(key, voice, _order(key, campaign, voice, contact), now)
     except NotPlaced as refusal:
         logger().warning("call not placed", attemptId=key.attempt_id, reason=str(refusal))
-        said = said_now(refusal.verdict, now(), str(refusal))
+        said = said_now(refusal.verdict, now(), str(refusal), again_seconds=refusal.again_seconds)
         again = max(AGAIN_SECONDS[refusal.verdict], refusal.again_seconds)
         raise Release(str(refusal), again, said=said) from None
     except Exception as unknown:  # noqa: BLE001 (whatever it is, a call may have begun)

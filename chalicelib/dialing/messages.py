@@ -117,6 +117,6 @@ def order(body: str) -> Dial | Ask:
     return made
 
 
-def dial(organization_id: str, orders: Iterable[Dial | Ask]) -> None:
-    """Post an organization's orders to its dialers."""
-    sqs.send(settings().dial_queue, orders, tenant=organization_id)
+def dial(organization_id: str, orders: Iterable[Dial | Ask], *, delay_seconds: int = 0) -> None:
+    """Post an organization's orders to its dialers, to be carried out after a delay."""
+    sqs.send(settings().dial_queue, orders, tenant=organization_id, delay_seconds=delay_seconds)

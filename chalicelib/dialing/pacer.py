@@ -7,8 +7,10 @@ read, so a round that dies anywhere can simply be run again.
 
 from __future__ import annotations
 
+import contextlib
+import itertools
 from collections import Counter, defaultdict
-from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from datetime import datetime, timedelta
 from typing import Any
 
@@ -17,8 +19,10 @@ from msgspec import Struct
 from msgspec.structs import replace
 
 from chalicelib import agents, clock, ids
-from chalicelib.agents import failover, health
+from chalicelib.agents import failover, health, limits
+from chalicelib.agents import store as usages
 from chalicelib.agents.health import Health, Said, Verdict
+from chalicelib.agents.limits import Limits, Usage
 from chalicelib.aws import sqs
 from chalicelib.aws.dynamodb import TRANSACTION_LIMIT, Cancelled, Transaction, chunks
 from chalicelib.calls import store
@@ -26,14 +30,14 @@ from chalicelib.calls.model import ANSWERED, ANY_ZONE, Attempt, Call, CallState,
 from chalicelib.calls.store import Candidate
 from chalicelib.campaigns import hours, schedule
 from chalicelib.campaigns import store as campaigns
-from chalicelib.campaigns.messages import Audit, Remove, Wake, work
+from chalicelib.campaigns.messages import Audit, Remove, Wake, wake, work
 from chalicelib.campaigns.model import IN_FLIGHT, WAITING, Campaign, CampaignStatus, counter_of
 from chalicelib.contacts import store as contacts
 from chalicelib.dialing import policy, silence
 from chalicelib.dialing.messages import Ask, CallEvent, Dial, Ended, Event, Heard, dial
 from chalicelib.errors import Conflict, NotFound
 from chalicelib.log import correlated, logger, measure
-from chalicelib.organizations.model import OrganizationSettings
+from chalicelib.organizations.model import Organization, OrganizationSettings
 from chalicelib.settings import settings
 
 CHUNK = 40
@@ -60,11 +64,16 @@ Now = Callable[[], datetime]
 
 
 class Claim(Struct, frozen=True):
-    """A candidate, the attempt it is claimed for, and which of the campaign's agents is to make it."""
+    """A candidate, the attempt it is claimed for, and which of the campaign's agents is to make it, after a delay.
+
+    `counted` is the provider in whose account's limits it counts.
+    """
 
     candidate: Candidate
     attempt_id: str
     agent: int
+    counted: str | None = None
+    delay_seconds: int = 0
 
     @property
     def contact_id(self) -> str:
@@ -94,12 +103,28 @@ class Booking(Struct, frozen=True):
     signs: Sequence[Sign] = ()
 
 
+class Account(Struct, frozen=True):
+    """An organization's account with a provider: its limits, what was made of it as it was read, and as it will be."""
+
+    limits: Limits
+    old: Usage
+    new: Usage
+
+
+Accounts = Mapping[str, Account]
+"""Those accounts with limits that a step is about, by provider."""
+
+
 class Look(Struct, frozen=True):
-    """What a look at the waiting calls found: who is claimed, when the next is due, and whether there are more."""
+    """What a look at the waiting calls found: who is claimed, when the next is due, and whether there are more.
+
+    `short` has the providers whose accounts' limits let fewer calls be claimed than there could be.
+    """
 
     claims: Sequence[Claim] = ()
     next_due: datetime | None = None
     more: bool = False
+    short: Collection[str] = ()
 
 
 class Round(Struct):
@@ -183,7 +208,7 @@ def _kept_news(campaign: Campaign) -> Iterator[Event]:
             logger().exception("news of an attempt not read", campaignId=campaign.campaign_id)
 
 
-def _step(campaign: Campaign, own: OrganizationSettings, events: Sequence[Event], this: Round, now: datetime) -> bool:
+def _step(campaign: Campaign, own: Organization, events: Sequence[Event], this: Round, now: datetime) -> bool:
     """Write one transaction's worth of what there is to do. Returns whether there may be more.
 
     Raises Conflict when something moved in between.
@@ -196,16 +221,20 @@ def _step(campaign: Campaign, own: OrganizationSettings, events: Sequence[Event]
     for booking in bookings:
         _tell_contact(booking)
     changes = _agent_changes(campaign, own, bookings, now)
-    look = _look(replace(campaign, **changes), own, bookings, this, now)
+    before = _accounts(campaign, own, bookings)
+    look = _look(replace(campaign, **changes), own, bookings, before, this, now)
+    accounts = _used(campaign, before, look, now)
     news = set() if more else campaign.news
     try:
-        campaign = _write(campaign, bookings, look, changes, now, news=news)
+        campaign = _write(campaign, bookings, look, changes, now, news=news, accounts=accounts)
     except Cancelled as cancelled:
         this.stale |= {claim.contact_id for claim in look.claims} & cancelled.failed.keys()
         raise
     _measure(campaign, bookings, look.claims, is_down="status" in changes or health.away(campaign.health, now))
     store.forget_news(news)
-    _dial(campaign, [_order(campaign, claim) for claim in look.claims], this, lambda: now)
+    for delay, claims in itertools.groupby(look.claims, key=lambda claim: claim.delay_seconds):
+        _dial(campaign, [_order(campaign, claim) for claim in claims], this, lambda: now, delay_seconds=delay)
+    _wake_next(campaign, accounts, now)
     if _is_over(campaign, now):
         if campaigns.complete(campaign, at=now):
             work(Audit(organization_id=campaign.organization_id, campaign_id=campaign.campaign_id))
@@ -272,10 +301,52 @@ def _measure(campaign: Campaign, bookings: Sequence[Booking], claims: Sequence[C
     )
 
 
-def _dial(campaign: Campaign, orders: Sequence[Dial], this: Round, now: Now) -> None:
+def _accounts(campaign: Campaign, own: Organization, bookings: Sequence[Booking]) -> dict[str, Account]:
+    """The accounts with limits that the campaign's calls count in, or will; as they are after the bookings."""
+    gone = Counter(each.old.counted for each in bookings if each.old.counted and not each.new.counted)
+    bounds = {name: limits.of(own.agents[name]) for name in _providers(campaign) if name in own.agents}
+    wanted = {name for name, each in bounds.items() if each.are_set} | gone.keys()
+    accounts = {}
+    for provider, usage in usages.usages(campaign.organization_id, sorted(wanted)).items():
+        after = limits.left(usage, campaign.campaign_id, gone[provider]) if gone[provider] else usage
+        for until in _wanted_no_calls_before(campaign, bookings, provider):
+            after = limits.slowed(after, until)
+        accounts[provider] = Account(bounds.get(provider, Limits()), usage, after)
+    return accounts
+
+
+def _wanted_no_calls_before(campaign: Campaign, bookings: Sequence[Booking], provider: str) -> Iterator[datetime]:
+    """Moments before which a provider said that it wants no calls."""
+    for sign in itertools.chain.from_iterable(booking.signs for booking in bookings):
+        if sign.said.again_at and _providers(campaign)[sign.agent] == provider:
+            yield clock.moment(sign.said.again_at)
+
+
+def _used(campaign: Campaign, accounts: Accounts, look: Look, now: datetime) -> Accounts:
+    """Accounts after a look's claims, and whether the campaign wants more of them."""
+    given = Counter(claim.counted for claim in look.claims)
+    used = {}
+    for provider, account in accounts.items():
+        short = provider in look.short
+        after = limits.taken(
+            account.new, account.limits, campaign.campaign_id, given[provider], wants_more=short, now=now
+        )
+        used[provider] = replace(account, new=limits.tidied(after, now))
+    return used
+
+
+def _wake_next(campaign: Campaign, accounts: Accounts, now: datetime) -> None:
+    """Have the campaign look whose turn it is, where an account has room. It would within a minute."""
+    for account in accounts.values():
+        waiting = limits.wanting(account.new, campaign.campaign_id, now)
+        if waiting and limits.room(account.new, account.limits, now) != 0:
+            wake(campaign.organization_id, waiting[0])
+
+
+def _dial(campaign: Campaign, orders: Sequence[Dial], this: Round, now: Now, *, delay_seconds: int = 0) -> None:
     """Order claimed calls; those the queue does not take wait again at once, and not only when their leases run out."""
     try:
-        dial(campaign.organization_id, orders)
+        dial(campaign.organization_id, orders, delay_seconds=delay_seconds)
     except sqs.SendFailed:
         this.refused = True
         _give_back(campaign, orders, now)
@@ -298,8 +369,9 @@ def _give_back(campaign: Campaign, orders: Sequence[Dial], now: Now) -> None:
         at = now()
         bookings = [Booking(call, call.waiting(at, now=at)) for call in queued[:CHUNK]]
         try:
-            campaign = campaigns.find(campaign.organization_id, campaign.campaign_id)
-            _write(campaign, bookings, Look(next_due=at + AGAIN), {}, at)
+            campaign, own = campaigns.find_with_settings(campaign.organization_id, campaign.campaign_id)
+            accounts = _accounts(campaign, own, bookings)
+            _write(campaign, bookings, Look(next_due=at + AGAIN), {}, at, accounts=accounts)
         except Conflict:
             continue
     raise Conflict
@@ -309,7 +381,12 @@ def _order_again(campaign: Campaign, this: Round, now: Now) -> None:
     """Order once more whatever is claimed: an order that is there twice is carried out once."""
     flying = store.in_flight(campaign.campaign_id, SWEEP) if campaign.in_flight else []
     calls = store.find_many(campaign.campaign_id, [each.contact_id for each in flying]) if flying else {}
-    _dial(campaign, [_order(campaign, call) for call in calls.values() if call.state is CallState.QUEUED], this, now)
+    queued = [call for call in calls.values() if call.state is CallState.QUEUED]
+    lease = policy.queue_lease(_held_seconds(campaign))
+    moments = {call.contact_id: policy.delay_seconds(call, lease, now()) for call in queued}
+    queued.sort(key=lambda call: moments[call.contact_id])
+    for delay, some in itertools.groupby(queued, key=lambda call: moments[call.contact_id]):
+        _dial(campaign, [_order(campaign, call) for call in some], this, now, delay_seconds=delay)
     this.interrupted = False
 
 
@@ -504,9 +581,14 @@ def _only_shortened(attempt: Attempt, old: Call) -> bool:
 
 
 def _look(
-    campaign: Campaign, own: OrganizationSettings, bookings: Sequence[Booking], this: Round, now: datetime
+    campaign: Campaign,
+    own: OrganizationSettings,
+    bookings: Sequence[Booking],
+    accounts: Accounts,
+    this: Round,
+    now: datetime,
 ) -> Look:
-    """Who is next, as far as there are slots and the transaction has room."""
+    """Who is next, as far as there are slots, accounts bear it and the transaction has room."""
     moves = _moves(bookings)
     in_flight = campaign.in_flight + moves[IN_FLIGHT]
     shares = failover.shares(campaign.healths, cap=_cap(campaign, now), in_flight=in_flight, now=now)
@@ -519,16 +601,44 @@ def _look(
     if not shares:
         again = failover.next_try(campaign.healths, now)
         return Look(next_due=again if again > now else None)
-    limit = min(len(shares), TRANSACTION_LIMIT - 2 - 2 * len(bookings))
+    limit = min(len(shares), TRANSACTION_LIMIT - 2 - 2 * len(bookings) - len(accounts))
     changing = this.stale | {booking.old.contact_id for booking in bookings}
     found, closed_until = _waiting(campaign, own, limit + len(changing) + 1, now)
     due = [each for each in found if each.contact_id not in changing and each.due_at <= clock.stamp(now)]
     later = [clock.moment(each.due_at) for each in found if each.due_at > clock.stamp(now)] + closed_until
-    taken = zip(due[:limit], shares, strict=False)
-    claims = [Claim(each, each.attempt_id or ids.new_id(), agent) for each, agent in taken]
+    wanted = shares[: len(due[:limit])]
+    given = _given(campaign, accounts, wanted, now)
+    claims = [
+        Claim(each, each.attempt_id or ids.new_id(), agent, counted, delay)
+        for each, (agent, counted, delay) in zip(due, given, strict=False)
+    ]
+    if len(claims) < len(wanted):
+        asked = Counter(_providers(campaign)[agent] for agent in wanted)
+        asked.subtract(_providers(campaign)[claim.agent] for claim in claims)
+        return Look(claims, min([*later, now + AGAIN]), short=+asked)
     again_now = any(_waits_now(booking.new, now) for booking in bookings)
     more = len(claims) < len(shares) and (len(due) > limit or again_now)
     return Look(claims, min(later, default=None), more)
+
+
+def _given(
+    campaign: Campaign, accounts: Accounts, wanted: Sequence[int], now: datetime
+) -> list[tuple[int, str | None, int]]:
+    """Which of the calls that could be claimed now their agents' accounts bear: whose, where it counts, its delay."""
+    providers = _providers(campaign)
+    moments: dict[str, Iterator[int]] = {}
+    for provider, number in Counter(providers[agent] for agent in wanted).items():
+        if (account := accounts.get(provider)) and account.limits.are_set:
+            borne = limits.granted(account.new, account.limits, campaign.campaign_id, number, now)
+            moments[provider] = iter(limits.delays(account.new, account.limits, borne, now))
+    given: list[tuple[int, str | None, int]] = []
+    for agent in wanted:
+        provider = providers[agent]
+        if provider not in moments:
+            given.append((agent, None, 0))
+        elif (delay := next(moments[provider], None)) is not None:
+            given.append((agent, provider, delay))
+    return given
 
 
 def _cap(campaign: Campaign, now: datetime) -> int:
@@ -582,6 +692,7 @@ def _write(
     now: datetime,
     *,
     news: Collection[str] = (),
+    accounts: Accounts,
 ) -> Campaign:
     """Write a step in one transaction, with which pieces of `news` it is done; the campaign as it is then.
 
@@ -599,6 +710,7 @@ def _write(
     wake_at = schedule.next_wake(after, next_lease=next_lease, next_due=look.next_due, now=now)
     changes = changes if wake_at == campaign.wake_at else changes | {"wake_at": wake_at}
     if not bookings and not look.claims and not news:
+        _ask_for_room(campaign, accounts)
         no_news = campaigns.no_news_since(campaign)
         return campaigns.change(campaign, changes, condition=no_news, at=now) if changes else campaign
     transaction = Transaction()
@@ -610,10 +722,14 @@ def _write(
             campaign.campaign_id,
             claim.candidate,
             claim.attempt_id,
-            lease,
+            lease + timedelta(seconds=claim.delay_seconds),
             agent=claim.agent,
+            counted=claim.counted,
             now=now,
         )
+    for provider, account in accounts.items():
+        if account.new != account.old:
+            usages.move(transaction, campaign.organization_id, provider, account.old, account.new)
     changes = changes | {"updated_at": clock.stamp(now)}
     if told := [booking.new.next_write for booking in bookings if booking.new.is_told(booking.old)]:
         changes["last_writes"] = told
@@ -621,6 +737,14 @@ def _write(
     campaigns.move(transaction, campaign, moves, changes, claims=len(look.claims), zones=zones, news=news)
     transaction.commit()
     return replace(after, **changes, news=campaign.news - set(news))
+
+
+def _ask_for_room(campaign: Campaign, accounts: Accounts) -> None:
+    """Note in accounts that the campaign wants calls of them, where that is all that changes. It may ask again."""
+    for provider, account in accounts.items():
+        if account.new != account.old:
+            with contextlib.suppress(Conflict):
+                usages.change(campaign.organization_id, provider, account.old, account.new)
 
 
 def _moves(bookings: Sequence[Booking]) -> Counter[str]:

@@ -6,6 +6,7 @@ message that came twice, late or out of order).
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from datetime import datetime, timedelta
 
@@ -46,6 +47,14 @@ def queue_lease(held_seconds: float) -> float:
     `held_seconds` is how long an agent may hold a dialer: any campaign's agent, as all campaigns share the dialers.
     """
     return min(QUEUE_LEASE_SECONDS + CALLS_BEFORE * held_seconds, LONGEST_QUEUE_LEASE_SECONDS)
+
+
+def delay_seconds(call: Call, lease_seconds: float, now: datetime) -> int:
+    """After how long a queued call is to be placed that its agent's account bears later, by when its lease ends."""
+    if call.counted is None or call.due_at is None:
+        return 0
+    late = (clock.moment(call.due_at) - now).total_seconds() - lease_seconds
+    return max(math.ceil(late), 0)
 
 
 def after(call: Call, event: CallEvent, retry: Retry, *, now: datetime, over: bool = False) -> Call | None:

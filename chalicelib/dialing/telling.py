@@ -62,9 +62,10 @@ def told(key: AttemptKey, ending: Ending, *, now: datetime) -> Ended | Undialed:
     )
 
 
-def said_now(verdict: Verdict, now: datetime, words: str = "") -> Said:
-    """What an agent has just shown."""
-    return Said(verdict, words, clock.stamp(now))
+def said_now(verdict: Verdict, now: datetime, words: str = "", *, again_seconds: int = 0) -> Said:
+    """What an agent has just shown, and after how many seconds it wants to be asked again, if it says so."""
+    again = clock.stamp(clock.later(again_seconds, than=now)) if again_seconds else None
+    return Said(verdict, words, clock.stamp(now), again)
 
 
 def heard(key: AttemptKey, said: Said, answer: str | None = None) -> Heard:

@@ -121,7 +121,14 @@ def test_call_that_waits_otherwise_than_the_index_said_is_not_claimed(cloud: Clo
     def claimed(candidate: calls.Candidate) -> None:
         transaction = Transaction()
         calls.claim_for_dialing(
-            transaction, campaign_id, candidate, "new", clock.now() + timedelta(minutes=1), agent=0, now=clock.now()
+            transaction,
+            campaign_id,
+            candidate,
+            "new",
+            clock.now() + timedelta(minutes=1),
+            agent=0,
+            counted=None,
+            now=clock.now(),
         )
         transaction.commit()
 

@@ -126,7 +126,7 @@ def test_dial_orders_no_queue_takes_are_given_back_although_somebody_stops(
     campaign_id = cloud.a_campaign(cloud.contacts(2))["id"]
     cloud.post(f"/campaigns/{campaign_id}/start")
 
-    def stop(*_: Any) -> None:
+    def stop(*_: Any, **__: Any) -> None:
         cloud.post(f"/campaigns/{campaign_id}/stop")
         raise sqs.SendFailed
 
@@ -152,7 +152,7 @@ def test_claims_whose_orders_died_with_the_pacer_are_ordered_when_its_messages_c
     cloud.post(f"/campaigns/{campaign_id}/start")
     event = sqs_event(cloud.take(settings().campaign_events_queue))
 
-    def die(*_: Any) -> None:
+    def die(*_: Any, **__: Any) -> None:
         raise RuntimeError
 
     with monkeypatch.context() as broken:

@@ -10,6 +10,8 @@ from typing import TYPE_CHECKING
 from msgspec import Struct
 
 from chalicelib.agents.contract import CallOrder
+from chalicelib.agents.limits import Share, Usage
+from chalicelib.agents.store import LIMITS, UsageRow
 from chalicelib.calls import store as calls
 from chalicelib.calls.model import Attempt, Call, CallState, CallStatus, Result
 from chalicelib.campaigns import hours
@@ -75,6 +77,13 @@ class Invariants:
         self.paused = False
         """Whether the organization lets nobody be called."""
 
+        self.limits: dict[str, int] = {}
+        """Of the organization's accounts: calls at a time, by provider."""
+
+        self.usages: dict[str, Usage] = {}
+        self.in_accounts: Counter[tuple[str, str]] = Counter()
+        """Calls in flight that count in an account, by provider and campaign."""
+
         self.checks = 0
         world.database.watchers.append(self.written)
 
@@ -83,7 +92,9 @@ class Invariants:
         if table == settings().attempts_table and new and new["attemptId"]["S"].startswith("withdrawn#"):
             _, campaign_id, contact_id = new["attemptId"]["S"].split("#")
             self.withdrawn.add((campaign_id, contact_id))
-        if table == settings().settings_table and new:
+        if table == settings().settings_table and new and new["name"]["S"].startswith(LIMITS):
+            self._usage_written(new)
+        elif table == settings().settings_table and new:
             self._settings_written(new)
         if table == settings().calls_table:
             self._call_written(calls.of_image(old) if old else None, calls.of_image(new) if new else None)
@@ -103,10 +114,19 @@ class Invariants:
             for permission in self.permissions.values():
                 permission.forbidden = "" if permission.forbidden == PAUSED else permission.forbidden
 
+    def _usage_written(self, new: Item) -> None:
+        provider = new["name"]["S"].removeprefix(LIMITS)
+        usage = UsageRow.from_raw_data(new).value(Usage)
+        known, self.usages[provider] = self.usages.get(provider, Usage()), usage
+        if known.in_flight < usage.in_flight > self.limits[provider]:
+            raise Broken(f"{usage.in_flight} calls of {provider}, whose account bears {self.limits[provider]}")
+
     def _call_written(self, old: Call | None, new: Call | None) -> None:
         for call, change in ((old, -1), (new, 1)):
             if call:
                 self.recount[call.campaign_id][counter_of(call)] += change
+            if call and call.counted:
+                self.in_accounts[call.counted, call.campaign_id] += change
         if new and not new.leaving and (old is None or old.leaving):
             self.withdrawn.discard((new.campaign_id, new.contact_id))
         if old and new and old.state is CallState.CALLING and new.attempts and new.attempts[-1].outcome == GIVEN_UP:
@@ -185,6 +205,10 @@ class Invariants:
             recounted = {name: self.recount[campaign_id][name] for name in COUNTERS}
             if counted != recounted:
                 raise Broken(f"counters {counted} are not the recount {recounted}")
+            for provider, usage in self.usages.items():
+                share = usage.campaigns.get(campaign_id, Share()).in_flight
+                if share != self.in_accounts[provider, campaign_id]:
+                    raise Broken(f"{share} calls of {provider}, recounted {self.in_accounts[provider, campaign_id]}")
 
     def dialed(self, order: CallOrder) -> None:
         """The agent began a call."""

@@ -23,7 +23,7 @@ from chalicelib.dialing.messages import order as dialers_order
 from chalicelib.errors import Failure
 from chalicelib.organizations import store as organizations
 from chalicelib.organizations.messages import look_again
-from chalicelib.organizations.model import CallingHours
+from chalicelib.organizations.model import AgentSettings, CallingHours
 from chalicelib.privacy import erasing
 from chalicelib.settings import settings
 from tests.simulation.faults import CALM, WILD, Faults
@@ -72,6 +72,8 @@ class Story:
         return self.world
 
     def _set_up(self) -> None:
+        for provider in ("simulated", "http"):
+            self._limit(provider, self.random.choice([None, None, 2, 6]))
         for n in range(self.people):
             self.contact_ids.append(self._contact(n))
         for _ in range(self.random.choice([1, 1, 2, 3])):
@@ -84,6 +86,14 @@ class Story:
             self._later(30, partial(self._start, campaign.campaign_id))
         for _ in range(self.random.randrange(12)):
             self._later(ACTION_HOURS * 3600, self._action(self.random.choice(self.contact_ids), self._a_campaign_id()))
+
+    def _limit(self, provider: str, most: int | None) -> None:
+        """What the organization's account bears: so many calls at a time, and half as many new ones a second."""
+        if most is not None:
+            known = organizations.find(ORGANIZATION)
+            bears = AgentSettings({"maxConcurrentCalls": most, "callsPerSecond": most / 2})
+            organizations.set_agent(ORGANIZATION, provider, known, bears, done=False)
+            self.world.invariants.limits[provider] = most
 
     def _contact(self, n: int) -> str:
         """People of Uzbekistan; now and then of Britain, of Russia's many time zones, and some who told their own."""

@@ -325,19 +325,19 @@ class World:
         elif queue == settings().dial_queue:
             self.ordered(message.body)
             for _ in range(self._copies()):
-                self._post_dial_later(Message(message.body, message.group))
+                self._post_dial_later(Message(message.body, message.group), delay)
         else:
             for _ in range(max(self._copies(), 1)):
                 self.at(delay + self._delay(), partial(self._work, Message(message.body)))
 
-    def _post_dial_later(self, message: Message) -> None:
+    def _post_dial_later(self, message: Message, delay: float) -> None:
         lease = queue_lease(settings().agent_timeout_seconds)
         if not self.chance(self.faults.late):
-            self.at(self._delay(), partial(self._post_dial, message))
+            self.at(delay + self._delay(), partial(self._post_dial, message))
         elif self.random.random() < 0.5:
-            self.at(self.random.uniform(0, lease), partial(self._post_dial, message))
+            self.at(delay + self.random.uniform(0, lease), partial(self._post_dial, message))
         else:
-            self.at(lease, partial(self.late.append, message))
+            self.at(delay + lease, partial(self.late.append, message))
 
     def _gives_up(self, message: Message, post: Callable[[Message], None], *, killed: bool) -> bool:
         """Whether a message becomes a dead letter, to be posted again one day; when its handlers were killed each time.

@@ -28,6 +28,8 @@ from chalicelib.dialing import dialer, pacer
 from chalicelib.dialing.messages import Ended, Event, Released
 from chalicelib.dialing.telling import ended
 from chalicelib.errors import Failure
+from chalicelib.organizations import store as organizations
+from chalicelib.organizations.model import AgentSettings
 from chalicelib.privacy import erasing
 from chalicelib.settings import settings
 from tests.simulation.agent import PhoneLine
@@ -88,10 +90,10 @@ class Line(PhoneLine):
 class Scene:
     """A person's call at a point, while nobody moves and reads that are not consistent show rows of a while ago.
 
-    It is `waiting`, also in a campaign that was `stopped` or is `crowded` with more people than slots, `queued`,
-    `calling`, `silent` (calling, and its agent is to be asked), `ending` (calling, and what the agent will report is
-    final), `presumed` to have failed, or so while the campaign goes on and what the agent will report is that a
-    callback is `owed`.
+    It is `waiting`, also in a campaign that was `stopped` or is `crowded` with more people than slots, `queued` and
+    counted in an account that has limits, `calling`, `silent` (calling, and its agent is to be asked), `ending`
+    (calling, and what the agent will report is final), `presumed` to have failed, or so while the campaign goes on and
+    what the agent will report is that a callback is `owed`.
     """
 
     def __init__(self, point: str) -> None:
@@ -140,6 +142,8 @@ class Scene:
 
     def set(self) -> Scene:
         """Go to the point."""
+        if self.point == "queued":
+            self._limit_account()
         self.contact_id, *self.others = (self.world.add_contact(phone) for phone in (PHONE, *OTHERS))
         crowd = self.others[: {"crowded": 2, "owed": 1}.get(self.point, 0)]
         campaign = self._campaign(cap=2 if crowd else 1)
@@ -165,6 +169,12 @@ class Scene:
         self.world.seconds += TIMEOUT_SECONDS + 60
         self._pace(self._wake())
         return self
+
+    def _limit_account(self) -> None:
+        """From now on calls count in the organization's account with the provider."""
+        self.world.invariants.limits["simulated"] = 1
+        own, bears = organizations.find(ORGANIZATION), AgentSettings({"maxConcurrentCalls": 1})
+        organizations.set_agent(ORGANIZATION, "simulated", own, bears, done=False)
 
     def _campaign(self, cap: int) -> Campaign:
         at = clock.stamp(self.world.now())

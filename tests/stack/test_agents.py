@@ -155,6 +155,7 @@ CONTACTS = 20
 
 def test_next_agent_takes_over_in_the_middle_of_a_campaign(office: Office, agent: VoiceAgent) -> None:
     fallback = {"fallbackAgents": [{"provider": "vapi"}]}
+    assert office.request("PATCH", "/settings/agents/vapi", json={"maxConcurrentCalls": 2}).status_code == 200
     with agent.behaving("retell", held=True):
         campaign = a_running_campaign(office, 10, "retell", maxConcurrentCalls=4, **fallback)
         first = agent.calls(office.organization, 4)

@@ -56,6 +56,7 @@ RANKS = {
             "schedule",
             "health",
             "failover",
+            "limits",
             "contract",
         ),
         MODEL,

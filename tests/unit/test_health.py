@@ -115,6 +115,16 @@ def test_twenty_failures_that_went_on_for_two_minutes_leave_probes(verdict: Verd
     assert free(out, now=minutes(2)) == 1
 
 
+def test_agent_that_says_when_to_come_again_is_given_nothing_before() -> None:
+    until = minutes(5)
+    busy = health.after(KNOWN, [Said(FULL, "429", AT, clock.stamp(until))], cap=CAP, in_flight=CAP, now=NOW)
+    assert (free(busy, now=minutes(4.9)), free(busy, now=until)) == (0, 20)
+    assert health.next_try(busy, NOW) == until
+    assert health.trouble(busy, 0) == health.HOLDS.format(until=clock.stamp(until), said="429")
+    assert heard(of=busy, now=until).again_at is None
+    assert heard(TAKEN, of=busy, now=minutes(1)).again_at == busy.again_at
+
+
 def test_probe_goes_out_once_a_minute() -> None:
     after_probe = probed(OUT, 1, minutes(2))
     assert free(after_probe, now=minutes(2.5)) == 0

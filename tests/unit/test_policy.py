@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from chalicelib import clock
 from chalicelib.calls.model import FAILURES, OUTCOMES, Call, CallState, CallStatus, Result, Retry
 from chalicelib.dialing.messages import Ended, Released, Skipped
-from chalicelib.dialing.policy import NO_RESULT, after, expired, next_due, replace
+from chalicelib.dialing.policy import NO_RESULT, after, delay_seconds, expired, next_due, placed_by, replace
 from chalicelib.money import Money
 from tests.unit.builders import AT, NOW, a_call, a_result, an_attempt, later
 
@@ -385,3 +385,20 @@ def test_only_the_last_attempts_keep_their_summaries() -> None:
     for n in range(9):
         call = then(dialed(call, str(n)), ended(CallStatus.BUSY, str(n), summary=f"try {n}"), often)
     assert [attempt.summary for attempt in call.attempts] == [None] * 4 + [f"try {n}" for n in range(4, 9)]
+
+
+@pytest.mark.parametrize(
+    ("counted", "due", "expected"),
+    [(None, later(seconds=500), 0), ("http", later(seconds=500), 380), ("http", later(seconds=110), 0)],
+)
+def test_order_given_again_keeps_the_moment_its_account_bears_it(counted: str | None, due: str, expected: int) -> None:
+    call = a_call(CallState.QUEUED, counted=counted, due_at=due)
+    assert delay_seconds(call, 120, NOW) == expected
+
+
+def test_attempt_is_of_the_agent_that_it_was_claimed_for() -> None:
+    call = a_call(agent=1, attempts=[an_attempt("before", provider="vapi"), an_attempt("long ago")])
+    providers = ["http", "retell", "vapi"]
+    assert [placed_by(call, each, providers) for each in ("first", "before", "long ago")] == [1, 2, 0]
+    assert placed_by(call, "first", ["http"]) == 0
+    assert placed_by(call, "before", ["http", "retell"]) == 0
