@@ -14,7 +14,8 @@ from local.token import token
 def test_token_has_the_claims_that_the_settings_ask_for(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     at = Laptop(1, 2, tmp_path)
     plain = jwt.decode(token(at, "7"), at.secret("jwt"), ["HS256"])
-    assert plain.keys() == {"organizationId", "sub", "exp"}
+    assert plain.keys() == {"organizationId", "role", "sub", "exp"}
+    assert plain["role"] == "manager"
     for name, value in {
         "AUDIENCE": "calls, console",
         "ISSUER": "https://a.example",
