@@ -88,6 +88,11 @@ class CampaignSettings(Struct, kw_only=True, rename="camel"):
         """Who may place the calls, in the order in which they are tried."""
         return [self.agent, *self.fallback_agents]
 
+    @property
+    def providers(self) -> list[str]:
+        """Of each of its `agents`."""
+        return [each.provider for each in self.agents]
+
 
 NewCampaign = bodies.creation("NewCampaign", CampaignSettings, contact_ids=Ids)
 CampaignChange = bodies.change("CampaignChange", CampaignSettings)

@@ -10,7 +10,7 @@ from __future__ import annotations
 import contextlib
 import itertools
 from collections import Counter, defaultdict
-from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
 from datetime import datetime, timedelta
 from typing import Any
 
@@ -18,39 +18,33 @@ import msgspec
 from msgspec import Struct
 from msgspec.structs import replace
 
-from chalicelib import agents, clock, ids
+from chalicelib import agents, clock
 from chalicelib.agents import failover, health, limits
 from chalicelib.agents import store as usages
 from chalicelib.agents.health import Health, Said, Verdict
-from chalicelib.agents.limits import Limits, Usage
 from chalicelib.aws import sqs
-from chalicelib.aws.dynamodb import TRANSACTION_LIMIT, Cancelled, Transaction, chunks
+from chalicelib.aws.dynamodb import Cancelled, Transaction, chunks
 from chalicelib.calls import store
-from chalicelib.calls.model import ANSWERED, ANY_ZONE, Attempt, Call, CallState, CallStatus
-from chalicelib.calls.store import Candidate
-from chalicelib.campaigns import hours, schedule
+from chalicelib.calls.model import ANSWERED, ANY_ZONE, Call, CallState, CallStatus
+from chalicelib.campaigns import schedule
 from chalicelib.campaigns import store as campaigns
 from chalicelib.campaigns.messages import Audit, Remove, Wake, wake, work
 from chalicelib.campaigns.model import IN_FLIGHT, WAITING, Campaign, CampaignStatus, counter_of
-from chalicelib.contacts import store as contacts
-from chalicelib.dialing import policy, silence
-from chalicelib.dialing.messages import Ask, CallEvent, Dial, Ended, Event, Heard, dial
+from chalicelib.dialing import claiming, ledger, policy, silence
+from chalicelib.dialing.claiming import Accounts, Claim, Look
+from chalicelib.dialing.ledger import Booking, Sign
+from chalicelib.dialing.messages import Ask, Dial, Event, dial
 from chalicelib.errors import Conflict, NotFound
 from chalicelib.log import correlated, logger, measure
 from chalicelib.organizations.model import Organization, OrganizationSettings
-from chalicelib.settings import settings
 
 CHUNK = 40
 """Calls booked in one transaction: each takes two writes, which leaves room to claim as many more."""
 
-SWEEP = 200
-"""Overdue leases, or the last calls of a campaign with many zones, looked at in one round."""
 
 STEPS = 60
 """Transactions of one round; a round that needs more is delivered again."""
 
-AGAIN = timedelta(minutes=1)
-"""After so long a queue that takes no orders is tried again."""
 
 EMPTY_AT_START = "The start time came while the campaign had no contacts."
 
@@ -61,70 +55,6 @@ CALLBACK_TOLD_LATE = (
 RUNNING, PAUSED, COMPLETED = CampaignStatus.RUNNING, CampaignStatus.PAUSED, CampaignStatus.COMPLETED
 
 Now = Callable[[], datetime]
-
-
-class Claim(Struct, frozen=True):
-    """A candidate, the attempt it is claimed for, and which of the campaign's agents is to make it, after a delay.
-
-    `counted` is the provider in whose account's limits it counts.
-    """
-
-    candidate: Candidate
-    attempt_id: str
-    agent: int
-    counted: str | None = None
-    delay_seconds: int = 0
-
-    @property
-    def contact_id(self) -> str:
-        return self.candidate.contact_id
-
-    @property
-    def lease(self) -> int:
-        return self.candidate.lease + 1
-
-
-class Sign(Struct, frozen=True):
-    """What an event says of one of the campaign's agents.
-
-    `waits`: whether it answers with results, where the event shows that.
-    """
-
-    agent: int
-    said: Said
-    waits: bool | None = None
-
-
-class Booking(Struct, frozen=True):
-    """A call as it was read, as it will be, and what that tells of the agents."""
-
-    old: Call
-    new: Call
-    signs: Sequence[Sign] = ()
-
-
-class Account(Struct, frozen=True):
-    """An organization's account with a provider: its limits, what was made of it as it was read, and as it will be."""
-
-    limits: Limits
-    old: Usage
-    new: Usage
-
-
-Accounts = Mapping[str, Account]
-"""Those accounts with limits that a step is about, by provider."""
-
-
-class Look(Struct, frozen=True):
-    """What a look at the waiting calls found: who is claimed, when the next is due, and whether there are more.
-
-    `short` has the providers whose accounts' limits let fewer calls be claimed than there could be.
-    """
-
-    claims: Sequence[Claim] = ()
-    next_due: datetime | None = None
-    more: bool = False
-    short: Collection[str] = ()
 
 
 class Round(Struct):
@@ -186,7 +116,7 @@ def pace(
         try:
             campaign, own = campaigns.find_with_settings(organization_id, campaign_id)
         except NotFound:
-            _bar(organization_id, _asking(events), now())
+            ledger.bar(organization_id, ledger.asking(events), now())
             return None
         try:
             if this.interrupted:
@@ -214,16 +144,18 @@ def _step(campaign: Campaign, own: Organization, events: Sequence[Event], this: 
     Raises Conflict when something moved in between.
     """
     woken = any(isinstance(event, Wake) for event in events)
-    _bar(campaign.organization_id, _unknown(campaign, _asking(events)), now)
-    bookings = _decide(campaign, own, events, sweep=woken, now=now)
+    ledger.bar(campaign.organization_id, ledger.unknown(campaign, ledger.asking(events)), now)
+    bookings = ledger.decide(campaign, own, events, sweep=woken, now=now)
     fitting = next(chunks(bookings, CHUNK, lambda booking: booking.new.weight), [])
     more, bookings = len(bookings) > len(fitting), _asked(campaign, fitting, this, now)
     for booking in bookings:
-        _tell_contact(booking)
+        ledger.tell_contact(booking)
     changes = _agent_changes(campaign, own, bookings, now)
-    before = _accounts(campaign, own, bookings)
-    look = _look(replace(campaign, **changes), own, bookings, before, this, now)
-    accounts = _used(campaign, before, look, now)
+    before = claiming.accounts(campaign, own, bookings)
+    look = claiming.look(
+        replace(campaign, **changes), own, bookings, before, now, stale=this.stale, refused=this.refused
+    )
+    accounts = claiming.used(campaign, before, look, now)
     news = set() if more else campaign.news
     try:
         campaign = _write(campaign, bookings, look, changes, now, news=news, accounts=accounts)
@@ -301,40 +233,6 @@ def _measure(campaign: Campaign, bookings: Sequence[Booking], claims: Sequence[C
     )
 
 
-def _accounts(campaign: Campaign, own: Organization, bookings: Sequence[Booking]) -> dict[str, Account]:
-    """The accounts with limits that the campaign's calls count in, or will; as they are after the bookings."""
-    gone = Counter(each.old.counted for each in bookings if each.old.counted and not each.new.counted)
-    bounds = {name: limits.of(own.agents[name]) for name in _providers(campaign) if name in own.agents}
-    wanted = {name for name, each in bounds.items() if each.are_set} | gone.keys()
-    accounts = {}
-    for provider, usage in usages.usages(campaign.organization_id, sorted(wanted)).items():
-        after = limits.left(usage, campaign.campaign_id, gone[provider]) if gone[provider] else usage
-        for until in _wanted_no_calls_before(campaign, bookings, provider):
-            after = limits.slowed(after, until)
-        accounts[provider] = Account(bounds.get(provider, Limits()), usage, after)
-    return accounts
-
-
-def _wanted_no_calls_before(campaign: Campaign, bookings: Sequence[Booking], provider: str) -> Iterator[datetime]:
-    """Moments before which a provider said that it wants no calls."""
-    for sign in itertools.chain.from_iterable(booking.signs for booking in bookings):
-        if sign.said.again_at and _providers(campaign)[sign.agent] == provider:
-            yield clock.moment(sign.said.again_at)
-
-
-def _used(campaign: Campaign, accounts: Accounts, look: Look, now: datetime) -> Accounts:
-    """Accounts after a look's claims, and whether the campaign wants more of them."""
-    given = Counter(claim.counted for claim in look.claims)
-    used = {}
-    for provider, account in accounts.items():
-        short = provider in look.short
-        after = limits.taken(
-            account.new, account.limits, campaign.campaign_id, given[provider], wants_more=short, now=now
-        )
-        used[provider] = replace(account, new=limits.tidied(after, now))
-    return used
-
-
 def _wake_next(campaign: Campaign, accounts: Accounts, now: datetime) -> None:
     """Have the campaign look whose turn it is, where an account has room. It would within a minute."""
     for account in accounts.values():
@@ -370,8 +268,8 @@ def _give_back(campaign: Campaign, orders: Sequence[Dial], now: Now) -> None:
         bookings = [Booking(call, call.waiting(at, now=at)) for call in queued[:CHUNK]]
         try:
             campaign, own = campaigns.find_with_settings(campaign.organization_id, campaign.campaign_id)
-            accounts = _accounts(campaign, own, bookings)
-            _write(campaign, bookings, Look(next_due=at + AGAIN), {}, at, accounts=accounts)
+            accounts = claiming.accounts(campaign, own, bookings)
+            _write(campaign, bookings, Look(next_due=at + claiming.AGAIN), {}, at, accounts=accounts)
         except Conflict:
             continue
     raise Conflict
@@ -379,10 +277,10 @@ def _give_back(campaign: Campaign, orders: Sequence[Dial], now: Now) -> None:
 
 def _order_again(campaign: Campaign, this: Round, now: Now) -> None:
     """Order once more whatever is claimed: an order that is there twice is carried out once."""
-    flying = store.in_flight(campaign.campaign_id, SWEEP) if campaign.in_flight else []
+    flying = store.in_flight(campaign.campaign_id, ledger.SWEEP) if campaign.in_flight else []
     calls = store.find_many(campaign.campaign_id, [each.contact_id for each in flying]) if flying else {}
     queued = [call for call in calls.values() if call.state is CallState.QUEUED]
-    lease = policy.queue_lease(_held_seconds(campaign))
+    lease = policy.queue_lease(claiming.held_seconds(campaign))
     moments = {call.contact_id: policy.delay_seconds(call, lease, now()) for call in queued}
     queued.sort(key=lambda call: moments[call.contact_id])
     for delay, some in itertools.groupby(queued, key=lambda call: moments[call.contact_id]):
@@ -403,14 +301,14 @@ def _agent_changes(
     """What the agents' answers, and their silence, change of the campaign: their health, at worst its status."""
     after = [_health_after(campaign, place, bookings, now) for place in range(len(campaign.agents))]
     changes = _health_changes(campaign, after)
-    moved = _moved(campaign, _moves(bookings))
+    moved = ledger.moved(campaign, ledger.moves(bookings))
     filling = schedule.filling(moved, now)
     reason = campaign.status_reason
     if campaign.status is RUNNING:
-        pause = failover.pause_reason(_providers(campaign), after, now)
+        pause = failover.pause_reason(campaign.providers, after, now)
         changes |= {"status": PAUSED} if pause else {}
         never = schedule.never_open(campaign, own.timezone, now)
-        trouble = failover.trouble(_providers(campaign), after, moved.in_flight, now)
+        trouble = failover.trouble(campaign.providers, after, moved.in_flight, now)
         reason = pause or trouble or never or filling
     elif campaign.status is COMPLETED and any(map(_asks_to_be_called_back, bookings)):
         reason = CALLBACK_TOLD_LATE
@@ -447,10 +345,6 @@ def _health_changes(campaign: Campaign, after: Sequence[Health]) -> dict[str, An
     return changes if others == campaign.healths[1:] else changes | {"fallback_healths": others}
 
 
-def _providers(campaign: Campaign) -> list[str]:
-    return [each.provider for each in campaign.agents]
-
-
 def _waits(known: Health, signs: Iterable[Sign]) -> bool | None:
     """Whether the agent answers with results. One that has done so once may do it again."""
     shown = {each.waits for each in signs}
@@ -482,208 +376,6 @@ def _start_if_due(campaign: Campaign, now: datetime) -> Campaign:
     return campaigns.change(campaign, schedule.started(campaign, now), at=now)
 
 
-def _decide(
-    campaign: Campaign, own: OrganizationSettings, events: Sequence[Event], *, sweep: bool, now: datetime
-) -> list[Booking]:
-    """What the events, and with `sweep` the leases that ran out, make of their calls."""
-    about = [_placed(campaign, own, event, now) for event in events if not isinstance(event, Wake)]
-    overdue = store.in_flight(campaign.campaign_id, SWEEP, overdue=now) if sweep and campaign.in_flight else []
-    concerned = [each.contact_id for each in [*about, *overdue]]
-    old = store.find_many(campaign.campaign_id, concerned) if concerned else {}
-    new = dict(old)
-    signs: dict[str, list[Sign]] = defaultdict(list)
-    for event in about:
-        call = new.get(event.contact_id)
-        if call and (after := policy.after(call, event, campaign.retry, now=now, over=campaign.status is COMPLETED)):
-            new[event.contact_id] = after
-            signs[event.contact_id] += _signs(campaign, call, event)
-    for each in overdue:
-        if call := new.get(each.contact_id):
-            new[each.contact_id] = policy.expired(call, now=now) or call
-    return [
-        Booking(old[contact_id], call, signs[contact_id])
-        for contact_id, call in new.items()
-        if call is not old[contact_id]
-    ]
-
-
-def _placed(campaign: Campaign, own: OrganizationSettings, event: CallEvent, now: datetime) -> CallEvent:
-    """An event; the moment its result names is one of the contact's clock, where it says no zone."""
-    if not isinstance(event, Ended) or not (local := event.result.callback_at) or not hours.is_local(local):
-        return event
-    try:
-        person = contacts.find(campaign.organization_id, event.contact_id)
-    except NotFound:
-        person = None
-    zone = hours.home(campaign.calling_hours, person, own.timezone, now)
-    return replace(event, result=replace(event.result, callback_at=hours.placed(local, zone)))
-
-
-def _signs(campaign: Campaign, call: Call, event: CallEvent) -> Iterator[Sign]:
-    """What an event that changes a call says of who placed it."""
-    if said := policy.said(call, event):
-        waits = None
-        if isinstance(event, Ended) and event.waited:
-            waits = True
-        elif isinstance(event, Heard) and said.verdict is Verdict.TAKEN:
-            waits = False
-        yield Sign(policy.placed_by(call, event.attempt_id, _providers(campaign)), said, waits)
-
-
-def _tell_contact(booking: Booking) -> None:
-    """The contact shows the attempt that ended last, and is barred when it asks; before the booking, so repeatable.
-
-    Its phone, which may have rung on for an attempt that was cancelled, is free when that is reported after all.
-
-    Each attempt bars once: a report that comes again later does not undo what a person has decided since.
-    """
-    barred = {attempt.attempt_id for attempt in booking.old.attempts if attempt.do_not_call}
-    presumed = {attempt.attempt_id for attempt in booking.old.attempts if attempt.presumed}
-    for attempt in booking.new.attempts:
-        if attempt.do_not_call and attempt.attempt_id not in barred:
-            contacts.bar(booking.new.organization_id, booking.new.contact_id, at=booking.new.updated_at)
-        if not attempt.presumed and attempt.attempt_id in presumed and booking.new.phone:
-            contacts.silence(booking.new.organization_id, booking.new.phone, attempt.attempt_id)
-        if attempt not in booking.old.attempts and not _only_shortened(attempt, booking.old):
-            contacts.note_call(
-                booking.new.organization_id,
-                booking.new.contact_id,
-                attempt.attempt_id,
-                outcome=attempt.outcome,
-                at=attempt.ended_at,
-            )
-
-
-def _asking(events: Iterable[Event]) -> list[Ended]:
-    """The events by which contacts ask never to be called again."""
-    return [event for event in events if isinstance(event, Ended) and event.result.do_not_call]
-
-
-def _unknown(campaign: Campaign, events: Sequence[Ended]) -> list[Ended]:
-    """Those whose attempt no call of the campaign has any more, so that nothing of them is booked."""
-    calls = store.find_many(campaign.campaign_id, [event.contact_id for event in events]) if events else {}
-    return [event for event in events if not _has(calls.get(event.contact_id), event.attempt_id)]
-
-
-def _has(call: Call | None, attempt_id: str) -> bool:
-    return call is not None and attempt_id in (call.attempt_id, *(each.attempt_id for each in call.attempts))
-
-
-def _bar(organization_id: str, events: Iterable[Ended], now: datetime) -> None:
-    """Bar whoever asked for that in a call of which nothing is kept, each time that it is told."""
-    for event in events:
-        contacts.bar(organization_id, event.contact_id, at=clock.stamp(now))
-
-
-def _only_shortened(attempt: Attempt, old: Call) -> bool:
-    """Whether all that changed of an attempt is its summary, which the contact does not show."""
-    return any(replace(each, summary=attempt.summary) == attempt for each in old.attempts)
-
-
-def _look(
-    campaign: Campaign,
-    own: OrganizationSettings,
-    bookings: Sequence[Booking],
-    accounts: Accounts,
-    this: Round,
-    now: datetime,
-) -> Look:
-    """Who is next, as far as there are slots, accounts bear it and the transaction has room."""
-    moves = _moves(bookings)
-    in_flight = campaign.in_flight + moves[IN_FLIGHT]
-    shares = failover.shares(campaign.healths, cap=_cap(campaign, now), in_flight=in_flight, now=now)
-    if campaign.status is not RUNNING or not campaign.waiting + moves[WAITING]:
-        return Look()
-    if own.calling_paused:
-        return Look(next_due=now + schedule.LONGEST_SLEEP)
-    if this.refused:
-        return Look(next_due=now + AGAIN)
-    if not shares:
-        again = failover.next_try(campaign.healths, now)
-        return Look(next_due=again if again > now else None)
-    limit = min(len(shares), TRANSACTION_LIMIT - 2 - 2 * len(bookings) - len(accounts))
-    changing = this.stale | {booking.old.contact_id for booking in bookings}
-    found, closed_until = _waiting(campaign, own, limit + len(changing) + 1, now)
-    due = [each for each in found if each.contact_id not in changing and each.due_at <= clock.stamp(now)]
-    later = [clock.moment(each.due_at) for each in found if each.due_at > clock.stamp(now)] + closed_until
-    wanted = shares[: len(due[:limit])]
-    given = _given(campaign, accounts, wanted, now)
-    claims = [
-        Claim(each, each.attempt_id or ids.new_id(), agent, counted, delay)
-        for each, (agent, counted, delay) in zip(due, given, strict=False)
-    ]
-    if len(claims) < len(wanted):
-        asked = Counter(_providers(campaign)[agent] for agent in wanted)
-        asked.subtract(_providers(campaign)[claim.agent] for claim in claims)
-        return Look(claims, min([*later, now + AGAIN]), short=+asked)
-    again_now = any(_waits_now(booking.new, now) for booking in bookings)
-    more = len(claims) < len(shares) and (len(due) > limit or again_now)
-    return Look(claims, min(later, default=None), more)
-
-
-def _given(
-    campaign: Campaign, accounts: Accounts, wanted: Sequence[int], now: datetime
-) -> list[tuple[int, str | None, int]]:
-    """Which of the calls that could be claimed now their agents' accounts bear: whose, where it counts, its delay."""
-    providers = _providers(campaign)
-    moments: dict[str, Iterator[int]] = {}
-    for provider, number in Counter(providers[agent] for agent in wanted).items():
-        if (account := accounts.get(provider)) and account.limits.are_set:
-            borne = limits.granted(account.new, account.limits, campaign.campaign_id, number, now)
-            moments[provider] = iter(limits.delays(account.new, account.limits, borne, now))
-    given: list[tuple[int, str | None, int]] = []
-    for agent in wanted:
-        provider = providers[agent]
-        if provider not in moments:
-            given.append((agent, None, 0))
-        elif (delay := next(moments[provider], None)) is not None:
-            given.append((agent, provider, delay))
-    return given
-
-
-def _cap(campaign: Campaign, now: datetime) -> int:
-    """Calls at a time. While an agent holds its dialers, more than there are would only wait in the queue."""
-    if _waits_seconds(campaign, failover.active(campaign.healths, now) or 0) is None:
-        return campaign.max_concurrent_calls
-    return min(campaign.max_concurrent_calls, settings().dialer_max_concurrency)
-
-
-def _waits_seconds(campaign: Campaign, place: int) -> float | None:
-    """How long a call holds its dialer at most, as far as is known; None where the agent reports results later."""
-    always = agents.waits_seconds(campaign.agents[place].provider)
-    may_wait = always is None and campaign.healths[place].waits is not False
-    return settings().agent_timeout_seconds if may_wait else always
-
-
-def _held_seconds(campaign: Campaign) -> float:
-    """How long a call of any campaign may hold its dialer, as far as is known."""
-    waits = [_waits_seconds(campaign, place) or 0 for place in range(len(campaign.agents))]
-    return max(settings().agent_timeout_seconds, *waits)
-
-
-def _waits_now(call: Call, now: datetime) -> bool:
-    return call.state is CallState.WAITING and call.due_at is not None and call.due_at <= clock.stamp(now)
-
-
-def _waiting(
-    campaign: Campaign, own: OrganizationSettings, limit: int, now: datetime
-) -> tuple[list[Candidate], list[datetime]]:
-    """Calls that wait where it is open now, in the order they are due; and when the closed zones open.
-
-    A campaign keeps each zone that anybody ever waited in; where there are more of them than calls, it asks for those.
-    """
-    zones = sorted({ANY_ZONE, *campaign.zones})
-    openings = {zone: hours.opening(campaign.calling_hours, now, zone, own.timezone) for zone in zones}
-    open_ = [zone for zone in zones if openings[zone] == now]
-    closed_until = [openings[zone] or now + schedule.LONGEST_SLEEP for zone in zones if zone not in open_]
-    if 2 * (campaign.waiting + campaign.in_flight) < len(open_):
-        everywhere = store.waiting_anywhere(campaign.campaign_id, SWEEP)
-        found = [each for zone in open_ for each in everywhere.get(zone, ())]
-    else:
-        found = [each for zone in open_ for each in store.waiting(campaign.campaign_id, zone, limit)]
-    return sorted(found, key=lambda each: each.due_at), closed_until
-
-
 def _write(
     campaign: Campaign,
     bookings: Sequence[Booking],
@@ -698,14 +390,14 @@ def _write(
 
     Raises Conflict when anything moved in between.
     """
-    moves = _moves(bookings)
+    moves = ledger.moves(bookings)
     moves.update({WAITING: -len(look.claims), IN_FLIGHT: len(look.claims)})
     given = Counter(claim.agent for claim in look.claims)
     heard = replace(campaign, **changes)
     probed = [health.probed(each, given[place], now) for place, each in enumerate(heard.healths)]
     changes = changes | _health_changes(heard, probed)
-    after = _moved(replace(campaign, **changes), moves)
-    lease = clock.later(policy.queue_lease(_held_seconds(campaign)), than=now)
+    after = ledger.moved(replace(campaign, **changes), moves)
+    lease = clock.later(policy.queue_lease(claiming.held_seconds(campaign)), than=now)
     next_lease = _next_look(campaign, after, bookings, look, now)
     wake_at = schedule.next_wake(after, next_lease=next_lease, next_due=look.next_due, now=now)
     changes = changes if wake_at == campaign.wake_at else changes | {"wake_at": wake_at}
@@ -747,20 +439,6 @@ def _ask_for_room(campaign: Campaign, accounts: Accounts) -> None:
                 usages.change(campaign.organization_id, provider, account.old, account.new)
 
 
-def _moves(bookings: Sequence[Booking]) -> Counter[str]:
-    """What bookings do to the campaign's counters: every call leaves one and enters another."""
-    moves: Counter[str] = Counter()
-    for booking in bookings:
-        moves[counter_of(booking.old)] -= 1
-        moves[counter_of(booking.new)] += 1
-    return moves
-
-
-def _moved(campaign: Campaign, moves: Counter[str]) -> Campaign:
-    """A campaign with its counters moved."""
-    return replace(campaign, **{name: getattr(campaign, name) + n for name, n in moves.items()})
-
-
 def _next_look(
     before: Campaign, after: Campaign, bookings: Sequence[Booking], look: Look, now: datetime
 ) -> datetime | None:
@@ -782,7 +460,7 @@ def _next_look(
 
 def _look_seconds(campaign: Campaign) -> float:
     """Seconds from now in which nothing is to be done about a call that is claimed now."""
-    lease, timeout = policy.queue_lease(_held_seconds(campaign)), campaign.call_timeout_seconds
+    lease, timeout = policy.queue_lease(claiming.held_seconds(campaign)), campaign.call_timeout_seconds
     asked = [choice for choice in campaign.agents if agents.can_be_asked(choice.provider)]
     return min([lease, *(silence.first_look(timeout, choice.max_duration_seconds, timeout) for choice in asked)])
 
