@@ -11,6 +11,7 @@ import hashlib
 import hmac
 import json
 import os
+import time
 import zlib
 from datetime import UTC, date, datetime
 from enum import StrEnum
@@ -169,6 +170,7 @@ def create(new: NewContact, organization_id: Organization, response: Response) -
     if barred:
         fields["status"] = ContactStatus.DO_NOT_CALL
     made = Contact(id=str(uuid_utils.uuid7()), organization_id=organization_id, created_at=at, updated_at=at, **fields)
+    table("ACTIVITY_TABLE").put_item(Item=activity(made))
     dynamodb().meta.client.transact_write_items(TransactItems=writes(made))
     response.headers["Location"] = f"/auto-calling/contacts/{made.id}"
     return made
@@ -207,6 +209,19 @@ def writes(made: Contact) -> list[dict[str, Any]]:
             }
         },
     ]
+
+
+def activity(made: Contact) -> dict[str, Any]:
+    """That somebody made a contact, kept for a year."""
+    return {
+        "organizationId": made.organization_id,
+        "activityId": str(uuid_utils.uuid7()),
+        "at": made.created_at,
+        "action": "contact.created",
+        "contactId": made.id,
+        "fields": sorted(made.model_fields_set),
+        "expiresAt": int(time.time()) + 366 * 24 * 3600,
+    }
 
 
 def rules(organization_id: str, phone: str) -> tuple[bool, list[str] | None]:

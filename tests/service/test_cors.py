@@ -54,7 +54,8 @@ def test_browser_may_ask_for_what_is_not_there_and_see_that_it_is_not(
 def test_pages_of_named_origins_may_poll(cloud: Cloud, monkeypatch: pytest.MonkeyPatch, query: dict[str, str]) -> None:
     allow(monkeypatch, CONSOLE)
     for method in ("GET", "OPTIONS"):
-        event = {"httpMethod": method, "queryStringParameters": query, "headers": {"Origin": CONSOLE}}
+        event = {"httpMethod": method, "queryStringParameters": query, "requestContext": {}}
+        event["headers"] = {"Origin": CONSOLE}
         assert app.poll(event, None)["headers"]["Access-Control-Allow-Origin"] == CONSOLE
         event["headers"] = {"origin": "https://evil.test"}
         assert "Access-Control-Allow-Origin" not in app.poll(event, None)["headers"]
