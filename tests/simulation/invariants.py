@@ -140,9 +140,9 @@ class Invariants:
             self._check_asked(new)
 
     def _check_asked(self, call: Call) -> None:
-        """No attempt is spent of which nobody was asked, unless its dialer died."""
+        """No attempt is spent of which nobody was asked, unless its dialer died or its news waits for a pacer."""
         last = call.attempts[-1] if call.attempts else None
-        if last is None or last.attempt_id in self.lost | self.asked:
+        if last is None or last.attempt_id in self.lost | self.asked | self.world.untold():
             return
         if (last.outcome or "").startswith(NO_RESULT):
             raise Broken(f"an attempt has failed of which nobody was asked: {call}")

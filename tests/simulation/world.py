@@ -29,7 +29,7 @@ from chalicelib.campaigns import control
 from chalicelib.contacts import store as contacts
 from chalicelib.contacts.model import Contact
 from chalicelib.dialing import dialer, pacer
-from chalicelib.dialing.messages import order
+from chalicelib.dialing.messages import Event, Released, order
 from chalicelib.dialing.policy import queue_lease
 from chalicelib.settings import settings
 from tests.simulation import queues
@@ -124,6 +124,8 @@ class World:
         """Told when a process is about to make a call, counted from 0; it may let others go first (`give_way`)."""
 
         self.tally: Counter[str] = Counter()
+        self.held_up: set[str] = set()
+        """Groups whose messages were handled last by a pacer that was killed."""
 
     # time
 
@@ -403,7 +405,15 @@ class World:
             partial(self._unpaced, batch),
         )
 
+    def untold(self) -> set[str]:
+        """Attempts that were given back, of which the news waits in a mailbox since its pacers were killed."""
+        waiting = [message.body for group in self.held_up for message in self.groups[group]]
+        events = [sqs.decode(body, Event) for body in waiting]
+        return {event.attempt_id for event in events if isinstance(event, Released)}
+
     def _unpaced(self, batch: list[Message], error: BaseException) -> None:
+        if isinstance(error, Killed):
+            self.held_up |= {message.group for message in batch if message.group}
         self.at(120, lambda: self._paced(batch, set(range(len(batch))), killed=isinstance(error, Killed)))
 
     def _paced(self, batch: list[Message], failed: set[int], again: range = range(0), *, killed: bool = False) -> None:
@@ -413,6 +423,8 @@ class World:
             assert message.group is not None
             message.receives += 1
             self.locked.discard(message.group)
+            if not killed:
+                self.held_up.discard(message.group)
             if n in failed:
                 gone = self._gives_up(message, self._post_event, killed=killed)
             else:
