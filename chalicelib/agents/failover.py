@@ -10,7 +10,7 @@ from collections.abc import Sequence
 from datetime import datetime
 
 from chalicelib.agents import health
-from chalicelib.agents.health import Health
+from chalicelib.agents.health import Health, Verdict
 
 STANDS_IN = "{provider} places the calls as long as others take none: {out}."
 
@@ -48,6 +48,14 @@ def unavailable(healths: Sequence[Health], in_flight: int, now: datetime) -> boo
     """Whether the last call that was tried could not be placed."""
     first = active(healths, now)
     return health.unavailable(healths[first or 0], in_flight) or first is None
+
+
+def is_anothers(agents: int, known: Health, verdict: Verdict, now: datetime) -> bool:
+    """Whether a call that one of some agents did not take is another's at once: it probed it, or shows that it is out.
+
+    If it waited for as long as the agent asks for, it could be the next probe, too, and never come to who takes calls.
+    """
+    return agents > 1 and (verdict is Verdict.REFUSED or health.only_probed(known, now))
 
 
 def pause_reason(providers: Sequence[str], healths: Sequence[Health], now: datetime) -> str | None:

@@ -10,6 +10,7 @@ import msgspec
 from msgspec import Struct
 
 from chalicelib import agents, clock, ids
+from chalicelib.agents import failover
 from chalicelib.agents.contract import Accepted, Agent, CallOrder, Declined, Ending, NotPlaced, OutcomeUnknown
 from chalicelib.agents.health import Health, Said, Verdict
 from chalicelib.agents.settings import Own
@@ -321,6 +322,8 @@ def _place(key: AttemptKey, campaign: Campaign, contact: Contact, voice: Voice, 
         logger().warning("call not placed", attemptId=key.attempt_id, reason=str(refusal))
         said = said_now(refusal.verdict, now(), str(refusal), again_seconds=refusal.again_seconds)
         again = max(AGAIN_SECONDS[refusal.verdict], refusal.again_seconds)
+        if failover.is_anothers(len(campaign.agents), voice.health, refusal.verdict, now()):
+            again = 0
         raise Release(str(refusal), again, said=said) from None
     except Exception as unknown:  # noqa: BLE001 (whatever it is, a call may have begun)
         logger().warning("outcome unknown", attemptId=key.attempt_id, reason=str(unknown), exc_info=True)

@@ -83,6 +83,16 @@ def test_next_agent_takes_over_at_the_next_claim_and_the_first_is_probed(cloud: 
     assert cloud.campaign(campaign_id)["statusReason"] is None
 
 
+def test_call_that_the_first_did_not_take_is_the_nexts_at_once_whenever_the_first_wants_to_be_asked_again(
+    cloud: Cloud,
+) -> None:
+    cloud.a_running_campaign(cloud.contacts(1), **AGENTS)
+    voices = Voices(retell=NotPlaced("the agent answered 401", Verdict.REFUSED, 60), http=Accepted())
+    voices.dial(cloud)
+    voices.dial(cloud)
+    assert (voices.called(FIRST), voices.called(SECOND)) == (1, 1)
+
+
 def test_campaign_pauses_when_all_its_agents_are_out_and_starts_afresh(cloud: Cloud) -> None:
     campaign_id = cloud.a_running_campaign(cloud.contacts(6), maxConcurrentCalls=2, **AGENTS)
     voices = Voices(retell=DENIED, http=NotPlaced("the agent answered 402", Verdict.REFUSED))

@@ -115,3 +115,10 @@ def test_agents_of_whom_nothing_is_known_are_taken_to_be_well() -> None:
     both = replace(campaign, fallback_agents=[campaign.agent])
     assert both.healths == [DENIED, WELL]
     assert replace(both, fallback_healths=[AWAY, AWAY]).healths == [DENIED, AWAY]
+
+
+@pytest.mark.parametrize("verdict", Verdict)
+def test_call_that_probed_an_agent_that_is_out_is_anothers_at_once(verdict: Verdict) -> None:
+    assert failover.is_anothers(2, AWAY, verdict, minutes(3))
+    assert not failover.is_anothers(1, AWAY, verdict, minutes(3))
+    assert failover.is_anothers(2, WELL, verdict, minutes(3)) == (verdict is Verdict.REFUSED)
