@@ -18,6 +18,7 @@ from tests.service import aws, described
 from tests.service.cloud import Cloud
 from tests.service.live import Gateway, Live, served
 from tests.service.meter import metered
+from tests.service.permissions import watched
 
 
 @pytest.fixture
@@ -30,9 +31,10 @@ def cloud(monkeypatch: pytest.MonkeyPatch, request: pytest.FixtureRequest) -> It
         monkeypatch.setattr(http, "Request", described.Request)
         for name, value in environ.items():
             monkeypatch.setenv(name, value)
-        with metered() as meter:
+        with metered() as meter, watched(monkeypatch) as watch:
             yield Cloud()
         assert bool(meter.requests["Scan"]) == ("sweeps" in request.keywords), "only sweeps go through whole tables"
+        watch.check()
 
 
 def _one_at_a_time(action: Callable[..., Any]) -> Callable[..., Any]:
