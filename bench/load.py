@@ -11,6 +11,7 @@ import threading
 import time
 from collections import Counter, defaultdict
 from collections.abc import Callable
+from functools import partial
 from statistics import quantiles
 from typing import Any
 
@@ -155,7 +156,7 @@ def _loaded(office: Office, seconds: float) -> bool:
 
     rows: list[Row] = [("Botir", f"Aliyev {n}", phone(500_000 + n), None, None, None) for n in range(IMPORTED)]
     until = time.monotonic() + seconds
-    works = [kept(lambda each=each: each.work(until)) for each in clients]  # type: ignore[misc]
+    works = [kept(partial(each.work, until)) for each in clients]
     threads = [
         threading.Thread(target=work) for work in (*works, kept(lambda: imported.append(_imported(office, rows))))
     ]

@@ -490,7 +490,7 @@ def _activity(request: Request) -> Activity | None:
 
 def _fields(request: Request) -> list[str]:
     """Which of the fields that its body may have a request names."""
-    kind = request.operation.typed().body
+    kind = _made(request.operation.body)
     known = {each.encode_name for each in structs.fields(kind)} if isinstance(kind, type(Struct)) else set()
     return sorted(known & request.named().keys()) if known else []
 

@@ -45,7 +45,7 @@ class Trial:
 
 def gateway_errors(there: Reached) -> None:
     """What API Gateway refuses by itself is a problem, which any page may read."""
-    answer = there.ask("GET", "/auto-calling/nowhere/at/all", token="none", headers={"Origin": ORIGIN})  # noqa: S106
+    answer = there.ask("GET", "/auto-calling/nowhere/at/all", token="none", headers={"Origin": ORIGIN})  # noqa: S106 (no token)
     kind, allowed = answer.headers.get("Content-Type"), answer.headers.get("Access-Control-Allow-Origin")
     if (answer.status_code, kind, allowed) != (404, "application/problem+json", "*"):
         raise Unfit(f"answered {answer.status_code}, {kind}, for pages of {allowed}")
